@@ -1,0 +1,92 @@
+"""Every acquisition strategy by name. The docs page and `aftertone strategies` are printed from this dict."""
+
+from model.acquisition.badge import rank_by_badge
+from model.acquisition.bald import rank_by_bald, rank_by_powerbald
+from model.acquisition.clusters import rank_by_entropy_and_clusters, rank_by_kmeans
+from model.acquisition.evidence import Need
+from model.acquisition.random import rank_by_chance
+from model.acquisition.strategy import Strategy
+from model.acquisition.uncertainty import rank_by_entropy, rank_by_least_confidence, rank_by_margin
+from model.errors import AftertoneError
+
+
+class StrategyError(AftertoneError):
+    """No strategy has this name. The message lists the names there are."""
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "random": Strategy(
+        description="Clips drawn by chance: the baseline to beat, and unbiased.",
+        needs=frozenset(),
+        cost="O(N)",
+        source="Baseline",
+        function=rank_by_chance,
+    ),
+    "entropy": Strategy(
+        description="Clips whose class probabilities are the most spread out. AFTER's own choice.",
+        needs=frozenset({Need.PROBABILITIES}),
+        cost="O(N C)",
+        source="Li et al. 2023, AFTER, arXiv 2310.00283 §3.2; Shannon entropy in nats",
+        function=rank_by_entropy,
+    ),
+    "least-confidence": Strategy(
+        description="Clips whose likeliest class is the least likely.",
+        needs=frozenset({Need.PROBABILITIES}),
+        cost="O(N C)",
+        source="Settles 2009, Active Learning Literature Survey §3.1; AFTER §3.1.2",
+        function=rank_by_least_confidence,
+    ),
+    "margin": Strategy(
+        description="Clips whose two likeliest classes are the closest.",
+        needs=frozenset({Need.PROBABILITIES}),
+        cost="O(N C)",
+        source="Scheffer et al. 2001; Settles 2009 §3.1; AFTER §3.1.2",
+        function=rank_by_margin,
+    ),
+    "bald": Strategy(
+        description="Clips on which the dropout samples of the classifier disagree the most, each judged alone.",
+        needs=frozenset({Need.MC}),
+        cost="O(N K C)",
+        source="Houlsby et al. 2011, arXiv 1112.5745 eq. 2; Gal et al. 2017, arXiv 1703.02910",
+        function=rank_by_bald,
+    ),
+    "powerbald": Strategy(
+        description="A random draw in proportion to BALD: as cheap, and without its near-duplicates.",
+        needs=frozenset({Need.MC}),
+        cost="O(N K C)",
+        source="Kirsch, Farquhar et al. 2021, arXiv 2106.12059 §3, beta = 1",
+        function=rank_by_powerbald,
+    ),
+    "badge": Strategy(
+        description="Clips whose gradients are large and point in different directions: uncertain and diverse at once.",
+        needs=frozenset({Need.PROBABILITIES, Need.EMBEDDINGS}),
+        cost="O(k N (C + D)) time, O(N) memory",
+        source="Ash et al. 2020, arXiv 1906.03671 algorithm 1; factored as in arXiv 2306.09910 appendix D",
+        function=rank_by_badge,
+    ),
+    "kmeans": Strategy(
+        description='The clip nearest to each of k cluster centres: spread alone ("wav2vec 2.0 & clustering").',
+        needs=frozenset({Need.EMBEDDINGS}),
+        cost="O(k N D), centres fitted on at most 20,000 clips",
+        source="AFTER, arXiv 2310.00283 §3.1.2",
+        function=rank_by_kmeans,
+    ),
+    "entropy-clusters": Strategy(
+        description="The 10 k clips of highest entropy, clustered; one from each of k clusters.",
+        needs=frozenset({Need.PROBABILITIES, Need.EMBEDDINGS}),
+        cost="O(N C + k² D)",
+        source="Zhdanov 2019, arXiv 1901.05954 algorithm 1, with entropy as the informativeness",
+        function=rank_by_entropy_and_clusters,
+    ),
+}
+
+
+def find_strategy(name: str) -> Strategy:
+    """The strategy of that name.
+
+    Raises:
+        StrategyError: there is none.
+    """
+    if name not in STRATEGIES:
+        raise StrategyError(f"There is no strategy {name!r}. Set one of: {', '.join(STRATEGIES)}.")
+    return STRATEGIES[name]
