@@ -1,0 +1,132 @@
+"""The command line: `aftertone serve | worker | demo | export | status | strategies`."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backend.logs import configure_logging
+from backend.settings import Settings, load_settings
+from model.errors import AftertoneError
+
+app = typer.Typer(
+    help="A Label Studio ML backend that learns speech emotion from a fifth of the labels. Settings are environment "
+    "variables; see docs/settings.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ProjectArgument = Annotated[int, typer.Argument(help="The project's number in Label Studio.")]
+
+
+@contextmanager
+def _explained() -> Iterator[Settings]:
+    """The settings; an error that a user can mend ends the command with its message alone."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_format)
+        yield settings
+    except AftertoneError as error:
+        typer.echo(f"aftertone: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def serve() -> None:
+    """Answer Label Studio. Runs beside at least one `aftertone worker`."""
+    import uvicorn
+
+    from backend import jobs
+    from backend.server import create_app
+
+    with _explained() as settings:
+        jobs.connect()
+        logging.getLogger("backend").info("Serving on http://%s:%d", settings.host, settings.port)
+        uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_level="warning", access_log=False)
+
+
+@app.command()
+def worker() -> None:
+    """Do the work: fetch audio, adapt, train, rank, publish. Any number may run."""
+    from backend.worker import run_worker
+
+    with _explained() as settings:
+        run_worker(settings)
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False) -> None:
+    """Say how each project stands: labels, rounds, what is being done, what a person must mend."""
+    from backend.status import describe
+    from backend.status import status as everything
+    from backend.store import Store
+
+    with _explained() as settings:
+        found = everything(Store(settings.model_dir))
+        if as_json:
+            typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        elif found["projects"]:
+            typer.echo("\n\n".join(describe(project) for project in found["projects"]))
+        else:
+            typer.echo(
+                f"No project has connected yet (MODEL_DIR={settings.model_dir}). In Label Studio: Settings > Model > Connect "
+                f"Model, with this backend's URL, such as http://localhost:{settings.port}."
+            )
+
+
+@app.command()
+def export(
+    project: ProjectArgument,
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")] = Path("aftertone-model"),
+    number: Annotated[int | None, typer.Option("--round", help="Round to export; the newest by default.")] = None,
+) -> None:
+    """Write a round's model as a folder that transformers.pipeline("audio-classification") loads."""
+    from backend.export import export_model
+    from backend.store import Store
+
+    with _explained() as settings:
+        record = export_model(Store(settings.model_dir).project(project), out, number)
+        typer.echo(f"Round {record.number} ({record.labels} labels) is in {out}. Its README.md says how good it is.")
+
+
+@app.command()
+def strategies() -> None:
+    """List the acquisition functions: what each needs, costs, and where it comes from."""
+    from model.acquisition import STRATEGIES
+
+    for name, strategy in STRATEGIES.items():
+        needs = ", ".join(sorted(need.value for need in strategy.needs)) or "nothing"
+        typer.echo(f"{name}\n  {strategy.description}\n  needs {needs}; {strategy.cost}\n  {strategy.source}")
+
+
+@app.command()
+def demo(
+    audio: Annotated[
+        Path | None, typer.Option(envvar="AUDIO", help="Folder or manifest.csv; spoken clips if unset.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(envvar="LIMIT", min=1, help="Use only so many clips.")] = None,
+    oracle: Annotated[
+        bool, typer.Option(envvar="ORACLE", help="Label from the manifest instead of by a person.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(envvar="ROUNDS", min=1, help="Rounds that the oracle labels for.")] = 3,
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps everything.")] = Path(".demo"),
+) -> None:
+    """Start a real Label Studio, connect this backend to it and open the queue."""
+    from backend.demo.run import demo as run_demo
+
+    with _explained():
+        raise typer.Exit(run_demo(audio=audio, limit=limit, oracle=oracle, rounds=rounds, folder=folder))
+
+
+def main() -> None:
+    """Entry point of the `aftertone` command."""
+    # Nothing here reports anywhere; a hub that can't be reached shouldn't be asked again and again.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    sys.exit(app())
