@@ -1,14 +1,11 @@
 """The real Label Studio server, started and watched."""
 
 import socket
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from backend.demo.errors import DemoError
+from backend.demo.health import wait_until_up
 from backend.demo.processes import Child, Processes
 
 START_SECONDS = 240.0  # the first start migrates an empty database: 28 s on two slow cores
@@ -31,11 +28,10 @@ def start_label_studio(
     port: int,
     email: str,
     password: str,
-    waiting: Callable[[], None] = lambda: None,
 ) -> LabelStudio:
     """Starts the server on 127.0.0.1:`port` with its data in `folder` and returns when it answers.
 
-    The first start makes the account; later ones find it. `waiting` is called about five times a second meanwhile.
+    The first start makes the account; later ones find it.
     Raises DemoError when the server ends or doesn't answer in time.
     """
     url = f"http://127.0.0.1:{port}"
@@ -44,7 +40,7 @@ def start_label_studio(
         needed.mkdir(parents=True, exist_ok=True)
     arguments = ["start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     child = processes.start("Label Studio", [command, *arguments], _environment(url, data, documents, email, password))
-    _wait_until_up(child, url, waiting)
+    wait_until_up(child, url, START_SECONDS)
     return LabelStudio(url=url, documents=documents, child=child)
 
 
@@ -80,21 +76,3 @@ def _environment(url: str, data: Path, documents: Path, email: str, password: st
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
     }
-
-
-def _wait_until_up(child: Child, url: str, waiting: Callable[[], None]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    with httpx.Client(timeout=2.0, trust_env=False) as http:
-        while time.monotonic() < deadline:
-            child.check()
-            try:
-                if http.get(f"{url}/health").is_success:
-                    return
-            except httpx.TransportError:
-                pass  # not listening yet
-            waiting()
-            time.sleep(0.2)
-    raise DemoError(
-        f"Label Studio did not answer at {url} within {START_SECONDS:.0f} s. Its last lines:\n{child.tail()}\n"
-        f"The whole log is {child.log}. Another program may have taken the port: run the same command again."
-    )

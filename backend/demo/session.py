@@ -24,34 +24,45 @@ class Session:
             trust_env=False,
         )
 
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Sends one request; any status comes back as it is. Raises DemoError when there is no answer at all."""
+        try:
+            return self.http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise DemoError(
+                f"Label Studio did not answer {method} {path} ({type(error).__name__}). Run the same command again; "
+                "if that doesn't help, look at the end of logs/label-studio.log in the demo's folder."
+            ) from error
+
     def get(self, path: str, **params: Any) -> Any:
         """GET `path` with query parameters `params`."""
-        return self._answer(self.http.get(path, params=params))
+        return _answer(self.request("GET", path, params=params))
 
     def post(self, path: str, body: Any = None, **params: Any) -> Any:
         """POST `body` as JSON to `path`."""
-        return self._answer(self.http.post(path, json={} if body is None else body, params=params))
+        return _answer(self.request("POST", path, json={} if body is None else body, params=params))
 
     def patch(self, path: str, body: Any) -> Any:
         """PATCH `path` with `body` as JSON."""
-        return self._answer(self.http.patch(path, json=body))
+        return _answer(self.request("PATCH", path, json=body))
 
     def delete(self, path: str) -> Any:
         """DELETE `path`."""
-        return self._answer(self.http.delete(path))
+        return _answer(self.request("DELETE", path))
 
     def close(self) -> None:
         """Closes the connections."""
         self.http.close()
 
-    def _answer(self, response: httpx.Response) -> Any:
-        if response.is_error:
-            request = response.request
-            raise DemoError(
-                f"Label Studio refused {request.method} {request.url.path} with {response.status_code}: "
-                f"{response.text[:500]}"
-            )
-        return response.json() if response.content else None
+
+def _answer(response: httpx.Response) -> Any:
+    if response.is_error:
+        request = response.request
+        raise DemoError(
+            f"Label Studio refused {request.method} {request.url.path} with status {response.status_code}: "
+            f"{response.text[:500]}"
+        )
+    return response.json() if response.content else None
 
 
 class _AccessToken(httpx.Auth):

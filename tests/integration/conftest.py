@@ -15,7 +15,15 @@ from backend.demo.accounts import Account, invitation, open_account
 from backend.demo.environment import label_studio_command
 from backend.demo.labelstudio import LabelStudio, free_port, start_label_studio
 from backend.demo.processes import Processes
-from backend.demo.project import create_project, import_tasks, label_config, list_tasks, served_at
+from backend.demo.project import (
+    create_project,
+    import_tasks,
+    label_config,
+    list_tasks,
+    next_task,
+    served_at,
+    submit_choice,
+)
 from backend.demo.session import Session
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,13 +39,11 @@ class Annotator:
 
     def next_task(self, project: int) -> int | None:
         """Id of the task that "Label All Tasks" opens for this person, None when there is nothing left."""
-        response = self.session.http.get(f"/api/projects/{project}/next")
-        return int(response.json()["id"]) if response.is_success else None
+        return next_task(self.session, project)
 
     def choose(self, task: int, label: str, *, name: str = "emotion", audio: str = "audio") -> int:
         """Submits one choice for a task as the labelling page would. Returns the annotation's id."""
-        region = {"from_name": name, "to_name": audio, "type": "choices", "value": {"choices": [label]}}
-        return int(self.session.post(f"/api/tasks/{task}/annotations", {"result": [region], "lead_time": 2.0})["id"])
+        return submit_choice(self.session, task, label, choices=name, audio=audio)
 
     def skip(self, task: int) -> int:
         """Skips a task as the labelling page would. Returns the cancelled annotation's id."""

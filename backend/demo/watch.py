@@ -1,0 +1,76 @@
+"""Waiting for Aftertone, with what it is doing on the screen."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from backend.demo.errors import DemoError
+from backend.demo.screen import Bar, Screen
+from backend.store import ProjectStore
+
+LOOK_SECONDS = 0.3
+STALLED_SECONDS = 900.0  # without a sign of life; the longest silent step on a slow machine takes a fraction of it
+
+STAGES = {
+    "fetch": "Fetching the audio",
+    "extract": "Computing features once for all",
+    "tapt": "Adapting the backbone to the audio",
+    "seed": "Spreading the seed set",
+    "features": "Preparing the training",
+    "train": "Fine-tuning",
+    "exam": "Examining",
+    "score": "Scoring the pool",
+}
+"""What the worker's stages are called on the screen; others appear under their own name."""
+
+
+class Watch:
+    """Follows one project's progress through the files that the worker keeps."""
+
+    def __init__(self, store: ProjectStore, screen: Screen, check: Callable[[], None]) -> None:
+        self._store, self._screen = store, screen
+        self._check = check  # raises when a process has ended
+        self._told: str | None = None  # the problem last shown
+
+    def until(self, reached: Callable[[], bool], *, patient: bool = False) -> None:
+        """Shows bars until `reached()`.
+
+        Raises DemoError when the worker gives no sign of life for a quarter of an hour, unless `patient`: it may have
+        nothing to do until somebody labels.
+        """
+        sign, since, stage = None, time.monotonic(), None
+        bar: Bar | None = None
+        with ExitStack() as shown:
+            while not reached():
+                self._check()
+                self._tell_problem()
+                progress = self._store.progress()
+                if progress is not None and progress["at"] != sign:
+                    sign, since = progress["at"], time.monotonic()
+                    if progress["stage"] != stage:
+                        shown.close()
+                        stage = progress["stage"]
+                        # A total of 0 is the worker waiting for something; that deserves no bar of its own.
+                        bar = shown.enter_context(self._screen.step(_name(stage))) if progress["total"] else None
+                    if bar is not None:
+                        bar(progress["done"], progress["total"])
+                if not patient and time.monotonic() - since > STALLED_SECONDS:
+                    raise DemoError(
+                        f"Aftertone has shown no sign of life for {STALLED_SECONDS / 60:.0f} minutes "
+                        f"(last: {stage or 'nothing'}). Look into logs/worker.log, then run the same command again."
+                    )
+                time.sleep(LOOK_SECONDS)
+
+    def until_round(self, number: int) -> None:
+        """Shows bars until round `number` is in front of the annotators."""
+        self.until(lambda: (self._store.current if self._store.current is not None else -1) >= number)
+
+    def _tell_problem(self) -> None:
+        problem = self._store.problem()
+        if problem is not None and problem.message != self._told:
+            self._told = problem.message
+            self._screen.say(f"  Aftertone could not {problem.step}: {problem.message}\n  It will try again by itself.")
+
+
+def _name(stage: str) -> str:
+    return STAGES.get(stage, stage.capitalize())
