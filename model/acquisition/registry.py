@@ -2,6 +2,7 @@
 
 from model.acquisition.badge import rank_by_badge
 from model.acquisition.bald import rank_by_bald, rank_by_powerbald
+from model.acquisition.batchbald import rank_by_batchbald
 from model.acquisition.clusters import rank_by_entropy_and_clusters, rank_by_kmeans
 from model.acquisition.evidence import Need
 from model.acquisition.random import rank_by_chance
@@ -49,6 +50,13 @@ STRATEGIES: dict[str, Strategy] = {
         cost="O(N K C)",
         source="Houlsby et al. 2011, arXiv 1112.5745 eq. 2; Gal et al. 2017, arXiv 1703.02910",
         function=rank_by_bald,
+    ),
+    "batchbald": Strategy(
+        description="The batch that tells the most about the classifier jointly, so that no two picks teach the same.",
+        needs=frozenset({Need.MC}),
+        cost="at most O(k N M K C) time for M = 4,096 joint outcomes, a fraction of it in practice; O(N) memory",
+        source="Kirsch et al. 2019, arXiv 1906.08158 algorithm 1; PowerBALD once the K samples are used up",
+        function=rank_by_batchbald,
     ),
     "powerbald": Strategy(
         description="A random draw in proportion to BALD: as cheap, and without its near-duplicates.",
