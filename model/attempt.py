@@ -1,0 +1,218 @@
+"""One attempt at training a classifier: its data, its parameters, and the loop over both."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import Wav2Vec2ForSequenceClassification
+
+from model.audio import SAMPLE_RATE
+from model.backbone import fingerprint
+from model.batches import length_batches, pad
+from model.classifier import clip_features, embed, standardise
+from model.clips import Clip, Progress, silent
+from model.exam import assign_exam
+from model.loss import class_weights, cross_entropy
+from model.pool import Pool
+from model.recipe import Depth, Recipe
+from model.scoring import extract_features
+
+MAX_GRADIENT = 1.0  # norm that gradients are clipped to
+MASK_FRAMES = 10  # frames of one masked span, 200 ms
+
+
+class Attempt:
+    """Trains the classifier that it is given, in place."""
+
+    def __init__(
+        self,
+        classifier: Wav2Vec2ForSequenceClassification,
+        pool: Pool,
+        clips: Sequence[Clip],
+        labels: NDArray[np.floating],
+        recipe: Recipe,
+        depth: Depth,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        self.classifier, self.pool, self.clips, self.recipe, self.depth = classifier, pool, clips, recipe, depth
+        self.seed, self.progress = seed, progress
+        self.rng = np.random.default_rng(seed)
+        self.device = classifier.device
+        self.targets = torch.from_numpy(labels.astype(np.float32)).to(self.device)  # (N, C)
+        self.weights = torch.from_numpy(class_weights(labels, recipe.max_class_weight)).to(self.device)  # (C,)
+        self.cnn = fingerprint(classifier)
+        self.learning, self.validating = _split(clips, recipe.validation, seed)
+        self.features: Tensor | None = None  # (N, L, D) of a probe, whose transformer stands still
+        self.updates = 0
+        self.losses: list[float] = []
+        self.validation_losses: list[float] = []
+
+    def train(self, *, fresh: bool) -> None:
+        """Train in place; `fresh` says that the head has random weights."""
+        if self.depth is Depth.PROBE or (fresh and self.recipe.standardise):
+            features = self._features("features")
+            if fresh and self.recipe.standardise:
+                standardise(self.classifier, features[self.learning])
+            self.features = features if self.depth is Depth.PROBE else None
+        groups = _trainable(self.classifier, self.depth, self.recipe)
+        optimizer = torch.optim.AdamW(groups, weight_decay=self.recipe.weight_decay)
+        total = max(self.recipe.updates, self.recipe.epochs * len(self._batches()))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(total, self.recipe.warmup))
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):  # transformers' dropout draws from the global generator
+            torch.manual_seed(self.seed)
+            self._loop(optimizer, schedule, total)
+        self.classifier.eval().requires_grad_(True)
+
+    def _loop(self, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR, total: int) -> None:
+        best, best_loss, since = None, float("inf"), 0
+        reported = time.monotonic()
+        while self.updates < total:
+            self._train_mode()
+            epoch: list[Tensor] = []
+            for rows in self._batches()[: total - self.updates]:
+                loss = cross_entropy(self._logits(rows), self.targets[rows], self.weights)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], MAX_GRADIENT)
+                optimizer.step()
+                schedule.step()
+                epoch.append(loss.detach())
+                self.updates += 1
+                if time.monotonic() - reported > 0.5:
+                    self.progress("train", self.updates, total)
+                    reported = time.monotonic()
+            self.losses.append(float(torch.stack(epoch).mean()))  # the epoch's one wait for the GPU
+            if len(self.validating) == 0:
+                continue
+            self.validation_losses.append(self._validation_loss())
+            since += 1
+            if self.validation_losses[-1] < best_loss:
+                best, best_loss, since = _trained_weights(self.classifier), self.validation_losses[-1], 0
+            if since >= self.recipe.patience:
+                break
+        if best is not None:
+            self.classifier.load_state_dict(best, strict=False)
+        self.progress("train", total, total)
+
+    @torch.no_grad()
+    def predict(self) -> NDArray[np.intp]:
+        """(N,) class of every labelled clip; all 0 where the logits are not finite."""
+        logits = self._head(self._features("check")).cpu().numpy()
+        return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), 0)
+
+    @torch.no_grad()
+    def _validation_loss(self) -> float:
+        rows = self.validating
+        features = self._features("validate", rows)
+        return float(cross_entropy(self._head(features), self.targets[rows], self.weights))
+
+    def _features(self, stage: str, rows: NDArray[np.int64] | None = None) -> Tensor:
+        """(N, L, D) of the given clips, or of all, without dropout."""
+        rows = np.arange(len(self.clips), dtype=np.int64) if rows is None else rows
+        if self.features is not None:
+            return self.features[torch.from_numpy(rows)]
+        progress = self.progress if stage == "features" else silent  # the others belong to the stage around them
+        clips = [self.clips[int(row)] for row in rows]
+        return extract_features(self.classifier, self.pool, clips, progress=progress, stage=stage)
+
+    def _head(self, features: Tensor) -> Tensor:
+        return self.classifier.classifier(embed(self.classifier, features))
+
+    def _batches(self) -> list[NDArray[np.int64]]:
+        """Rows of each update of one epoch; a probe sees all clips in each."""
+        if self.depth is Depth.PROBE:
+            return [self.learning]
+        seconds = [min(self.clips[row].seconds, self.recipe.crop_seconds) for row in self.learning]
+        return [self.learning[batch] for batch in length_batches(seconds, self.recipe.batch_seconds, self.rng)]
+
+    def _logits(self, rows: NDArray[np.int64]) -> Tensor:
+        """(B, C) in training mode: cropped, masked, with dropout on the embedding."""
+        if self.features is not None:
+            features = self.features[torch.from_numpy(rows)]
+        else:
+            frames, lengths = pad([self._cropped(self.clips[row]) for row in rows])
+            masked = self._masked(frames.shape[0], frames.shape[1])
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=_bf16_is_faster(self.device)):
+                features = clip_features(
+                    self.classifier, frames.to(self.device), lengths, masked=masked
+                )  # (B, L, D) float32
+        embedded = torch.nn.functional.dropout(embed(self.classifier, features), self.recipe.dropout)
+        return self.classifier.classifier(embedded)
+
+    def _cropped(self, clip: Clip) -> NDArray[np.float16]:
+        frames = self.pool.frames(self.cnn, clip.id)
+        most = int(self.recipe.crop_seconds * SAMPLE_RATE / self.classifier.config.inputs_to_logits_ratio)
+        start = int(self.rng.integers(max(len(frames) - most, 0) + 1))
+        return frames[start : start + most]
+
+    def _masked(self, clips: int, frames: int) -> Tensor | None:
+        """(B, T) which frames to hide: spans of 200 ms that cover about `mask_share` of the time."""
+        if not self.recipe.mask_share:
+            return None
+        starts = self.rng.random((clips, frames)) < 1 - (1 - self.recipe.mask_share) ** (1 / MASK_FRAMES)
+        masked = np.zeros_like(starts)
+        for shift in range(min(MASK_FRAMES, frames)):
+            masked[:, shift:] |= starts[:, : frames - shift]
+        return torch.from_numpy(masked).to(self.device)
+
+    def _train_mode(self) -> None:
+        """Dropout where weights are trained; what stands still computes as it does in scoring."""
+        self.classifier.eval()
+        if self.depth is Depth.FULL:
+            self.classifier.train()
+        elif self.depth is Depth.LAYERS:
+            self.classifier.wav2vec2.encoder.layers[-self.recipe.last_layers :].train()
+
+
+def _split(clips: Sequence[Clip], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to learn from and rows to validate on; speaker-disjoint where speakers are known."""
+    held = assign_exam(clips, {}, share=share, seed=seed) if share else {}
+    validating = np.array([held.get(clip.id, False) for clip in clips])
+    if not validating.any() or validating.all():
+        return np.arange(len(clips)), np.empty(0, np.int64)
+    return np.flatnonzero(~validating), np.flatnonzero(validating)
+
+
+def _trainable(classifier: Wav2Vec2ForSequenceClassification, depth: Depth, recipe: Recipe) -> list[dict]:
+    """The optimiser's parameter groups; everything else stops asking for gradients."""
+    classifier.requires_grad_(False)
+    head: list[torch.nn.Parameter] = [*classifier.classifier.parameters()]
+    if classifier.config.use_weighted_layer_sum:
+        head.append(classifier.layer_weights)
+    body: list[torch.nn.Parameter] = []
+    encoder = classifier.wav2vec2.encoder
+    if not (depth is Depth.PROBE and recipe.standardise):
+        body += classifier.projector.parameters()
+    if depth is Depth.LAYERS:
+        body += encoder.layers[-recipe.last_layers :].parameters()
+    if depth is Depth.FULL:
+        body += [*classifier.wav2vec2.feature_projection.parameters(), *encoder.parameters()]
+    for parameter in head + body:
+        parameter.requires_grad_(True)
+    probe = depth is Depth.PROBE
+    return [
+        {"params": head, "lr": recipe.probe_rate if probe else recipe.head_rate},
+        {"params": body, "lr": recipe.probe_rate if probe else recipe.encoder_rate},
+    ]
+
+
+def _schedule(total: int, warmup: float) -> Callable[[int], float]:
+    """Rates as shares of their peak: up over the warm-up, then down to 0 in a line; constant without a warm-up."""
+    rise = max(1, round(total * warmup))
+    if not warmup:
+        return lambda _: 1.0
+    return lambda step: (step + 1) / rise if step < rise else (total - step) / max(1, total - rise)
+
+
+def _trained_weights(classifier: Wav2Vec2ForSequenceClassification) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in classifier.named_parameters() if p.requires_grad}
+
+
+def _bf16_is_faster(device: torch.device) -> bool:
+    """On GPUs that have it in hardware; on CPUs without AMX it is slower than float32."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

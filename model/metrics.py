@@ -1,0 +1,147 @@
+"""How good a classifier is on clips that it never saw: UA, WA, macro-F1, recall, confusion, ECE, with intervals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
+RESAMPLES = 1_000  # bootstrap replicates: the ends of a 95 % interval then rest on 25 replicates each
+ECE_BINS = 15  # equal-width confidence bins, as in Guo et al. 2017
+MIN_SPEAKERS = 10  # fewer speakers than this are too few to resample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A figure with its 95 % bootstrap percentile interval."""
+
+    value: float  # measured on the clips themselves
+    low: float  # 2.5th percentile over the replicates
+    high: float  # 97.5th percentile over the replicates
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metrics:
+    """What an exam says about a classifier."""
+
+    classes: tuple[str, ...]  # names, in the order of every per-class figure below
+    clips: int  # exam clips with one clear truth, > 0
+    ua: Estimate  # unweighted accuracy: mean recall over the classes that occur, in [0, 1]
+    wa: Estimate  # weighted accuracy: share of clips that are right, in [0, 1]
+    macro_f1: Estimate  # mean F1 over the classes that occur or are predicted, in [0, 1]
+    recall: tuple[float | None, ...]  # per class, in [0, 1]; None where the exam has no clip of it
+    confusion: tuple[tuple[int, ...], ...]  # (C, C) counts: row = truth, column = prediction
+    ece: float  # expected calibration error over 15 bins, in [0, 1]
+
+
+def truths(labels: NDArray[np.floating]) -> NDArray[np.intp]:
+    """The class that annotators agree on, per clip; -1 where the top votes tie and there is no single truth.
+
+    Args:
+        labels: (N, C) soft labels, each row summing to 1.
+    """
+    if len(labels) == 0:
+        return np.empty(0, np.intp)
+    top = labels.max(axis=1, keepdims=True)  # (N, 1)
+    tied = np.isclose(labels, top, atol=1e-6).sum(axis=1) > 1  # (N,)
+    return np.where(tied, -1, labels.argmax(axis=1))
+
+
+def measure(
+    truth: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    classes: Sequence[str],
+    *,
+    speakers: Sequence[str | None] | None = None,
+    seed: int = 0,
+) -> Metrics:
+    """Every metric of one exam.
+
+    Intervals resample speakers when all are known and there are ten or more, since clips of one speaker are right
+    or wrong together; otherwise they resample clips.
+
+    Args:
+        truth: (N,) class index per clip, N > 0.
+        probabilities: (N, C), rows summing to 1.
+        classes: C names.
+        speakers: (N,) who speaks, where known.
+
+    Raises:
+        ValueError: no clips, or shapes that don't fit.
+    """
+    if len(truth) == 0:
+        raise ValueError("an exam without clips can't be measured")
+    if probabilities.shape != (len(truth), len(classes)):
+        raise ValueError(f"{len(truth)} clips and {len(classes)} classes, but probabilities {probabilities.shape}")
+    predicted = probabilities.argmax(axis=1)  # (N,)
+    confusion = confusion_matrix(truth, predicted, labels=np.arange(len(classes)))  # (C, C)
+    replicates = _resampled(truth, predicted, len(classes), _groups(speakers, len(truth)), seed)  # (R, C, C)
+    support = confusion.sum(axis=1)
+    occurring = np.flatnonzero(support)  # UA averages over these, as scikit-learn's balanced accuracy does
+    ua = confusion[occurring, occurring] / support[occurring]
+    return Metrics(
+        classes=tuple(classes),
+        clips=len(truth),
+        ua=_estimate(float(ua.mean()), _ua(replicates)),
+        wa=_estimate(float(accuracy_score(truth, predicted)), _wa(replicates)),
+        macro_f1=_estimate(float(f1_score(truth, predicted, average="macro")), _f1(replicates)),
+        recall=tuple(float(confusion[c, c] / n) if n else None for c, n in enumerate(support)),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        ece=calibration_error(truth, probabilities),
+    )
+
+
+def calibration_error(truth: NDArray[np.integer], probabilities: NDArray[np.floating]) -> float:
+    """Expected calibration error: |accuracy − mean confidence| over equal-width bins, weighted by their clips.
+
+    Source: Guo et al. 2017 (arXiv 1706.04599), eq. 3.
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    right = (probabilities.argmax(axis=1) == truth).astype(np.float64)
+    bins = np.clip(np.ceil(confidence * ECE_BINS).astype(int) - 1, 0, ECE_BINS - 1)  # (low, high] as in the paper
+    gaps = np.bincount(bins, right - confidence, minlength=ECE_BINS)
+    return float(np.abs(gaps).sum() / len(truth))
+
+
+def _groups(speakers: Sequence[str | None] | None, clips: int) -> NDArray[np.intp]:
+    """(N,) which clips are drawn together: by speaker where that can work, else each alone."""
+    if speakers is not None and None not in speakers:
+        names, groups = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
+        if len(names) >= MIN_SPEAKERS:
+            return groups
+    return np.arange(clips)
+
+
+def _resampled(truth: NDArray, predicted: NDArray, classes: int, groups: NDArray, seed: int) -> NDArray[np.float64]:
+    """(R, C, C) confusion matrices of bootstrap replicates: groups drawn with replacement."""
+    count = int(groups.max()) + 1
+    cells = groups * classes**2 + truth * classes + predicted
+    by_group = np.bincount(cells, minlength=count * classes**2).reshape(count, classes**2)  # (G, C²)
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)  # (R, G)
+    return (draws @ by_group).reshape(RESAMPLES, classes, classes).astype(np.float64)
+
+
+def _ua(confusion: NDArray) -> NDArray:
+    support = confusion.sum(axis=2)  # (R, C)
+    hits = confusion.diagonal(axis1=1, axis2=2)
+    return _mean_where(hits / np.maximum(support, 1), support > 0)
+
+
+def _wa(confusion: NDArray) -> NDArray:
+    return confusion.diagonal(axis1=1, axis2=2).sum(axis=1) / confusion.sum(axis=(1, 2))
+
+
+def _f1(confusion: NDArray) -> NDArray:
+    hits = confusion.diagonal(axis1=1, axis2=2)
+    touched = confusion.sum(axis=1) + confusion.sum(axis=2)  # (R, C)
+    return _mean_where(2 * hits / np.maximum(touched, 1), touched > 0)
+
+
+def _mean_where(values: NDArray, present: NDArray) -> NDArray:
+    return (values * present).sum(axis=1) / present.sum(axis=1)
+
+
+def _estimate(value: float, replicates: NDArray) -> Estimate:
+    low, high = np.percentile(replicates, [2.5, 97.5])
+    return Estimate(value=value, low=float(low), high=float(high))
