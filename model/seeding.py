@@ -11,7 +11,7 @@ from model.clustering import Clustering, elbow, kmeans
 
 SHARE = 0.01  # of the pool, the paper's seed set
 MOST_CLUSTERS = 20  # the elbow is looked for among 1..20 clusters
-MOST_TYPICLUST_CLUSTERS = 500  # TypiClust, arXiv 2202.02794 appendix F
+MOST_TYPICLUST_CLUSTERS = 500  # TypiClust's, in the authors' code
 NEIGHBOURS = 20  # whose mean distance says how typical a clip is; same place
 SMALL_CLUSTER = 5  # clips; TypiClust passes over clusters no larger, which hold outliers
 REFERENCES = 2_000  # neighbours are looked for among at most this many clips of a cluster
@@ -63,7 +63,7 @@ def seed_by_typiclust(
     in the cluster. Clusters of up to 5 clips come last. Arguments and result as for `seed_by_kmeans`, except that
     None for k is 1 % of the pool and scores are minus the mean distance.
 
-    Source: Hacohen, Dekel, Weinshall, arXiv 2202.02794, algorithm 1 and appendix F.
+    Source: Hacohen, Dekel, Weinshall, arXiv 2202.02794, algorithm 1, with the authors' code for the numbers.
     """
     size = len(representations)
     if size == 0 or k == 0:

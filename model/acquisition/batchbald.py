@@ -24,7 +24,7 @@ def rank_by_batchbald(evidence: Evidence, k: int, rng: np.random.Generator) -> R
     K MC samples hold at most log K nats, which a few times log K clips use up; after that all gains are rounding and
     the order would be arbitrary. How many picks were informed is logged.
 
-    Source: Kirsch, van Amersfoort, Gal, arXiv 1906.08158, algorithm 1 and eq. 10-12; the fallback is arXiv 2106.12059.
+    Source: Kirsch, van Amersfoort, Gal, arXiv 1906.08158, algorithm 1; the fallback is arXiv 2106.12059.
     """
     mc = evidence.require(Need.MC)
     bald = mutual_information(mc)

@@ -33,7 +33,7 @@ class Evidence:
     probabilities: NDArray[np.floating] | None = None  # (N, C), rows sum to 1
     mc: NDArray[np.floating] | None = None  # (N, K, C), sums to 1 over C; sample k is the same mask in every row
     embeddings: NDArray[np.floating] | None = None  # (N, D)
-    surprisal: NDArray[np.floating] | None = None  # (N, B) nats per bin of time, >= 0; a row of zeros: clip too short
+    surprisal: NDArray[np.floating] | None = None  # (N, B) quantiles in nats, >= 0; zeros: clip too short
 
     def __post_init__(self) -> None:
         for need in Need:

@@ -1,5 +1,6 @@
 """Every acquisition strategy by name. The docs page and `aftertone strategies` are printed from this dict."""
 
+from model.acquisition.alps import rank_by_alps
 from model.acquisition.badge import rank_by_badge
 from model.acquisition.bald import rank_by_bald, rank_by_powerbald
 from model.acquisition.batchbald import rank_by_batchbald
@@ -55,7 +56,8 @@ STRATEGIES: dict[str, Strategy] = {
         description="The batch that tells the most about the classifier jointly, so that no two picks teach the same.",
         needs=frozenset({Need.MC}),
         cost="at most O(k N M K C) time for M = 4,096 joint outcomes, a fraction of it in practice; O(N) memory",
-        source="Kirsch et al. 2019, arXiv 1906.08158 algorithm 1; PowerBALD once the K samples are used up",
+        source="Kirsch et al. 2019, arXiv 1906.08158 algorithm 1",
+        departs="once a pick gains under 1 % of the largest BALD score, PowerBALD draws: K samples hold but log K nats.",
         function=rank_by_batchbald,
     ),
     "powerbald": Strategy(
@@ -70,13 +72,23 @@ STRATEGIES: dict[str, Strategy] = {
         needs=frozenset({Need.PROBABILITIES, Need.EMBEDDINGS}),
         cost="O(k N (C + D)) time, O(N) memory",
         source="Ash et al. 2020, arXiv 1906.03671 algorithm 1; factored as in arXiv 2306.09910 appendix D",
+        departs="the first pick is the largest gradient, as in the authors' code; k-means++ draws it by chance.",
         function=rank_by_badge,
+    ),
+    "alps": Strategy(
+        description="Clips spread over what surprises the adapted backbone under masks; needs no labels.",
+        needs=frozenset({Need.SURPRISAL}),
+        cost="O(k N B), B = 32; the surprisal itself costs as much as scoring the pool once",
+        source="Yuan et al. 2020, arXiv 2010.09535, carried over from text to audio",
+        departs="a clip's vector is 32 quantiles of its loss, not its loss by position; see model/surprisal.py.",
+        function=rank_by_alps,
     ),
     "kmeans": Strategy(
         description='The clip nearest to each of k cluster centres: spread alone ("wav2vec 2.0 & clustering").',
         needs=frozenset({Need.EMBEDDINGS}),
         cost="O(k N D), centres fitted on at most 20,000 clips",
         source="AFTER, arXiv 2310.00283 §3.1.2",
+        departs="the paper names no details; the vectors are the fine-tuned classifier's.",
         function=rank_by_kmeans,
     ),
     "entropy-clusters": Strategy(
@@ -84,6 +96,7 @@ STRATEGIES: dict[str, Strategy] = {
         needs=frozenset({Need.PROBABILITIES, Need.EMBEDDINGS}),
         cost="O(N C + k² D)",
         source="Zhdanov 2019, arXiv 1901.05954 algorithm 1, with entropy as the informativeness",
+        departs="entropy in place of the margin. AFTER's Entropy+Clustering is `entropy` after a clustered seed set.",
         function=rank_by_entropy_and_clusters,
     ),
 }

@@ -51,6 +51,7 @@ class Strategy:
     needs: frozenset[Need]  # what must be in the evidence, no more
     cost: str  # time, and memory beyond the evidence; N candidates, C classes, K MC samples, D dimensions, k picks
     source: str  # the paper, and where it says so
+    departs: str = ""  # in what we do otherwise than the source, for the docs
     function: Callable[[Evidence, int, np.random.Generator], Ranked]  # called with N >= 1 and 1 <= k <= N
 
     def rank(self, evidence: Evidence, k: int, rng: np.random.Generator) -> Ranked:
