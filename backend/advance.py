@@ -6,6 +6,7 @@ webhooks at once need no code of their own.
 
 import logging
 import time
+from contextlib import closing
 
 from backend import jobs
 from backend.errors import TasksVanishedError
@@ -64,13 +65,11 @@ class Advance:
         try:
             connection = self._store.connection()
             self._settings = self._settings.for_project(connection.extra_params if connection else {})
-            label_studio = LabelStudio(self._settings)
-            fetcher = Fetcher(label_studio, self._settings)
-            try:
+            with (
+                closing(LabelStudio(self._settings)) as label_studio,
+                closing(Fetcher(label_studio, self._settings)) as fetcher,
+            ):
                 self._steps(label_studio, fetcher)
-            finally:
-                fetcher.close()
-                label_studio.close()
         except AftertoneError as error:
             self._remember(str(error))
             log.warning("Project %d: can't %s: %s", self._project, self._doing, error, extra=self._extra("step_failed"))

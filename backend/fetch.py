@@ -11,7 +11,7 @@ from backend.labelstudio import LabelStudio
 from backend.settings import Settings
 
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")  # Label Studio resolves these itself
-SERVED_PATHS = re.compile(r"^(/[^?]*)?/(data|storage-data|tasks/\d+/(resolve|presign)|projects/\d+/(resolve|presign))/")
+SERVED_PATHS = re.compile(r"/(data|storage-data|tasks/\d+/(resolve|presign)|projects/\d+/(resolve|presign))/")
 MAX_REDIRECTS = 5
 
 
@@ -42,7 +42,7 @@ class Fetcher:
         trusted = False  # whether the address came from Label Studio rather than from the task
         for _ in range(MAX_REDIRECTS):
             ours = _origin(url) == _origin(self._label_studio.url)
-            if ours and not SERVED_PATHS.match(urlsplit(url).path):
+            if ours and not self._serves_audio(url):
                 raise AddressError("The task's audio address is a page of Label Studio that serves no audio.")
             if not ours and not trusted:
                 self._check_host(url)
@@ -53,7 +53,10 @@ class Fetcher:
         raise FetchError(f"More than {MAX_REDIRECTS} redirects on the way to the audio.")
 
     def _absolute(self, task: int, source: str) -> str:
-        scheme = urlsplit(source).scheme
+        try:
+            scheme = urlsplit(source).scheme
+        except ValueError:
+            raise AddressError("The audio address can't be read as a URL.") from None
         if scheme in CLOUD_SCHEMES:
             return self._label_studio.resolve_url(task, source)
         if scheme in ("http", "https"):
@@ -63,6 +66,11 @@ class Fetcher:
             prefix = urlsplit(self._label_studio.url).path
             return self._label_studio.url + source.removeprefix(prefix)
         raise AddressError(f"The audio address is of no kind that can be fetched (it starts with {source[:12]!r}).")
+
+    def _serves_audio(self, url: str) -> bool:
+        prefix = urlsplit(self._label_studio.url).path
+        path = urlsplit(url).path
+        return path.startswith(prefix) and bool(SERVED_PATHS.match(path.removeprefix(prefix))) and ".." not in path
 
     def _check_host(self, url: str) -> None:
         parts = urlsplit(url)

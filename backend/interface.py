@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from label_studio_sdk.label_interface import LabelInterface
+from label_studio_sdk.label_interface.interface import LabelInterface
 from label_studio_sdk.label_interface.control_tags import ChoicesTag
 
 from backend.errors import InterfaceError
@@ -44,11 +44,12 @@ def parse_interface(label_config: str) -> Interface:
     audios = {tag.name: tag for tag in parsed.objects if tag.tag == "Audio"}
     choices = [tag for tag in parsed.controls if isinstance(tag, ChoicesTag)]
     for tag in choices:
-        target = next((name for name in tag.to_name if name in audios), None)
-        whole_clip = tag.attr.get("perRegion", "false").lower() != "true"
-        if target and whole_clip and not tag.is_multiple_choice and len(tag.labels) >= 2:
+        target = next((name for name in tag.to_name or () if name in audios), None)
+        whole_clip = (tag.attr or {}).get("perRegion", "false").lower() != "true"
+        classes = tuple(tag.labels or ())
+        if target and tag.name and whole_clip and not tag.is_multiple_choice and len(classes) >= 2:
             field = (audios[target].value or "").removeprefix("$")
-            return Interface(audio=target, field=field, choices=tag.name, classes=tuple(tag.labels))
+            return Interface(audio=target, field=field, choices=tag.name, classes=classes)
     found = ", ".join(f"<{tag.tag} name={tag.name!r}>" for tag in [*parsed.objects, *parsed.controls]) or "no tags"
     raise InterfaceError(_explain(f"found {found}"))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import cast
 
 import redis
 from redis import Redis
@@ -88,8 +89,9 @@ def ring() -> None:
     """Wake the projects whose alarm is due."""
     connection = connect()
     for raw in connection.zrangebyscore(_ALARMS, 0, time.time()):
-        if connection.zrem(_ALARMS, raw):  # one worker's ring is enough
-            wake(int(raw))
+        project = int(cast(bytes, raw))
+        if connection.zrem(_ALARMS, str(project)):  # one worker's ring is enough
+            wake(project)
 
 
 def wake_taken(project: int) -> None:

@@ -18,7 +18,7 @@ from backend.rounds import Round, read_metrics
 from backend.scores import Score, write_scores
 from backend.settings import Settings
 from backend.store import ProjectStore
-from model.backbone import Backbone, load_backbone
+from model.backbone import load_backbone
 from model.classifier import load_classifier
 from model.clips import Progress
 from model.exam import with_exam
@@ -26,7 +26,6 @@ from model.learner import Learner, Training
 from model.ranking import Ranking
 from model.recipe import PAPER, PRACTICAL
 from model.stopping import Milestone, advise, stop_set
-from model.tapt import adapted_backbone
 
 Labels = Mapping[str, NDArray[np.float64]]
 
@@ -46,8 +45,7 @@ class Lesson:
 
     def adapt(self) -> None:
         """TAPT on every clip of the pool, exam clips included, since it sees no label."""
-        backbone = load_backbone(self._settings.backbone, seed=self._settings.seed)
-        self._learner(backbone).adapt(self._ledger.clips, self._store.adapted)
+        self._learner().adapt(self._ledger.clips, self._store.adapted)
 
     def seed(self) -> None:
         """Find the seed set and write it as a round without a model."""
@@ -127,10 +125,9 @@ class Lesson:
         write_scores(self._store.next / "scores.csv", self._table(ranking, record.published, guesses), record.classes)
         self._store.complete_round(number)
 
-    def _learner(self, backbone: Backbone | None = None, classes: Sequence[str] | None = None) -> Learner:
-        if backbone is None:
-            own = adapted_backbone(self._store.adapted)
-            backbone = load_backbone(self._settings.backbone, seed=self._settings.seed) if own is None else own
+    def _learner(self, classes: Sequence[str] | None = None) -> Learner:
+        adapted = str(self._store.adapted) if self._store.adapted.is_dir() else self._settings.backbone
+        backbone = load_backbone(adapted, seed=self._settings.seed)
         return Learner(
             self._store.pool,
             backbone,
@@ -161,14 +158,13 @@ class Lesson:
         scores = []
         for entry in self._ledger.entries.values():
             row = rows.get(entry.clip.id)
-            clustered = row is not None and ranking.clusters is not None
             scores += [
                 Score(
                     task=task,
                     clip=entry.clip.id,
                     rank=ranks.get(task),
                     acquisition=float(ranking.scores[row]) if row is not None else None,
-                    cluster=int(ranking.clusters[row]) if clustered else None,
+                    cluster=None if row is None or ranking.clusters is None else int(ranking.clusters[row]),
                     probabilities=tuple(map(float, guesses.get(entry.clip.id, ()))),
                 )
                 for task in entry.tasks

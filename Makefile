@@ -1,0 +1,39 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Both set everything up by themselves.
+PYTHON ?= $(shell command -v python3.12 || command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: demo test check setup lock clean
+
+# Start a real Label Studio with Aftertone connected. AUDIO=folder|manifest.csv LIMIT=n ORACLE=1 ROUNDS=n
+demo: setup
+	@$(BIN)/aftertone demo
+
+# Style, types, unit tests, and integration tests against a real Label Studio and a real Redis.
+test: setup check
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+setup: .venv/synced
+
+.venv/synced: tests/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
+	  { echo "Aftertone needs Python 3.11 or 3.12; name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || { echo "Setting up .venv (once) ..."; $(PYTHON) -m venv .venv; }
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes tests/requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Pin anew: the product, the product with its tests, and the Label Studio that demo and tests run.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+lock:
+	$(COMPILE) pyproject.toml --extra demo -o requirements.lock
+	$(COMPILE) pyproject.toml --extra demo --group test -c requirements.lock -o tests/requirements.lock
+	echo 'label-studio==1.23.2' | $(COMPILE) - -o docker/label-studio.lock
+
+clean:
+	rm -rf .venv .demo build dist *.egg-info
