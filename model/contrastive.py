@@ -86,6 +86,11 @@ def draw_spans(frames: int, ratio: float, span: int, rng: np.random.Generator) -
     return np.concatenate([np.arange(start, start + size) for start, size in zip(starts, sizes, strict=True)])
 
 
+def clip_generator(seed: int, clip_id: str) -> np.random.Generator:
+    """A generator for one clip, so that what is drawn for it depends on neither its batch mates nor its place."""
+    return np.random.default_rng([seed, *clip_id.encode()])
+
+
 def draw_masks(
     lengths: Tensor, rngs: list[np.random.Generator], *, ratio: float, span: int, negatives: int = NEGATIVES
 ) -> Masks:
@@ -214,10 +219,10 @@ def masked_mean(losses: Tensor, valid: Tensor) -> Tensor:
 
 @torch.no_grad()
 def surprisal(backbone: Wav2Vec2ForPreTraining, frames: Tensor, lengths: Tensor, masks: Masks) -> Tensor:
-    """How badly the model predicts what is masked, per masked frame (ALPS, arXiv 2010.09535, for audio): `masked_forward` in eval mode.
+    """How badly the model predicts each masked frame: what ALPS (arXiv 2010.09535) needs, for audio.
 
-    Argmax codes, no dropout, negatives from the same utterance. An utterance's values depend on its own frames, masks
-    and the weights alone.
+    `masked_forward` in eval mode: argmax codes, no dropout, negatives from the same utterance. An utterance's values
+    depend on its own frames, its masks and the weights alone.
 
     Returns:
         (B, N) float32 nats, from 0; about log(K + 1) where the model guesses; 0 where not valid.

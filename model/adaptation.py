@@ -1,0 +1,49 @@
+"""What task-adaptive pre-training left behind: whether its backbone is used, why, and how its losses went."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """Losses at one validation."""
+
+    step: int  # optimiser steps taken so far
+    contrastive: float  # nats per masked frame of the held-out clips, AFTER eq. 1
+    reconstruction: float  # nats per masked frame of the held-out clips, AFTER eq. 2
+    perplexity: float  # of the codes of all held-out frames, as a share of its maximum, in (0, 1]
+    training: float | None  # AFTER eq. 3 plus diversity, mean per step since the last validation; None at the start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adaptation:
+    """The record of one TAPT run, kept as adaptation.json beside the backbone."""
+
+    kept: bool  # True: the folder holds the adapted backbone; False: the one that it started from
+    reason: str  # a sentence for people: what came of it and why
+    clips: int  # clips of the pool when it ran, short ones included
+    seconds_of_audio: float  # of the clips trained on
+    held_out: int  # clips that gave the validation losses
+    mask_ratio: float  # share of frames that were in fact masked in training
+    steps: int  # optimiser steps taken
+    seconds: float  # wall clock, over all attempts
+    seed: int
+    settings: dict[str, float]
+    curve: tuple[CurvePoint, ...]
+
+    def outgrown_by(self, clips: int, share: float) -> bool:
+        """Whether a pool that now has `clips` clips grew by more than `share` since: worth another run on request."""
+        return clips > self.clips * (1 + share)
+
+    def write(self, folder: Path) -> None:
+        (folder / "adaptation.json").write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+def read_adaptation(folder: Path) -> Adaptation | None:
+    """The record of the run whose backbone is in `folder`; None where none has finished."""
+    try:
+        record = json.loads((folder / "adaptation.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return Adaptation(**record | {"curve": tuple(CurvePoint(**point) for point in record["curve"])})
