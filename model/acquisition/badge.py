@@ -13,8 +13,9 @@ def rank_by_badge(evidence: Evidence, k: int, rng: np.random.Generator) -> Ranke
     """k-means++ sampling on hypothetical gradients g = (p - onehot(argmax p)) ⊗ h; the rest by the norm of g.
 
     The first pick is the largest norm, as in the authors' code; each next one is drawn in proportion to its squared
-    distance to the nearest pick (plain D² sampling, no greedy local trials). When nothing differs from the picks any
-    more, the draw is uniform over what is left.
+    distance to the nearest pick (plain D² sampling: no greedy local trials as in scikit-learn's k-means++, and the
+    origin is no centre as it is in scikit-activeml). When nothing differs from the picks any more, the draw is uniform
+    over what is left.
 
     A gradient is an outer product of a residual a (C,) and an embedding h (D,), so that
     ‖g_i - g_j‖² = ‖a_i‖²‖h_i‖² + ‖a_j‖²‖h_j‖² - 2 (a_i·a_j)(h_i·h_j): two matrix-vector products per pick, and no array
@@ -24,22 +25,16 @@ def rank_by_badge(evidence: Evidence, k: int, rng: np.random.Generator) -> Ranke
     """
     embeddings = np.asarray(evidence.require(Need.EMBEDDINGS), dtype=np.float32)  # (N, D)
     residuals = prediction_residuals(evidence.require(Need.PROBABILITIES))  # (N, C)
-    squares = np.einsum("nc,nc->n", residuals, residuals, dtype=np.float64) * np.einsum(
-        "nd,nd->n", embeddings, embeddings, dtype=np.float64
-    )  # (N,) squared gradient norms
+    squares = squared_norms(residuals) * squared_norms(embeddings)  # (N,) of the gradients
 
     picks = np.empty(k, dtype=np.intp)
     free = np.ones(len(squares), dtype=bool)
     nearest = np.full(len(squares), np.inf)  # (N,) squared distance to the nearest pick
     picks[0] = np.argmax(squares)
     for done in range(1, k):
-        last = picks[done - 1]
+        last = int(picks[done - 1])
         free[last] = False
-        products = (residuals @ residuals[last]).astype(np.float64) * (embeddings @ embeddings[last])
-        scale = squares + squares[last]
-        distances = scale - 2 * products
-        distances[distances < ROUNDING * scale] = 0
-        np.minimum(nearest, distances, out=nearest)
+        np.minimum(nearest, squared_distances(residuals, embeddings, squares, last), out=nearest)
         picks[done] = draw_in_proportion(np.where(free, nearest, 0), free, rng)
     return Ranked.picks_first(picks, np.sqrt(squares), k)
 
@@ -49,6 +44,22 @@ def prediction_residuals(probabilities: NDArray[np.floating]) -> NDArray[np.floa
     residuals = np.array(probabilities, dtype=np.float32)
     residuals[np.arange(len(residuals)), residuals.argmax(axis=1)] -= 1
     return residuals
+
+
+def squared_norms(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(N, D) -> (N,)."""
+    return np.einsum("nd,nd->n", rows, rows).astype(np.float64)
+
+
+def squared_distances(
+    residuals: NDArray[np.float32], embeddings: NDArray[np.float32], squares: NDArray[np.float64], row: int
+) -> NDArray[np.float64]:
+    """(N,) between each gradient and one row's, given residuals (N, C), embeddings (N, D) and squared norms (N,)."""
+    products = (residuals @ residuals[row]).astype(np.float64) * (embeddings @ embeddings[row])
+    scale = squares + squares[row]
+    distances = scale - 2 * products
+    distances[distances < ROUNDING * scale] = 0
+    return distances
 
 
 def draw_in_proportion(weights: NDArray[np.float64], free: NDArray[np.bool_], rng: np.random.Generator) -> int:

@@ -57,7 +57,7 @@ STRATEGIES: dict[str, Strategy] = {
         needs=frozenset({Need.MC}),
         cost="at most O(k N M K C) time for M = 4,096 joint outcomes, a fraction of it in practice; O(N) memory",
         source="Kirsch et al. 2019, arXiv 1906.08158 algorithm 1",
-        departs="once a pick gains under 1 % of the largest BALD score, PowerBALD draws: K samples hold but log K nats.",
+        departs="once a pick gains under 1 % of the largest BALD score, PowerBALD draws; K samples hold log K nats.",
         function=rank_by_batchbald,
     ),
     "powerbald": Strategy(

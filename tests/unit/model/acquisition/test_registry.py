@@ -1,0 +1,125 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.acquisition import STRATEGIES, Evidence, Need, StrategyError, find_strategy
+from model.errors import AftertoneError
+
+CHANCY = ["random", "powerbald", "badge"]  # whose picks are random draws by definition
+
+SCRIPT = """
+import json, sys
+import numpy as np
+from model.acquisition import STRATEGIES, Evidence
+from model.seeding import SEEDINGS
+rng = np.random.default_rng(0)
+mc = rng.dirichlet(np.ones(4), (400, 8)).astype("f4")
+points = rng.normal(size=(400, 16)).astype("f4")
+evidence = Evidence(candidates=400, probabilities=mc.mean(axis=1), mc=mc, embeddings=points, surprisal=np.abs(points))
+seed = int(sys.argv[1])
+orders = {name: s.rank(evidence, 20, np.random.default_rng(seed)).order.tolist() for name, s in STRATEGIES.items()}
+for name, seed_by in SEEDINGS.items():
+    orders["seed " + name] = seed_by(points, 20, np.random.default_rng(seed), None).order.tolist()
+print(json.dumps(orders))
+"""
+
+
+def orders_in_fresh_process(seed: int) -> dict[str, list[int]]:
+    output = subprocess.run([sys.executable, "-c", SCRIPT, str(seed)], check=True, capture_output=True, text=True)
+    return json.loads(output.stdout)
+
+
+@st.composite
+def evidences(draw: st.DrawFn) -> Evidence:
+    """Pools of 1 to 12 clips, down to one class, one sample, one dimension, identical clips, certain predictions."""
+    candidates, classes = draw(st.integers(1, 12)), draw(st.integers(1, 4))
+    samples, dimensions = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    kind = draw(st.sampled_from(["any", "certain", "uniform", "identical"]))
+    mc = rng.dirichlet(np.ones(classes), (candidates, samples))
+    if kind == "certain":
+        mc = np.eye(classes)[mc.argmax(axis=2)]
+    elif kind == "uniform":
+        mc = np.full_like(mc, 1 / classes)
+    elif kind == "identical":
+        mc = np.broadcast_to(mc[:1], mc.shape)
+    embeddings = (
+        np.zeros((candidates, dimensions)) if kind == "identical" else rng.normal(size=(candidates, dimensions))
+    )
+    precision = draw(st.sampled_from([np.float16, np.float32, np.float64]))
+    return Evidence(
+        candidates=candidates,
+        probabilities=mc.mean(axis=1).astype(precision),
+        mc=mc.astype(precision),
+        embeddings=embeddings.astype(precision),
+        surprisal=np.abs(embeddings).astype(precision),
+    )
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@settings(max_examples=40, deadline=None)
+@given(evidence=evidences(), k=st.integers(0, 15), seed=st.integers(0, 5))
+def test_orders_every_pool_whole(name: str, evidence: Evidence, k: int, seed: int) -> None:
+    ranked = STRATEGIES[name].rank(evidence, k, np.random.default_rng(seed))
+    assert sorted(ranked.order) == list(range(evidence.candidates))
+    assert len(ranked.picks) == min(k, evidence.candidates)
+    assert ranked.scores.shape == (evidence.candidates,)
+    assert np.isfinite(ranked.scores).all()
+    assert ranked.clusters is None or ranked.clusters.shape == (evidence.candidates,)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_an_empty_pool_has_nothing_to_ask(name: str) -> None:
+    evidence = Evidence(
+        candidates=0,
+        probabilities=np.empty((0, 4)),
+        mc=np.empty((0, 3, 4)),
+        embeddings=np.empty((0, 8)),
+        surprisal=np.empty((0, 8)),
+    )
+    assert len(STRATEGIES[name].rank(evidence, 5, np.random.default_rng(0)).order) == 0
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_uses_what_it_declares_and_no_more(name: str) -> None:
+    rng = np.random.default_rng(0)
+    mc = rng.dirichlet(np.ones(3), (30, 4))
+    arrays = {
+        Need.PROBABILITIES: mc.mean(axis=1),
+        Need.MC: mc,
+        Need.EMBEDDINGS: rng.normal(size=(30, 5)),
+        Need.SURPRISAL: rng.random((30, 5)),
+    }
+    strategy = STRATEGIES[name]
+    declared = {need.value: arrays[need] for need in strategy.needs}
+    strategy.rank(Evidence(candidates=30, **declared), 5, rng)
+    for need in strategy.needs:
+        lacking = {other: array for other, array in declared.items() if other != need}
+        with pytest.raises(ValueError, match=f"needs {need}"):
+            strategy.rank(Evidence(candidates=30, **lacking), 5, rng)
+
+
+def test_same_seed_same_order_in_fresh_processes() -> None:
+    once, again, other = (orders_in_fresh_process(seed) for seed in (1, 1, 2))
+    assert once == again
+    for name in CHANCY:
+        assert once[name] != other[name], f"{name} should depend on the seed"
+    for name in ("entropy", "least-confidence", "margin", "bald"):
+        assert once[name] == other[name], f"{name} should not depend on the seed"
+
+
+def test_refuses_a_negative_number_of_picks() -> None:
+    with pytest.raises(ValueError, match="-1"):
+        STRATEGIES["random"].rank(Evidence(candidates=3), -1, np.random.default_rng(0))
+
+
+def test_an_unknown_name_lists_the_known() -> None:
+    assert find_strategy("badge") is STRATEGIES["badge"]
+    with pytest.raises(StrategyError, match="batchbald") as caught:
+        find_strategy("bagde")
+    assert isinstance(caught.value, AftertoneError)
