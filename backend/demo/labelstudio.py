@@ -8,7 +8,7 @@ from backend.demo.errors import DemoError
 from backend.demo.health import wait_until_up
 from backend.demo.processes import Child, Processes
 
-START_SECONDS = 240.0  # the first start migrates an empty database: 28 s on two slow cores
+START_SECONDS = 480.0  # the first start migrates an empty database: 28 s on two cores, minutes on busy ones
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,12 +80,15 @@ class Processes:
             child.check()
 
     def end(self) -> None:
-        """Ends every child with all that it started: asks, asks again, then kills. A second Ctrl-C can't stop this."""
+        """Ends every child with all that it started: asks, asks again, then kills. A second Ctrl-C can't stop this.
+
+        The last started ends first, one after the other: what several share, the last of them can then take down.
+        """
         with interrupts_held():
-            _end_sessions([child.process.pid for child in self._children])
-            for child in self._children:
-                child.process.wait(timeout=10)
-            self._children.clear()
+            while self._children:
+                process = self._children.pop().process
+                _end_session(process.pid)
+                process.wait(timeout=10)
 
     def end_leftovers(self) -> None:
         """Ends what an earlier demo of this folder left running when it was killed."""
@@ -95,23 +98,22 @@ class Processes:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    leaders.append(int(lock.read() or 0))
+                    leaders.append(int(lock.read()))
         with interrupts_held():
-            _end_sessions([leader for leader in leaders if leader])
+            for leader in leaders:
+                _end_session(leader)
 
 
-def _end_sessions(leaders: Sequence[int]) -> None:
+def _end_session(leader: int) -> None:
     for number, seconds in PATIENCE:
         deadline = time.monotonic() + seconds
-        for leader in leaders:
-            members = _session(leader)
-            # A leader passes an interrupt on as it sees fit; a kill must reach each member itself.
-            asked = [leader] if leader in members and number != signal.SIGKILL else members
-            for member in asked:
-                with suppress(ProcessLookupError):
-                    os.kill(member, number)
+        members = _session(leader)
+        # A leader passes an interrupt on as it sees fit; a kill must reach each member itself.
+        for member in [leader] if leader in members and number != signal.SIGKILL else members:
+            with suppress(ProcessLookupError):
+                os.kill(member, number)
         while time.monotonic() < deadline:
-            if not any(_session(leader) for leader in leaders):
+            if not _session(leader):
                 return
             time.sleep(0.05)
 

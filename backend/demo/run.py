@@ -29,7 +29,7 @@ from model.errors import AftertoneError
 
 ANNOTATORS = 2  # of the oracle, who label in turn
 SPEECH_SEED = 0
-BACKEND_SECONDS = 120.0  # to answer /health; loading its packages takes a few on a slow disk
+BACKEND_SECONDS = 240.0  # to answer /health; loading its packages takes long on a busy machine
 INTERRUPTED = 130  # exit status, as the shell has it
 
 

@@ -28,7 +28,8 @@ class Screen:
         """Shows a bar while the block runs, and then how long it took, if that was worth a line."""
         began = time.monotonic()
         columns = TextColumn(f"  {{task.description:<{WIDTH}}}"), BarColumn(30), TextColumn("{task.fields[count]:>9}")
-        with Progress(*columns, TimeElapsedColumn(), console=self._console, transient=True) as progress:
+        unseen = not self._console.is_terminal
+        with Progress(*columns, TimeElapsedColumn(), console=self._console, transient=True, disable=unseen) as progress:
             task = progress.add_task(name, total=None, count="")
 
             def bar(done: int, total: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from backend.demo.errors import DemoError
-from backend.demo.screen import Bar, Screen
+from backend.demo.screen import Screen
 from backend.store import ProjectStore
 
 LOOK_SECONDS = 0.3
@@ -13,15 +13,13 @@ STALLED_SECONDS = 900.0  # without a sign of life; the longest silent step on a 
 
 STAGES = {
     "fetch": "Fetching the audio",
-    "extract": "Computing features once for all",
-    "tapt": "Adapting the backbone to the audio",
+    "extract": "Computing features",
+    "adapt": "Adapting the backbone to the audio",
     "seed": "Spreading the seed set",
-    "features": "Preparing the training",
     "train": "Fine-tuning",
-    "exam": "Examining",
     "score": "Scoring the pool",
 }
-"""What the worker's stages are called on the screen; others appear under their own name."""
+"""The worker's stages that get a bar, and what they are called on it. The others are short, or parts of these."""
 
 
 class Watch:
@@ -38,26 +36,24 @@ class Watch:
         Raises DemoError when the worker gives no sign of life for a quarter of an hour, unless `patient`: it may have
         nothing to do until somebody labels.
         """
-        sign, since, stage = None, time.monotonic(), None
-        bar: Bar | None = None
+        stage, bar, seen = "", _no_bar, time.time()  # what was reported before we looked belongs to another wait
         with ExitStack() as shown:
             while not reached():
                 self._check()
                 self._tell_problem()
                 progress = self._store.progress()
-                if progress is not None and progress["at"] != sign:
-                    sign, since = progress["at"], time.monotonic()
-                    if progress["stage"] != stage:
+                if progress is not None and progress["at"] > seen:
+                    seen = progress["at"]
+                    if progress["stage"] in STAGES.keys() - {stage}:
                         shown.close()
                         stage = progress["stage"]
-                        # A total of 0 is the worker waiting for something; that deserves no bar of its own.
-                        bar = shown.enter_context(self._screen.step(_name(stage))) if progress["total"] else None
-                    if bar is not None:
+                        bar = shown.enter_context(self._screen.step(STAGES[stage]))
+                    if progress["stage"] == stage:
                         bar(progress["done"], progress["total"])
-                if not patient and time.monotonic() - since > STALLED_SECONDS:
+                if not patient and time.time() - seen > STALLED_SECONDS:
                     raise DemoError(
-                        f"Aftertone has shown no sign of life for {STALLED_SECONDS / 60:.0f} minutes "
-                        f"(last: {stage or 'nothing'}). Look into logs/worker.log, then run the same command again."
+                        f"Aftertone has shown no sign of life for {STALLED_SECONDS / 60:.0f} minutes. Look at the "
+                        "end of logs/worker.log in the demo's folder, then run the same command again."
                     )
                 time.sleep(LOOK_SECONDS)
 
@@ -72,5 +68,5 @@ class Watch:
             self._screen.say(f"  Aftertone could not {problem.step}: {problem.message}\n  It will try again by itself.")
 
 
-def _name(stage: str) -> str:
-    return STAGES.get(stage, stage.capitalize())
+def _no_bar(_done: int, _total: int) -> None:
+    """The bar while nothing is going on."""
