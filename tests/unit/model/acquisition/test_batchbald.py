@@ -25,8 +25,9 @@ def dropout_samples(clips: int, seed: int) -> np.ndarray:
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The reference multiplies thousands of tiny matrices, on which threads only wait for each other."""
+def _quick_reference(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The reference multiplies thousands of tiny matrices, and collects garbage before each block of them."""
+    monkeypatch.setattr("toma.gc_cuda", lambda: None)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
