@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from transformers import Wav2Vec2ForPreTraining, Wav2Vec2ForSequenceClassification
 
 from model.acquisition import Evidence, Need, find_strategy
-from model.backbone import fingerprint
+from model.adaptation import Adaptation
+from model.backbone import load_backbone
 from model.calibration import MIN_CLIPS, cross_fitted, fit_temperature
 from model.classifier import dropout_samples
 from model.clips import Clip, Progress, silent
@@ -20,8 +22,11 @@ from model.metrics import Metrics, measure, truths
 from model.pool import Pool
 from model.ranking import Ranking
 from model.recipe import PRACTICAL, Recipe
+from model.representation import cnn_means
 from model.scoring import Scores, score
 from model.seeding import SEEDINGS
+from model.surprisal import surprisal_profiles
+from model.tapt import adapt, suited_settings
 
 
 class TrainingError(AftertoneError):
@@ -69,7 +74,25 @@ class Learner:
         self.pool, self.backbone, self.classes, self.recipe = pool, backbone, tuple(classes), recipe
         self.progress, self._seed = progress, seed
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        self._cnn = fingerprint(backbone)
+
+    def adapt(self, clips: Sequence[Clip], folder: Path) -> Adaptation:
+        """Task-adaptive pre-training on the clips, without labels; from here on the learner uses what `folder` holds.
+
+        Args:
+            folder: complete or absent; where it is complete nothing is trained.
+        """
+        adaptation = adapt(
+            self.pool,
+            clips,
+            self.backbone,
+            suited_settings(self.backbone),
+            folder,
+            seed=self._seed,
+            device=self.device,
+            progress=self.progress,
+        )
+        self.backbone = load_backbone(str(folder), seed=self._seed)
+        return adaptation
 
     def seed(self, clips: Sequence[Clip], k: int | None = None, labelled: Collection[str] = ()) -> Ranking:
         """The order in which to ask before there is a classifier: spread over clusters of CNN representations.
@@ -81,7 +104,8 @@ class Learner:
         """
         clips = _rows(clips, labelled)
         others = [self.pool.clip(id) for id in sorted(labelled) if id in self.pool]
-        representations = self._means([*clips, *others])  # (N + L, D)
+        self._extract([*clips, *others])
+        representations = cnn_means(self.backbone, self.pool, [*clips, *others], progress=self.progress)  # (N + L, C)
         ranked = SEEDINGS[self.recipe.seeding](
             representations[: len(clips)],
             k,
@@ -173,8 +197,15 @@ class Learner:
                 dropout=self.recipe.dropout,
                 seed=self._seed,
             )
+        surprisal = None
+        if Need.SURPRISAL in chosen.needs:
+            surprisal = surprisal_profiles(self.backbone, self.pool, clips, seed=self._seed, progress=self.progress)
         evidence = Evidence(
-            candidates=len(clips), probabilities=scores.probabilities, mc=mc, embeddings=scores.embeddings
+            candidates=len(clips),
+            probabilities=scores.probabilities,
+            mc=mc,
+            embeddings=scores.embeddings,
+            surprisal=surprisal,
         )
         ranked = chosen.rank(evidence, k, np.random.default_rng(self._seed))
         return Ranking.of(clips, ranked, name, scores.probabilities)
@@ -222,18 +253,6 @@ class Learner:
                     f"The label of clip {id} must be {len(self.classes)} shares that sum to 1, not {label.tolist()}."
                 )
         return np.array([labels[id] for id in ids], np.float64).reshape(len(ids), len(self.classes))
-
-    def _means(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
-        """(N, C) mean CNN frame of each clip, AFTER's representation for clustering (§3.2)."""
-        self._extract(clips)
-        means = np.empty((len(clips), self.backbone.config.conv_dim[-1]), np.float32)
-        reported = time.monotonic()
-        for row, clip in enumerate(clips):
-            means[row] = self.pool.frames(self._cnn, clip.id).mean(axis=0, dtype=np.float32)
-            if time.monotonic() - reported > 0.5:
-                self.progress("seed", row, len(clips))
-                reported = time.monotonic()
-        return means
 
     def _extract(self, clips: Sequence[Clip]) -> None:
         self.backbone.to(self.device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature

@@ -1,0 +1,105 @@
+"""How deep should a round train, given its number of labels? Probe, last layers and whole transformer on one corpus.
+
+    python -m benchmarks.depth MANIFEST [--counts 60 240] [--seeds 1]
+
+The backbone (the tiny one unless told otherwise) is adapted once, briefly, to the learning part of the corpus. Each
+depth is then trained with the recipe `practical` on the same random labels and examined on the same clips. Speakers are
+never on both sides. Prints a line per count and depth: UA with its 95 % interval on the pooled exams, and seconds.
+"""
+
+import argparse
+import platform
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from tqdm import tqdm
+
+from model.audio import decode
+from model.backbone import load_backbone
+from model.clips import Clip
+from model.exam import assign_exam
+from model.finetune import finetune
+from model.manifest import read_manifest
+from model.metrics import measure
+from model.pool import Pool
+from model.recipe import PRACTICAL, Depth
+from model.scoring import score
+from model.tapt import adapt, suited_settings
+
+
+def read_clips(manifest: Path, pool: Pool, longest: float, limit: int) -> tuple[list[Clip], dict[str, str]]:
+    """Labelled clips of known speakers up to `longest` seconds, in a seeded order, and their emotions."""
+    rows = [row for row in read_manifest(manifest) if row.emotion and row.speaker]
+    clips: dict[str, Clip] = {}
+    emotions: dict[str, str] = {}
+    for index in tqdm(np.random.default_rng(0).permutation(len(rows)), desc="decode", mininterval=5):
+        row = rows[int(index)]
+        clip = pool.add(decode(row.path))
+        if clip.seconds <= longest and row.emotion:
+            clips[clip.id], emotions[clip.id] = replace(clip, speaker=row.speaker), row.emotion
+        if len(clips) == limit:
+            break
+    return list(clips.values()), emotions
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--backbone", default="tiny")
+    parser.add_argument("--counts", type=int, nargs="+", default=[60, 240])
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--limit", type=int, default=1_000, help="clips of the corpus to use")
+    parser.add_argument("--longest", type=float, default=3.0, help="seconds; longer clips are left out")
+    parser.add_argument("--steps", type=int, default=100, help="of TAPT")
+    args = parser.parse_args(arguments)
+    print(f"torch {torch.__version__}, transformers {transformers.__version__}, {platform.processor()}")
+    print(f"{torch.get_num_threads()} threads, {args}", flush=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        pool = Pool(Path(folder) / "pool")
+        clips, emotions = read_clips(args.manifest, pool, args.longest, args.limit)
+        classes = sorted(set(emotions.values()))
+        one_hot = {id: np.eye(len(classes))[classes.index(emotion)] for id, emotion in emotions.items()}
+        sides = assign_exam(clips, {}, share=0.3)
+        exam = [clip for clip in clips if sides[clip.id]]
+        learning = [clip for clip in clips if not sides[clip.id]]
+        truth = np.array([one_hot[clip.id].argmax() for clip in exam])
+        backbone = load_backbone(args.backbone)
+        pool.extract(backbone, clips, lambda *_: None)
+        settings = replace(suited_settings(backbone), max_steps=args.steps)
+        adaptation = adapt(pool, learning, backbone, settings, Path(folder) / "adapted")
+        print(f"{len(learning)} clips to learn from, {len(exam)} in the exam. {adaptation.reason}", flush=True)
+        backbone = load_backbone(str(Path(folder) / "adapted"))
+
+        print("labels depth    UA     95 % interval   train accuracy  seconds", flush=True)
+        for count in args.counts:
+            for depth in Depth:
+                probabilities, accuracies, seconds = [], [], 0.0
+                for seed in range(args.seeds):
+                    rows = np.random.default_rng([seed, 1]).permutation(len(learning))[:count]
+                    labelled = [learning[int(row)] for row in rows]
+                    labels = np.array([one_hot[clip.id] for clip in labelled])
+                    start = time.monotonic()
+                    tuned = finetune(backbone, pool, labelled, labels, classes, PRACTICAL, depth=depth, seed=seed)
+                    seconds += time.monotonic() - start
+                    accuracies.append(tuned.train_accuracy)
+                    probabilities.append(score(tuned.classifier, pool, exam).probabilities)
+                pooled = measure(
+                    np.tile(truth, args.seeds),
+                    np.concatenate(probabilities),
+                    classes,
+                    speakers=[clip.speaker for clip in exam] * args.seeds,
+                )
+                interval = f"{pooled.ua.low:.3f} to {pooled.ua.high:.3f}"
+                figures = f"{np.mean(accuracies):14.3f} {seconds / args.seeds:8.1f}"
+                print(f"{count:6d} {depth:7s} {pooled.ua.value:.3f}  {interval} {figures}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
