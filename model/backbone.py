@@ -24,13 +24,13 @@ from transformers import (
 )
 
 from model.errors import BackboneError
+from model.tiny import TINY, tiny_backbone
 
 log = logging.getLogger(__name__)
 
 Backbone = Wav2Vec2ForPreTraining | Wav2Vec2ForSequenceClassification
 """Whatever carries a wav2vec 2.0 body in `.wav2vec2`."""
 
-TINY = "tiny"
 FRESH = (
     "quantizer.",
     "project_hid.",
@@ -39,49 +39,21 @@ FRESH = (
 )  # absent where a checkpoint was fine-tuned
 
 
-def tiny_config() -> Wav2Vec2Config:
-    """A wav2vec 2.0 of 4.3 million parameters that trains on a CPU.
-
-    One frame per 20 ms as in the published models, but by a CNN of five layers that costs a tenth of theirs. Layer norm
-    in the CNN: with group norm the padding of a batch would change a clip's features.
-    """
-    return Wav2Vec2Config(
-        conv_dim=(64, 128, 256, 256, 256),
-        conv_kernel=(20, 8, 4, 4, 4),
-        conv_stride=(10, 4, 2, 2, 2),
-        feat_extract_norm="layer",
-        do_stable_layer_norm=True,
-        hidden_size=256,
-        num_hidden_layers=6,
-        num_attention_heads=4,
-        intermediate_size=512,
-        num_conv_pos_embeddings=32,
-        hidden_dropout=0.0,  # a model this small underfits in the few passes that a CPU affords
-        attention_dropout=0.0,
-        activation_dropout=0.0,
-        feat_proj_dropout=0.0,
-        layerdrop=0.0,
-        codevector_dim=128,
-        proj_codevector_dim=128,
-        classifier_proj_size=256,
-    )
-
-
 def load_backbone(name: str, *, seed: int = 0) -> Wav2Vec2ForPreTraining:
     """Load a wav2vec 2.0 with its quantiser, in float32, in eval mode, on the CPU.
 
     Args:
-        name: "tiny" (random weights drawn under `seed`), a local folder, or a model's name on the Hugging Face hub. A
-            checkpoint that was saved without the quantiser loads too; the quantiser is then drawn under `seed`.
+        name: "tiny" (see `model.tiny`), a local folder, or a model's name on the Hugging Face hub. A checkpoint
+            that was saved without the quantiser loads too; the quantiser is then drawn under `seed`.
         seed: of every weight that no checkpoint gives.
 
     Raises:
         BackboneError: there is no such folder, the hub can't be reached, or the model is no wav2vec 2.0.
     """
+    if name == TINY:
+        return tiny_backbone(seed).eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if name == TINY:
-            return Wav2Vec2ForPreTraining(tiny_config()).eval()
         return _load_pretrained(name).eval()
 
 

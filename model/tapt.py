@@ -21,11 +21,11 @@ from torch import Tensor
 from transformers import Wav2Vec2ForPreTraining
 
 from model.adaptation import Adaptation, CurvePoint, read_adaptation
-from model.backbone import TINY
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.clips import Clip, Progress, silent
 from model.pool import Pool
 from model.pretrainer import Pretrainer, TaptSettings
+from model.tiny import TINY
 
 log = logging.getLogger(__name__)
 
