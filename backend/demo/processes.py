@@ -98,7 +98,7 @@ class Processes:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    leaders.append(int(lock.read()))
+                    leaders += [int(number) for number in lock.read().split()]
         with interrupts_held():
             for leader in leaders:
                 _end_session(leader)

@@ -54,8 +54,8 @@ def line(report: RoundReport) -> str:
     if report.exam is None:
         said += "seed set, no model yet" if report.kind == "seed" else "no exam labels yet"
     else:
-        ua, wa = report.exam["ua"], report.exam["wa"]
-        said += f"UA {ua['value']:.2f} ({ua['low']:.2f} to {ua['high']:.2f})   WA {wa['value']:.2f}"
+        ua, wa, clips = (report.exam[key] for key in ("ua", "wa", "clips"))
+        said += f"UA {ua['value']:.2f} ({ua['low']:.2f} to {ua['high']:.2f})   WA {wa['value']:.2f}   exam of {clips}"
     kept = (
         "in the published order" if report.served_as_published else f"{len(report.strays)} NOT in the published order"
     )

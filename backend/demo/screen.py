@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-WIDTH = 40  # characters of a step's name
+WIDTH = 36  # characters of a step's name; with bar, count and clock a line fits into 80
 
 Bar = Callable[[int, int], None]
 """Called as `bar(done, total)`; a total of 0 means that nobody knows how much there is."""
@@ -27,7 +27,7 @@ class Screen:
     def step(self, name: str) -> Iterator[Bar]:
         """Shows a bar while the block runs, and then how long it took, if that was worth a line."""
         began = time.monotonic()
-        columns = TextColumn(f"  {{task.description:<{WIDTH}}}"), BarColumn(30), TextColumn("{task.fields[count]:>9}")
+        columns = TextColumn(f"  {{task.description:<{WIDTH}}}"), BarColumn(20), TextColumn("{task.fields[count]:>9}")
         unseen = not self._console.is_terminal
         with Progress(*columns, TimeElapsedColumn(), console=self._console, transient=True, disable=unseen) as progress:
             task = progress.add_task(name, total=None, count="")

@@ -34,7 +34,9 @@ def try_model(folder: Path, clip: Path, wav: Path) -> tuple[str, float]:
     Raises DemoError when the answer isn't a probability for each class.
     """
     from transformers import pipeline
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     soundfile.write(wav, decode(clip), SAMPLE_RATE)
     classify = pipeline("audio-classification", model=str(folder))
     # Decoded here, since transformers would call a program (ffmpeg) that may not be installed.

@@ -44,7 +44,7 @@ class Watch:
                 progress = self._store.progress()
                 if progress is not None and progress["at"] > seen:
                     seen = progress["at"]
-                    if progress["stage"] in STAGES.keys() - {stage}:
+                    if progress["total"] and progress["stage"] in STAGES.keys() - {stage}:
                         shown.close()
                         stage = progress["stage"]
                         bar = shown.enter_context(self._screen.step(STAGES[stage]))
