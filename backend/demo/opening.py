@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from backend.demo.accounts import Account, invitation, open_account
@@ -21,6 +21,7 @@ from backend.demo.watch import Watch
 from backend.store import ProjectStore, Store
 
 SPEECH_SEED = 0
+SPEECH_TITLE = "Demonstration: a synthesiser speaks"
 BACKEND_SECONDS = 240.0  # to answer /health; loading its packages takes long on a busy machine
 
 
@@ -91,7 +92,7 @@ class Opening:
             manifest = speak_corpus(
                 self._folder / "speech", clips, seed=SPEECH_SEED, spoken=lambda done: bar(done, clips)
             )
-        return read_corpus(manifest, limit=limit, labelled=labelled)
+        return replace(read_corpus(manifest, limit=limit, labelled=labelled), title=SPEECH_TITLE)
 
     def _start_label_studio(self) -> LabelStudio:
         with self._screen.step("Installing Label Studio (once)"):
