@@ -15,6 +15,7 @@ from model.batches import length_batches, pad
 from model.classifier import clip_features, embed, standardise
 from model.clips import Clip, Progress, silent
 from model.exam import assign_exam
+from model.layermeans import LayerMeans
 from model.loss import class_weights, cross_entropy
 from model.pool import Pool
 from model.recipe import Depth, Recipe
@@ -36,10 +37,12 @@ class Attempt:
         recipe: Recipe,
         depth: Depth,
         seed: int,
+        kept: LayerMeans | None,
         progress: Progress,
     ) -> None:
         self.classifier, self.pool, self.clips, self.recipe, self.depth = classifier, pool, clips, recipe, depth
         self.seed, self.progress = seed, progress
+        self.kept = kept if depth is Depth.PROBE else None
         self.rng = np.random.default_rng(seed)
         self.device = classifier.device
         self.targets = torch.from_numpy(labels.astype(np.float32)).to(self.device)  # (N, C)
@@ -118,7 +121,7 @@ class Attempt:
             return self.features[torch.from_numpy(rows)]
         progress = self.progress if stage == "features" else silent  # the others belong to the stage around them
         clips = [self.clips[int(row)] for row in rows]
-        return extract_features(self.classifier, self.pool, clips, progress=progress, stage=stage)
+        return extract_features(self.classifier, self.pool, clips, kept=self.kept, progress=progress, stage=stage)
 
     def _head(self, features: Tensor) -> Tensor:
         return self.classifier.classifier(embed(self.classifier, features))

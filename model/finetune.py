@@ -12,6 +12,7 @@ from transformers import Wav2Vec2ForPreTraining, Wav2Vec2ForSequenceClassificati
 from model.attempt import Attempt
 from model.classifier import class_names, new_classifier
 from model.clips import Clip, Progress, silent
+from model.layermeans import LayerMeans
 from model.pool import Pool
 from model.recipe import Depth, Recipe
 
@@ -45,6 +46,7 @@ def finetune(
     *,
     previous: Wav2Vec2ForSequenceClassification | None = None,
     depth: Depth | None = None,
+    kept: LayerMeans | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Progress = silent,
@@ -58,6 +60,7 @@ def finetune(
         backbone: the adapted one; not changed.
         labels: (N, C) hard or soft, rows summing to 1, N > 0.
         previous: the last round's classifier, used where the recipe starts warm and its classes are the same.
+        kept: the backbone's layer means, for probes; what it lacks is computed and added.
         depth: overrides the recipe's choice by the number of labels.
     """
     chosen = depth or recipe.depth(len(clips))
@@ -70,8 +73,9 @@ def finetune(
             classifier = new_classifier(backbone, classes, mix_layers=mixed, seed=seed + retries)
         else:
             classifier = copy.deepcopy(start)
+        means = kept if start is None else None  # a previous round may have probed another backbone
         classifier.to(device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
-        run = Attempt(classifier, pool, clips, labels, current, chosen, seed + retries, progress)
+        run = Attempt(classifier, pool, clips, labels, current, chosen, seed + retries, means, progress)
         run.train(fresh=start is None)
         predicted = run.predict()
         collapsed = several and len(np.unique(predicted)) == 1

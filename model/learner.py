@@ -18,6 +18,7 @@ from model.classifier import dropout_samples
 from model.clips import Clip, Progress, silent
 from model.errors import AftertoneError
 from model.finetune import FineTuned, finetune
+from model.layermeans import LayerMeans, same_body
 from model.metrics import Metrics, measure, truths
 from model.pool import Pool
 from model.ranking import Ranking
@@ -73,6 +74,7 @@ class Learner:
         """
         self.pool, self.backbone, self.classes, self.recipe = pool, backbone, tuple(classes), recipe
         self.progress, self._seed = progress, seed
+        self._means: LayerMeans | None = None
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
     def adapt(self, clips: Sequence[Clip], folder: Path) -> Adaptation:
@@ -91,7 +93,7 @@ class Learner:
             device=self.device,
             progress=self.progress,
         )
-        self.backbone = load_backbone(str(folder), seed=self._seed)
+        self.backbone, self._means = load_backbone(str(folder), seed=self._seed), None
         return adaptation
 
     def seed(self, clips: Sequence[Clip], k: int | None = None, labelled: Collection[str] = ()) -> Ranking:
@@ -151,6 +153,7 @@ class Learner:
             self.classes,
             self.recipe,
             previous=previous,
+            kept=self._layer_means,
             seed=self._seed,
             device=self.device,
             progress=self.progress,
@@ -217,7 +220,18 @@ class Learner:
     def _score(self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip]) -> Scores:
         self._extract(clips)
         classifier.to(self.device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
-        return score(classifier, self.pool, clips, progress=self.progress)
+        return self._run(classifier, clips, "score")
+
+    def _run(self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip], stage: str) -> Scores:
+        kept = self._layer_means if same_body(classifier, self.backbone) else None
+        return score(classifier, self.pool, clips, kept=kept, progress=self.progress, stage=stage)
+
+    @property
+    def _layer_means(self) -> LayerMeans:
+        """Of the present backbone; read from disk once, and again after `adapt`."""
+        if self._means is None:
+            self._means = LayerMeans(self.pool.folder, self.backbone)
+        return self._means
 
     def _examine(
         self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip], labels: NDArray[np.floating]
@@ -228,7 +242,7 @@ class Learner:
         if len(clear) == 0:
             return 1.0, None
         examined = [clips[int(row)] for row in clear]
-        scores = score(classifier, self.pool, examined, progress=self.progress, stage="exam")
+        scores = self._run(classifier, examined, "exam")
         temperature, probabilities = 1.0, scores.probabilities
         if len(clear) >= MIN_CLIPS:
             temperature = fit_temperature(scores.logits, labels[clear])

@@ -15,6 +15,7 @@ from model.backbone import fingerprint
 from model.batches import length_batches, pad
 from model.classifier import class_names, clip_features, embed
 from model.clips import Clip, Progress, silent
+from model.layermeans import BLOCK, LayerMeans
 from model.pool import Pool
 
 BATCH_SECONDS = 120.0  # of audio at once: enough to fill a CPU or GPU, about 2 GB at wav2vec 2.0 large
@@ -39,6 +40,7 @@ def score(
     pool: Pool,
     clips: Sequence[Clip],
     *,
+    kept: LayerMeans | None = None,
     progress: Progress = silent,
     stage: str = "score",
 ) -> Scores:
@@ -46,11 +48,14 @@ def score(
 
     A clip's scores are the same to 1e-4 whatever else is in its batch. That is why they are computed in float32 also on
     a GPU: bf16 can't hold it.
+
+    Args:
+        kept: the layer means of the backbone, for a classifier that only probes it; what they lack is added.
     """
     config = classifier.config
     logits = np.empty((len(clips), len(class_names(classifier))), np.float32)
     embeddings = np.empty((len(clips), config.classifier_proj_size), np.float32)
-    for rows, features in _in_batches(classifier, pool, clips, progress, stage):
+    for rows, features in _in_batches(classifier, pool, clips, kept, progress, stage):
         embedded = embed(classifier, features)  # (B, D)
         embeddings[rows] = embedded.cpu().numpy()
         logits[rows] = classifier.classifier(embedded).cpu().numpy()
@@ -63,18 +68,50 @@ def extract_features(
     pool: Pool,
     clips: Sequence[Clip],
     *,
+    kept: LayerMeans | None = None,
     progress: Progress = silent,
     stage: str = "score",
 ) -> Tensor:
     """The (N, L, D) `clip_features` of N > 0 clips, on the classifier's device; what a probe trains on."""
-    found = list(_in_batches(classifier, pool, clips, progress, stage))
+    found = list(_in_batches(classifier, pool, clips, kept, progress, stage))
     order = np.argsort(np.concatenate([rows for rows, _ in found]))
     return torch.cat([features for _, features in found])[torch.from_numpy(order)]
 
 
 def _in_batches(
+    classifier: Wav2Vec2ForSequenceClassification,
+    pool: Pool,
+    clips: Sequence[Clip],
+    kept: LayerMeans | None,
+    progress: Progress,
+    stage: str,
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Row numbers and their features (B, L, D), every row once."""
+    if kept is None or not classifier.config.use_weighted_layer_sum:
+        yield from _run(classifier, pool, clips, progress, stage)
+        return
+    missing = [clip for clip in clips if clip.id not in kept]
+    waiting: list[tuple[list[str], NDArray[np.float32]]] = []
+    for rows, features in _run(classifier, pool, missing, progress, stage):
+        waiting.append(([missing[row].id for row in rows], features.cpu().numpy()))
+        if sum(len(ids) for ids, _ in waiting) >= BLOCK:
+            _keep(kept, waiting)
+    _keep(kept, waiting)
+    for rows, means in kept.read([clip.id for clip in clips]):
+        yield rows, torch.from_numpy(means).to(classifier.device)
+
+
+def _keep(kept: LayerMeans, waiting: list[tuple[list[str], NDArray[np.float32]]]) -> None:
+    """Write what waits as one block."""
+    if waiting:
+        kept.add([id for ids, _ in waiting for id in ids], np.concatenate([means for _, means in waiting]))
+        waiting.clear()
+
+
+def _run(
     classifier: Wav2Vec2ForSequenceClassification, pool: Pool, clips: Sequence[Clip], progress: Progress, stage: str
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Run the transformer on all clips, in batches of similar length."""
     classifier.eval()
     cnn, device = fingerprint(classifier), classifier.device
     done, reported = 0, time.monotonic()
