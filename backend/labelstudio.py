@@ -38,7 +38,8 @@ class LabelStudio:
         key = settings.label_studio_api_key.get_secret_value()
         if not key:
             raise LabelStudioError(
-                "LABEL_STUDIO_API_KEY is empty. Create a personal access token in Label Studio (Account & Settings) and set it."
+                "LABEL_STUDIO_API_KEY is empty. Create a personal access token in Label Studio (Account & Settings) "
+                "and set it."
             )
         self.url = settings.label_studio_url
         self._http = httpx.Client(
@@ -78,7 +79,8 @@ class LabelStudio:
             yield from self._call("GET", f"api/projects/{project}/export", params)
 
     def tasks_changed_since(self, project: int, moment: str) -> dict[int, str]:
-        """Tasks created, annotated, edited or un-annotated after `moment` (ISO 8601, Label Studio's clock), and when."""
+        """Tasks created, annotated, edited or un-annotated after `moment` (ISO 8601, Label Studio's clock), and "
+        "when."""
         condition = {"filter": "filter:tasks:updated_at", "operator": "greater", "value": moment, "type": "Datetime"}
         query = {"filters": {"conjunction": "and", "items": [condition]}, "ordering": ["tasks:id"]}
         params = {"project": project, "page_size": QUERY_PAGE, "fields": "task_only", "query": json.dumps(query)}
@@ -114,7 +116,7 @@ class LabelStudio:
         try:
             return self._call("POST", f"api/projects/{project}/import/predictions", body=list(predictions))["created"]
         except _RefusedError as error:
-            if error.status == 400 and "invalid" in error.reason and "task" in error.reason:
+            if error.status == 400 and 'invalid "task" field' in error.reason:
                 raise TasksVanishedError("Tasks were deleted while the round was being published.") from None
             raise
 
@@ -163,8 +165,9 @@ class LabelStudio:
         except httpx.TransportError as error:
             kind = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "can't be reached"
             raise LabelStudioError(
-                f"Label Studio {kind} at {self.url} ({type(error).__name__}). Check that it runs and that LABEL_STUDIO_URL is "
-                "its address as this machine sees it (inside a container, localhost is the container itself)."
+                f"Label Studio {kind} at {self.url} ({type(error).__name__}). Check that it runs and that "
+                "LABEL_STUDIO_URL is its address as this machine sees it (inside a container, localhost is the "
+                "container itself)."
             ) from None
         except ApiError as error:
             reason = _reason(error.body)
@@ -173,8 +176,8 @@ class LabelStudio:
             if error.status_code in (403, 404):
                 raise _RefusedError(
                     error.status_code,
-                    f"Label Studio at {self.url} answered {error.status_code} ({reason}): the project doesn't exist, or the "
-                    "user of LABEL_STUDIO_API_KEY isn't a member of it.",
+                    f"Label Studio at {self.url} answered {error.status_code} ({reason}): the project doesn't exist, "
+                    "or the user of LABEL_STUDIO_API_KEY isn't a member of it.",
                 ) from None
             raise _RefusedError(
                 error.status_code, f"Label Studio at {self.url} answered {error.status_code}: {reason}"
@@ -197,23 +200,23 @@ def _json(reply: httpx.Response) -> Any:
         return reply.json()
     except ValueError:
         raise LabelStudioError(
-            f"{reply.request.url.host} answered {reply.status_code} with something that isn't JSON. Is LABEL_STUDIO_URL the "
-            "address of Label Studio itself?"
+            f"{reply.request.url.host} answered {reply.status_code} with something that isn't JSON. Is "
+            "LABEL_STUDIO_URL the address of Label Studio itself?"
         ) from None
 
 
 def _reason(body: Any) -> str:
     if isinstance(body, Mapping):
-        detail = body.get("detail") or body.get("validation_errors") or body
-        return str(detail)[:500]
+        return str(body.get("validation_errors") or body.get("detail") or body)[:500]
     return str(body)[:500]
 
 
 def _token_advice(reason: str, url: str) -> str:
     if "legacy token" in reason:
         return (
-            "LABEL_STUDIO_API_KEY is a legacy token, and this Label Studio has legacy tokens switched off. Set a personal access "
-            "token instead (Account & Settings > Personal Access Token), or switch legacy tokens on (Organization > API Tokens)."
+            "LABEL_STUDIO_API_KEY is a legacy token, and this Label Studio has legacy tokens switched off. Set a "
+            "personal access token instead (Account & Settings > Personal Access Token), or switch legacy tokens on "
+            "(Organization > API Tokens)."
         )
     if "wrong type" in reason:
         return (

@@ -33,3 +33,10 @@ def configure_logging(style: Literal["text", "json"]) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for room in ("backend", "model"):
         logging.getLogger(room).setLevel(logging.INFO)
+
+
+def hide_progress_bars() -> None:
+    """Keep transformers from drawing bars into logs; it loads small files in no time."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()

@@ -9,20 +9,20 @@ def notes(snapshot: Snapshot, ledger: Ledger) -> list[str]:
     found: list[str] = []
     if not any(url.rstrip("/").endswith("/webhook") for url in snapshot.webhook_urls):
         found.append(
-            "Label Studio tells this backend nothing about changes (the project has no webhook for it); labels are only "
-            "found every RECONCILE_SECONDS. Usual cause: Label Studio refuses private addresses. Start it with "
-            "USE_DEFAULT_BANNED_SUBNETS=false (or both ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false), then "
-            "disconnect the model and connect it again."
+            "Label Studio tells this backend nothing about changes (the project has no webhook for it); labels are "
+            "only found every RECONCILE_SECONDS. Usual cause: Label Studio refuses private addresses. Start it with "
+            "USE_DEFAULT_BANNED_SUBNETS=false (or both ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false), "
+            "then disconnect the model and connect it again."
         )
     if snapshot.overlap > 1:
         found.append(
-            f"The project asks for {snapshot.overlap} annotations per task. Label Studio then hands second annotators random "
-            "tasks that others have begun, so only the first annotator of a task follows the queue."
+            f"The project asks for {snapshot.overlap} annotations per task. Label Studio then hands second annotators "
+            "random tasks that others have begun, so only the first annotator of a task follows the queue."
         )
     for label, count in sorted(ledger.strange_labels().items()):
         found.append(
-            f"{count} clips are labelled {label!r}, which the labelling interface no longer offers. These votes count for "
-            "nothing until the choice comes back or the annotations are changed."
+            f"{count} clips are labelled {label!r}, which the labelling interface no longer offers. These votes count "
+            "for nothing until the choice comes back or the annotations are changed."
         )
     if ledger.failed:
         found.append(

@@ -1,4 +1,5 @@
-"""Putting a round at the head of the annotators' queue, so that a kill between any two steps changes nothing for them."""
+"""Putting a round at the head of the annotators' queue, so that a kill between any two steps changes nothing for "
+"them."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -36,8 +37,8 @@ def publish(record: Round, snapshot: Snapshot, label_studio: LabelStudio, guesse
         created = label_studio.import_predictions(project, rows)
         if created != len(rows):
             raise LabelStudioError(
-                f"Label Studio stored {created} of {len(rows)} predictions. Its log says which it found invalid; usually the "
-                "labelling interface was changed a moment ago, and the next attempt succeeds."
+                f"Label Studio stored {created} of {len(rows)} predictions. Its log says which it found invalid; "
+                "usually the labelling interface was changed a moment ago, and the next attempt succeeds."
             )
     if snapshot.model_version != version or snapshot.sampling != UNCERTAINTY:
         label_studio.update_project(project, sampling=UNCERTAINTY, model_version=version)

@@ -31,9 +31,14 @@ def write_scores(path: Path, scores: Sequence[Score], classes: Sequence[str]) ->
             table.writerow([*fixed, *(f"{p:.6f}" for p in score.probabilities)])
 
 
-@lru_cache(maxsize=4)
 def read_scores(path: Path) -> tuple[tuple[str, ...], dict[int, Score]]:
-    """The classes and, by task, the scores of a round; cached, since a round never changes."""
+    """The classes and, by task, the scores of a round; kept in memory, since a round never changes."""
+    return _read(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, written: int) -> tuple[tuple[str, ...], dict[int, Score]]:
+    del written  # tells the file from one of another store that lay there before
     with path.open(newline="", encoding="utf-8") as file:
         table = csv.reader(file)
         classes = tuple(next(table)[len(FIXED_COLUMNS) :])

@@ -124,7 +124,8 @@ def project_id(raw: Any) -> int:
         return int(str(raw).split(".")[0])
     except ValueError:
         raise AftertoneError(
-            "The request names no project. Webhooks need `send payload` switched on (Label Studio: Settings > Webhooks)."
+            "The request names no project. Webhooks need `send payload` switched on (Label Studio: Settings > "
+            "Webhooks)."
         ) from None
 
 

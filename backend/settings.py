@@ -120,7 +120,8 @@ class Settings(BaseSettings):
         """
         if unknown := sorted(set(extra) - set(PROJECT_OPTIONS)):
             raise SettingsError(
-                f"Extra params of the connection: {', '.join(unknown)} can't be set there. Known: {', '.join(PROJECT_OPTIONS)}."
+                f"Extra params of the connection: {', '.join(unknown)} can't be set there. "
+                f"Known: {', '.join(PROJECT_OPTIONS)}."
             )
         return _validated(
             lambda: Settings.model_validate({**self.model_dump(), **extra}), "Extra params of the connection"

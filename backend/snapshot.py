@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +50,9 @@ class Snapshot:
 def read_snapshot(label_studio: LabelStudio, project: int, settings: Settings, memory: Path) -> Snapshot:
     """Read a project: only what changed since the last read, which `memory` (a JSON file) holds.
 
-    Tasks that changed are found by their `updated_at`; tasks that vanished, and annotations that became visible too late
-    for that, show as a wrong count, which leads to a full read. So one more label in a project of 100,000 tasks costs a
-    few small requests.
+    Tasks that changed are found by their `updated_at`; tasks that vanished, and annotations that became visible too
+    late for that, show as a wrong count, which leads to a full read. So one more label in a project of 100,000 tasks
+    costs a few small requests.
 
     Raises:
         LabelStudioError: Label Studio can't be read.
@@ -105,12 +105,18 @@ def read_snapshot(label_studio: LabelStudio, project: int, settings: Settings, m
     )
 
 
+def kept_tasks(memory: Path) -> list[Task]:
+    """The tasks as `read_snapshot` last kept them; [] before the first read."""
+    return [_task_from_json(row) for row in read_json(memory, default={}).get("tasks", ())]
+
+
 def _task_from_json(row: Mapping[str, Any]) -> Task:
     return Task(**{**row, "answer": Answer(**row["answer"])})
 
 
 def _before(moment: str) -> str:
-    return (datetime.fromisoformat(moment) - OVERLAP).isoformat()
+    # Label Studio's filter understands this one form.
+    return (datetime.fromisoformat(moment).astimezone(UTC) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _same_moment(first: str, second: str) -> bool:

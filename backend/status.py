@@ -4,8 +4,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from backend.files import read_json
-from backend.ledger import Source
+from backend.snapshot import kept_tasks
 from backend.store import ProjectStore, Store
 
 
@@ -16,17 +15,19 @@ def status(store: Store) -> dict[str, Any]:
 
 def _project(number: int, store: ProjectStore) -> dict[str, Any]:
     sources = store.sources()
-    tasks = (read_json(store.tasks_file) or {}).get("tasks", [])
+    tasks = kept_tasks(store.tasks_file)
     rounds = [store.round(n) for n in store.round_numbers()]
     problem = store.problem()
     return {
         "project": number,
         "doing": store.progress(),
         "tasks": len(tasks),
-        "answered": sum(bool(task["answer"]["votes"]) for task in tasks),
+        "answered": sum(task.answer.given for task in tasks),
         "clips": len({source.clip for source in sources.values() if source.clip}),
         "unusable": [
-            {"task": task["id"], "reason": reason} for task in tasks if (reason := _reason(task["source"], sources))
+            {"task": task.id, "reason": sources[task.source].error}
+            for task in tasks
+            if task.source in sources and sources[task.source].error
         ],
         "serving": store.current,
         "rounds": [
@@ -46,10 +47,6 @@ def _project(number: int, store: ProjectStore) -> dict[str, Any]:
         if problem is None
         else {"step": problem.step, "message": problem.message, "times": problem.times},
     }
-
-
-def _reason(source: str, sources: dict[str, Source]) -> str:
-    return sources[source].error if source in sources else ""
 
 
 def describe(project: dict[str, Any]) -> str:

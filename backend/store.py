@@ -18,14 +18,17 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backend.errors import StoreError
 from backend.files import read_json, write_json, write_text
 from backend.ledger import Source
 from backend.rounds import Round
-from model.pool import Pool
+
+if TYPE_CHECKING:
+    from model.pool import Pool
 
 KEPT_MODELS = 3  # newest rounds that keep their weights; the others can be trained again from round.json
 
@@ -41,7 +44,8 @@ class Problem:
 
     @property
     def retry_at(self) -> float:
-        """Epoch seconds before which the step isn't tried again: a minute after the first failure, doubling to an hour."""
+        """Epoch seconds before which the step isn't tried again: a minute after the first failure, doubling to an "
+        "hour."""
         return self.at + min(60.0 * 2 ** (self.times - 1), 3600.0)
 
 
@@ -64,14 +68,17 @@ class ProjectStore:
         self.next = folder / "next"
 
     @property
-    def pool(self) -> Pool:
+    def pool(self) -> "Pool":
         """The project's decoded clips."""
+        from model.pool import Pool  # brings torch, which the server never needs
+
         return Pool(self.folder / "pool")
 
     # -- connection ------------------------------------------------------------------------------------------------
 
     def connect(self, connection: Connection) -> None:
-        """Remember a project; nothing is written when nothing changed, since Label Studio says it thousands of times."""
+        """Remember a project; nothing is written when nothing changed, since Label Studio says it thousands of "
+        "times."""
         if self.connection() != connection:
             write_json(self.folder / "connection.json", asdict(connection))
 
@@ -114,12 +121,12 @@ class ProjectStore:
         Raises:
             StoreError: there is no such round.
         """
-        raw = read_json(self.round_folder(number) / "round.json")
-        if raw is None:
-            raise StoreError(
-                f"There is no round {number} in {self.folder}; complete rounds: {self.round_numbers() or 'none'}."
-            )
-        return Round.from_json(raw)
+        file = self.round_folder(number) / "round.json"
+        try:
+            return _read_round(file, file.stat().st_mtime_ns)
+        except FileNotFoundError:
+            complete = self.round_numbers() or "none"
+            raise StoreError(f"There is no round {number} in {self.folder}; complete rounds: {complete}.") from None
 
     def last_round(self) -> Round | None:
         """The newest complete round."""
@@ -142,7 +149,8 @@ class ProjectStore:
         )
 
     def complete_round(self, number: int) -> None:
-        """The round made in `next/` is whole: from now on it is round `number`. Old rounds' weights go, records stay."""
+        """The round made in `next/` is whole: from now on it is round `number`. Old rounds' weights go, records "
+        "stay."""
         folder = self.round_folder(number)
         folder.parent.mkdir(parents=True, exist_ok=True)
         self.next.replace(folder)
@@ -232,6 +240,14 @@ class ProjectStore:
     def forget_training_request(self) -> None:
         """Training begins: the request is being met."""
         self._train_request.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=64)
+def _read_round(file: Path, written: int) -> Round:
+    """A round's record; read once, since it never changes. `written` tells it from one of another store there "
+    "before."""
+    del written
+    return Round.from_json(read_json(file))
 
 
 class Store:

@@ -11,6 +11,7 @@ from typing import Any
 from rq import Worker as RQWorker
 
 from backend import jobs
+from backend.logs import hide_progress_bars
 from backend.settings import Settings
 from backend.store import Store
 
@@ -53,6 +54,7 @@ def run_worker(settings: Settings) -> None:
     """Work until told to stop. Every project that ever connected is looked at first: a restart needs no webhook."""
     import backend.advance  # noqa: F401  (loaded before the first job, so that its process starts warm)
 
+    hide_progress_bars()
     for project in Store(settings.model_dir).projects():
         jobs.wake_taken(project)  # by a worker that may have been killed right after
         jobs.wake(project)

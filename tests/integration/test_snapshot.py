@@ -107,7 +107,9 @@ def test_one_more_label_is_read_with_small_requests(
 
 def test_settings_of_the_project_are_read(label_studio: Server, read: Callable[[int], Snapshot]) -> None:
     project = label_studio.project(1)
-    label_studio.session.patch(f"/api/projects/{project}/", {"sampling": "Uncertainty sampling", "maximum_annotations": 2})
+    label_studio.session.patch(
+        f"/api/projects/{project}/", {"sampling": "Uncertainty sampling", "maximum_annotations": 2}
+    )
     snapshot = read(project)
     assert (snapshot.sampling, snapshot.overlap, snapshot.model_version) == ("Uncertainty sampling", 2, "")
     assert snapshot.interface.choices == "emotion"
@@ -121,7 +123,11 @@ def test_both_kinds_of_token_work(label_studio: Server, settings: Settings) -> N
 
 @pytest.mark.parametrize(
     ("token", "said"),
-    [("", "LABEL_STUDIO_API_KEY is empty"), ("nonsense", "Personal Access Token"), ("access", "short-lived access token")],
+    [
+        ("", "LABEL_STUDIO_API_KEY is empty"),
+        ("nonsense", "Personal Access Token"),
+        ("access", "short-lived access token"),
+    ],
 )
 def test_a_wrong_token_says_what_to_set(client: LabelStudio, settings: Settings, token: str, said: str) -> None:
     if token == "access":

@@ -19,7 +19,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         type(self).seen.append((self.path, self.headers.get("Authorization")))
         other = f"http://127.0.0.1:{self.server.server_port}"  # another name of this machine: another origin
-        targets = {"/tasks/7/resolve/": f"{other}/signed?key=1", "/data/loop": "/data/loop", "/data/away": f"{other}/signed"}
+        targets = {
+            "/tasks/7/resolve/": f"{other}/signed?key=1",
+            "/data/loop": "/data/loop",
+            "/data/away": f"{other}/signed",
+        }
         path = self.path.partition("?")[0]
         if path in targets:
             self.send_response(303)

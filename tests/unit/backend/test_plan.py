@@ -154,7 +154,7 @@ class TestLabels:
         assert decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: SAD, 4: OPEN}), **told) == Train()
 
     def test_a_changed_set_of_classes_is_trained_at_once(self, settings: Settings) -> None:
-        labelled = {"c1": hard(1), "c2": hard(2)}
+        labelled = {"c1": [1.0, 0.0], "c2": [0.0, 1.0]}
         record = make_round(1, kind="trained", labelled=labelled, classes=("happy", "sad"))
         assert decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: OPEN}), last=record, current=1) == Train()
 

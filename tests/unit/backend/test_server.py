@@ -8,10 +8,10 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from backend import server
+from backend.files import whole_folder, write_json
 from backend.interface import SMALLEST_CONFIG
 from backend.rounds import Round
 from backend.scores import Score, write_scores
-from backend.files import whole_folder, write_json
 from backend.server import create_app
 from backend.settings import Settings
 from backend.store import ProjectStore, Store
@@ -78,7 +78,8 @@ def test_setup_explains_a_project_that_asks_nothing(client: TestClient, settings
 
 
 @pytest.mark.parametrize(
-    ("extra", "said"), [("{", "not JSON"), ("3", "JSON object"), ({"x": 1}, "x can't be set"), ({"batch_size": -1}, "BATCH_SIZE")]
+    ("extra", "said"),
+    [("{", "not JSON"), ("3", "JSON object"), ({"x": 1}, "x can't be set"), ({"batch_size": -1}, "BATCH_SIZE")],
 )
 def test_setup_explains_extra_params_that_do_not_fit(client: TestClient, extra: Any, said: str) -> None:
     reply = client.post("/setup", json={**SETUP, "extra_params": extra})
@@ -166,7 +167,9 @@ class TestBasicAuth:
         assert Store(settings.model_dir).project(5).train_requested
 
 
-def test_a_bug_is_admitted_without_details(client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_admitted_without_details(
+    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 

@@ -1,0 +1,158 @@
+"""Killed with SIGKILL and started again: the loop goes on, nothing is lost, nothing doubled, and the queue never "
+"breaks."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from backend.advance import Advance
+from backend.labelstudio import LabelStudio
+from tests.integration.loop import Loop, die
+
+MakeLoop = Any
+
+
+def at_stage(*stages: str, after: int = 1) -> Callable[[pytest.MonkeyPatch], None]:
+    """Arranges for death at the `after`-th progress report of one of the stages."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        real, seen = Advance._report, [0]
+
+        def report(self: Advance, stage: str, done: int, total: int) -> None:
+            real(self, stage, done, total)
+            seen[0] += stage in stages
+            if seen[0] == after:
+                die()
+
+        monkeypatch.setattr(Advance, "_report", report)
+
+    return patch
+
+
+def around(method: str, *, before: bool) -> Callable[[pytest.MonkeyPatch], None]:
+    """Arranges for death right before or right after a call to Label Studio."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        real = getattr(LabelStudio, method)
+
+        def call(self: LabelStudio, *args: Any, **kwargs: Any) -> Any:
+            if before:
+                die()
+            real(self, *args, **kwargs)
+            die()
+
+        monkeypatch.setattr(LabelStudio, method, call)
+
+    return patch
+
+
+PUBLISH_STEPS = [
+    pytest.param(around("import_predictions", before=True), id="before the predictions are sent"),
+    pytest.param(around("import_predictions", before=False), id="after the predictions are stored"),
+    pytest.param(around("update_project", before=False), id="after the project points to them"),
+    pytest.param(around("delete_version", before=False), id="after the old ones are deleted"),
+]
+
+
+@pytest.mark.parametrize("kill", PUBLISH_STEPS)
+def test_between_publish_steps(make_loop: MakeLoop, kill: Callable[[pytest.MonkeyPatch], None]) -> None:
+    loop: Loop = make_loop(16)
+    loop.advance()
+    answered = loop.label(6)
+    loop.advance_and_die(kill)
+
+    # Whatever round Label Studio points to now, it serves that one, in its order.
+    version = loop.project_row()["model_version"]
+    record = next(r for r in (loop.store.round(0), loop.store.round(1)) if r.version == version)
+    expected = next(task for task in record.published if task not in answered)
+    assert loop.anna.next_task(loop.project) == expected
+
+    loop.advance()
+    assert loop.store.round_numbers() == [0, 1]
+    assert loop.store.round(1).labels == 6
+    loop.check_queue()
+
+
+@pytest.mark.parametrize("stage", ["fetch", "adapt"])
+def test_before_the_first_round(make_loop: MakeLoop, stage: str) -> None:
+    loop: Loop = make_loop(16)
+    loop.advance_and_die(at_stage(stage))
+    assert loop.store.round_numbers() == []
+    loop.advance()
+    assert loop.store.round_numbers() == [0]
+    assert sorted(loop.store.round(0).published) == loop.server.tasks(loop.project)
+    loop.check_queue()
+
+
+@pytest.mark.parametrize("stage", ["train", "score"])
+def test_in_the_middle_of_a_round(make_loop: MakeLoop, stage: str) -> None:
+    loop: Loop = make_loop(16)
+    loop.advance()
+    served = loop.store.round(0)
+    answered = loop.label(6)
+    loop.advance_and_die(at_stage(stage))
+
+    assert loop.store.round_numbers() == [0]
+    loop.check_queue()  # the last published round goes on
+    assert loop.anna.next_task(loop.project) == next(task for task in served.published if task not in answered)
+    more = loop.label(1)
+
+    loop.advance()
+    assert loop.store.round_numbers() == [0, 1]
+    assert loop.store.round(1).labels in (6, 7)  # the seventh came in time for training, or waits for the next round
+    assert not set(loop.store.round(1).published) & {*answered, *more}
+    loop.check_queue()
+
+
+@contextmanager
+def worker(loop: Loop) -> Iterator[subprocess.Popen[bytes]]:
+    """A real `aftertone worker` process."""
+    process = subprocess.Popen([sys.executable, "-m", "backend", "worker"], env=os.environ)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it didn't happen in time"
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(line) for line in listed.stdout.split()]
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_killed_worker_takes_its_job_along_and_the_next_one_goes_on(make_loop: MakeLoop) -> None:
+    loop: Loop = make_loop(16)
+    with worker(loop) as first:
+        wait_for(lambda: (loop.store.progress() or {}).get("stage") in ("extract", "adapt"))
+        jobs = children(first.pid)
+        assert jobs
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+        wait_for(lambda: not any(map(alive, jobs)), 10)
+    with worker(loop):
+        wait_for(lambda: loop.store.current == 0)
+        loop.label(6)
+        wait_for(lambda: loop.store.current == 1)
+    loop.check_queue()

@@ -1,0 +1,76 @@
+"""The adapter under label-studio-ml 1.0.9's own Flask app."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from backend import jobs
+from backend.files import whole_folder, write_json
+from backend.interface import SMALLEST_CONFIG
+from backend.plugin import Aftertone
+from backend.scores import Score, write_scores
+from backend.settings import load_settings
+from backend.store import Store
+from tests.integration.loop import fresh_caches
+from tests.unit.backend.records import make_round
+
+EVENT = {"action": "ANNOTATION_CREATED", "project": {"id": 5, "label_config": SMALLEST_CONFIG}, "annotation": {"id": 1}}
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from label_studio_ml.api import init_app
+
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "aftertone"))
+    with fresh_caches():
+        yield init_app(Aftertone, model_dir=str(tmp_path / "host"), redis_host=None).test_client()
+
+
+def test_setup_and_predict(host: FlaskClient) -> None:
+    setup = {"project": "5.1", "schema": SMALLEST_CONFIG, "hostname": "http://ls", "access_token": "t"}
+    assert host.post("/setup", json=setup).status_code == 200
+    tasks = [{"id": 1, "project": 5, "data": {}}, {"id": 2, "project": 5, "data": {}}]
+    body = {
+        "tasks": tasks,
+        "project": "5.1",
+        "label_config": SMALLEST_CONFIG,
+        "params": {"login": None, "context": None},
+    }
+    untrained = host.post("/predict", json=body).get_json()["results"]
+    assert [answer["model_version"] for answer in untrained] == ["untrained", "untrained"]
+
+    store, record = Store(load_settings().model_dir).project(5), make_round(1, kind="trained")
+    with whole_folder(store.round_folder(1)) as folder:
+        write_json(folder / "round.json", record.to_json())
+        score = Score(task=2, clip="a", rank=1, acquisition=0.5, cluster=None, probabilities=(0.1, 0.9))
+        write_scores(folder / "scores.csv", [score], ("neutral", "happy"))
+    store.set_current(1)
+    first, second = host.post("/predict", json=body).get_json()["results"]
+    assert (first["result"], first["score"]) == ([], 0.0)
+    assert second["result"][0]["value"] == {"choices": ["happy"]}
+
+
+def test_an_event_reaches_the_worker_queue(host: FlaskClient) -> None:
+    jobs.connect()
+    assert host.post("/webhook", json=EVENT).status_code == 201
+    deadline = time.monotonic() + 60
+    while not jobs.queue().job_ids and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert [job.args for job in jobs.queue().jobs] == [(5,)]
+    connection = Store(load_settings().model_dir).project(5).connection()
+    assert connection is not None
+    assert connection.label_config == SMALLEST_CONFIG
+
+
+@pytest.mark.parametrize("call", ["1.0.9", "2.x"])
+def test_both_ways_of_calling_fit(host: FlaskClient, call: str) -> None:
+    hooks = Aftertone(SMALLEST_CONFIG)
+    if call == "1.0.9":
+        hooks.fit((), event="START_TRAINING", data=EVENT, job_id=1, workdir="x")
+    else:
+        hooks.fit("START_TRAINING", EVENT)
+    assert Store(load_settings().model_dir).project(5).train_requested
+    assert [job.args for job in jobs.queue().jobs] == [(5,)]
