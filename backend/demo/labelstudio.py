@@ -31,8 +31,8 @@ def start_label_studio(
 ) -> LabelStudio:
     """Starts the server on 127.0.0.1:`port` with its data in `folder` and returns when it answers.
 
-    The first start makes the account; later ones find it.
-    Raises DemoError when the server ends or doesn't answer in time.
+    The first start makes the account; later ones find it. Raises DemoError when the server ends, doesn't answer in
+    time, or finds the port taken.
     """
     url = f"http://127.0.0.1:{port}"
     data, documents = folder / "data", folder / "documents"
@@ -41,6 +41,10 @@ def start_label_studio(
     arguments = ["start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     child = processes.start("Label Studio", [command, *arguments], _environment(url, data, documents, email, password))
     wait_until_up(child, url, START_SECONDS)
+    if f"Port {port} is in use" in child.printed():  # it then tries the next one, and somebody else answered us
+        raise DemoError(
+            f"Another program took port {port} just now. Run the same command again: it takes another port."
+        )
     return LabelStudio(url=url, documents=documents, child=child)
 
 

@@ -24,11 +24,17 @@ class Child:
     name: str  # as people read it: "Label Studio"
     process: subprocess.Popen[bytes]
     log: Path  # everything it prints
+    printed_before: int = 0  # bytes in the log from earlier starts
+
+    def printed(self) -> str:
+        """What it has printed since it was started."""
+        with self.log.open("rb") as file:
+            file.seek(self.printed_before)
+            return file.read().decode(errors="replace")
 
     def tail(self, lines: int = 12) -> str:
-        """The end of the log, for a message about a failure."""
-        text = self.log.read_text(errors="replace").splitlines()[-lines:]
-        return "\n".join(f"    {line}" for line in text)
+        """The end of that, for a message about a failure."""
+        return "\n".join(f"    {line}" for line in self.printed().splitlines()[-lines:])
 
     def check(self) -> None:
         """Raises DemoError if the process has ended, which none of them does on its own."""
@@ -60,6 +66,7 @@ class Processes:
         basics = {key: os.environ[key] for key in INHERITED if key in os.environ}
         with (self._locks / f"{slug}.pid").open("w") as lock, log.open("ab") as output, interrupts_held():
             fcntl.flock(lock, fcntl.LOCK_EX)
+            printed_before = output.tell()
             process = subprocess.Popen(
                 [os.fspath(part) for part in command],
                 env={**basics, "PYTHONUNBUFFERED": "1", **environment},
@@ -70,7 +77,7 @@ class Processes:
                 pass_fds=[lock.fileno()],
             )
             lock.write(str(process.pid))
-            child = Child(name=name, process=process, log=log)
+            child = Child(name=name, process=process, log=log, printed_before=printed_before)
             self._children.append(child)
         return child
 

@@ -46,7 +46,8 @@ def demo(*, audio: Path | None, limit: int | None, oracle: bool, rounds: int, fo
                 _finish(queue, screen, folder, reports, began)
                 return 0
             finally:
-                processes.end()
+                with screen.step("Ending every process"):
+                    processes.end()
     except KeyboardInterrupt:
         screen.say("\nStopped. Nothing is lost: the same command goes on from here.")
         return 0 if person_labels else INTERRUPTED

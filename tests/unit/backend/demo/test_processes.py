@@ -111,3 +111,13 @@ def test_an_interrupt_waits_for_the_step_that_must_not_be_cut() -> None:
     with interrupts_raised(), pytest.raises(KeyboardInterrupt):
         interrupted()
     assert steps == ["whole"]
+
+
+def test_only_this_start_is_quoted(tmp_path: Path) -> None:
+    for word in ("first", "second"):
+        running = Processes(tmp_path)
+        child = running.start("Speaker", [PYTHON, "-c", f"print('{word}')"], {})
+        child.process.wait(timeout=20)
+        running.end()
+    assert child.printed() == "second\n"
+    assert child.log.read_text() == "first\nsecond\n"
