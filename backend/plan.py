@@ -116,9 +116,11 @@ def batch_size(settings: Settings, pool: int) -> int:
 
 def _queue_lost(snapshot: Snapshot, last: Round, current: int | None) -> bool:
     """Whether annotators are served something else than the newest round's order."""
+    if current != last.number:
+        return True
     if not any(task in snapshot.tasks for task in last.published):
         return False  # nothing of it is left to serve
-    return current != last.number or snapshot.model_version != last.version or snapshot.sampling != UNCERTAINTY
+    return snapshot.model_version != last.version or snapshot.sampling != UNCERTAINTY
 
 
 def _enough_to_train(ledger: Ledger, memory: Memory, settings: Settings) -> bool:

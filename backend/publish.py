@@ -30,6 +30,8 @@ def publish(record: Round, snapshot: Snapshot, label_studio: LabelStudio, guesse
     """
     project, version = snapshot.project, record.version
     rows = predictions(record, snapshot, guesses)
+    if not rows:
+        return  # everything is labelled: no order is left to serve
     counts = label_studio.prediction_counts(project)
     if counts.get(version, 0) != len(rows):
         if version in counts:

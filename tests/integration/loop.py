@@ -1,9 +1,7 @@
 """A project in the real Label Studio with Aftertone connected to it, driven step by step."""
 
-import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,17 +36,6 @@ class Loop:
         """Do everything that can be done now, in this process, as a worker's job would."""
         Advance(self.project, self.settings).run()
 
-    def advance_and_die(self, patch: Callable[[pytest.MonkeyPatch], None]) -> None:
-        """Advance in a process of its own, which `patch` arranges to be killed with SIGKILL somewhere on the way."""
-        child = multiprocessing.get_context("fork").Process(target=self._patched, args=(patch,))
-        child.start()
-        child.join(300)
-        assert child.exitcode == -signal.SIGKILL, f"the process ended with {child.exitcode} instead of being killed"
-
-    def _patched(self, patch: Callable[[pytest.MonkeyPatch], None]) -> None:
-        patch(pytest.MonkeyPatch())
-        self.advance()
-
     def label(self, count: int, by: Annotator | None = None) -> list[int]:
         """Label the next `count` tasks of the queue; returns their ids in the order in which they were served."""
         annotator = by or self.anna
@@ -81,11 +68,6 @@ class Loop:
         existing = set(self.server.tasks(self.project))
         published = [(p["model_version"], p["task"]) for p in self.predictions()]
         assert sorted(published) == sorted((record.version, task) for task in record.published if task in existing)
-
-
-def die() -> None:
-    """End this process as the kernel's out-of-memory killer would."""
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture(scope="session")

@@ -12,61 +12,26 @@ from typing import Any
 
 import pytest
 
-from backend.advance import Advance
-from backend.labelstudio import LabelStudio
-from tests.integration.loop import Loop, die
+from tests.integration.kills import After, AtStage, Before, Death, advance_and_die
+from tests.integration.loop import Loop
 
 MakeLoop = Any
 
 
-def at_stage(*stages: str, after: int = 1) -> Callable[[pytest.MonkeyPatch], None]:
-    """Arranges for death at the `after`-th progress report of one of the stages."""
-
-    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        real, seen = Advance._report, [0]
-
-        def report(self: Advance, stage: str, done: int, total: int) -> None:
-            real(self, stage, done, total)
-            seen[0] += stage in stages
-            if seen[0] == after:
-                die()
-
-        monkeypatch.setattr(Advance, "_report", report)
-
-    return patch
-
-
-def around(method: str, *, before: bool) -> Callable[[pytest.MonkeyPatch], None]:
-    """Arranges for death right before or right after a call to Label Studio."""
-
-    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        real = getattr(LabelStudio, method)
-
-        def call(self: LabelStudio, *args: Any, **kwargs: Any) -> Any:
-            if before:
-                die()
-            real(self, *args, **kwargs)
-            die()
-
-        monkeypatch.setattr(LabelStudio, method, call)
-
-    return patch
-
-
 PUBLISH_STEPS = [
-    pytest.param(around("import_predictions", before=True), id="before the predictions are sent"),
-    pytest.param(around("import_predictions", before=False), id="after the predictions are stored"),
-    pytest.param(around("update_project", before=False), id="after the project points to them"),
-    pytest.param(around("delete_version", before=False), id="after the old ones are deleted"),
+    pytest.param(Before(call="import_predictions"), id="before the predictions are sent"),
+    pytest.param(After(call="import_predictions"), id="after the predictions are stored"),
+    pytest.param(After(call="update_project"), id="after the project points to them"),
+    pytest.param(After(call="delete_version"), id="after the old ones are deleted"),
 ]
 
 
-@pytest.mark.parametrize("kill", PUBLISH_STEPS)
-def test_between_publish_steps(make_loop: MakeLoop, kill: Callable[[pytest.MonkeyPatch], None]) -> None:
+@pytest.mark.parametrize("death", PUBLISH_STEPS)
+def test_between_publish_steps(make_loop: MakeLoop, death: Death) -> None:
     loop: Loop = make_loop(16)
     loop.advance()
     answered = loop.label(6)
-    loop.advance_and_die(kill)
+    advance_and_die(loop.project, death)
 
     # Whatever round Label Studio points to now, it serves that one, in its order.
     version = loop.project_row()["model_version"]
@@ -83,7 +48,7 @@ def test_between_publish_steps(make_loop: MakeLoop, kill: Callable[[pytest.Monke
 @pytest.mark.parametrize("stage", ["fetch", "adapt"])
 def test_before_the_first_round(make_loop: MakeLoop, stage: str) -> None:
     loop: Loop = make_loop(16)
-    loop.advance_and_die(at_stage(stage))
+    advance_and_die(loop.project, AtStage(stage))
     assert loop.store.round_numbers() == []
     loop.advance()
     assert loop.store.round_numbers() == [0]
@@ -97,7 +62,7 @@ def test_in_the_middle_of_a_round(make_loop: MakeLoop, stage: str) -> None:
     loop.advance()
     served = loop.store.round(0)
     answered = loop.label(6)
-    loop.advance_and_die(at_stage(stage))
+    advance_and_die(loop.project, AtStage(stage))
 
     assert loop.store.round_numbers() == [0]
     loop.check_queue()  # the last published round goes on

@@ -1,10 +1,15 @@
 """The loop in a real Label Studio: what annotators are served, and what becomes of what they do."""
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
+from numpy.typing import NDArray
 
+from backend.status import describe, status
+from backend.store import Store
 from tests.integration.conftest import tone, wav
 from tests.integration.loop import LABELS, Loop, more_files
 
@@ -17,10 +22,10 @@ def labelled(loop: Loop) -> dict[int, list[float]]:
     assert record is not None
     by_clip = {**record.labelled, **record.examined}
     sources = loop.store.sources()
-    return {task: by_clip[clip] for task, url in _sources(loop).items() if (clip := sources[url].clip) in by_clip}
+    return {task: by_clip[clip] for task, url in addresses(loop).items() if (clip := sources[url].clip) in by_clip}
 
 
-def _sources(loop: Loop) -> dict[int, str]:
+def addresses(loop: Loop) -> dict[int, str]:
     rows = loop.server.session.get("/api/tasks", project=loop.project, page_size=1000, resolve_uri="false")["tasks"]
     return {row["id"]: row["data"]["audio"] for row in rows}
 
@@ -169,18 +174,43 @@ def test_a_queue_that_somebody_unset_is_mended(make_loop: MakeLoop) -> None:
     loop.check_queue()
 
 
+def sound(signal: NDArray[np.float64], rate: int, subtype: str = "PCM_16") -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, signal, rate, format="WAV", subtype=subtype)
+    return file.getvalue()
+
+
 def test_one_bad_clip_costs_one_clip(make_loop: MakeLoop) -> None:
+    plain = tone(3)
     good = {f"good-{i}.wav": wav(tone(i)) for i in range(12)}
-    bad = {"empty.wav": b"", "text.wav": b"this is no audio at all", "short.wav": wav(tone(1, seconds=0.02))}
-    loop: Loop = make_loop({**good, **bad})
+    unusual = {
+        "8-channels.wav": sound(np.stack([tone(20 + i) for i in range(8)], axis=1), 16_000),
+        "192-kHz.wav": sound(tone(30, rate=192_000), 192_000),
+    }
+    bad = {
+        "empty.wav": (b"", "empty"),
+        "text.wav": (b"this is no audio at all", "not audio"),
+        "truncated.wav": (wav(plain)[:44], "truncated"),
+        "silent.wav": (wav(0 * plain), "silent"),
+        "20-ms.wav": (wav(tone(1, seconds=0.02)), "0.020 s"),
+        "half-an-hour.wav": (sound(np.resize(plain, 30 * 60 * 4_000), 4_000, "PCM_U8"), "30 min"),
+        "nan.wav": (sound(np.where(np.arange(16_000) == 5, np.nan, plain), 16_000, "FLOAT"), "NaN"),
+        "missing.wav": (wav(plain), "404"),
+    }
+    loop: Loop = make_loop({**good, **unusual, **{name: content for name, (content, _) in bad.items()}})
+    (loop.server.folder(loop.project) / "missing.wav").unlink()
     loop.advance()
     loop.check_queue()
-    ledger_failed = {task: url for task, url in _sources(loop).items() if not loop.store.sources()[url].clip}
-    assert {url.rsplit("/", 1)[1] for url in ledger_failed.values()} == set(bad)
-    assert len(loop.store.round(0).published) == 12
-    task = next(iter(ledger_failed))
-    loop.anna.choose(task, "happy")  # still labelable
-    assert any("3 tasks have audio" in note for note in loop.store.notes())
+
+    (shown,) = [row for row in status(Store(loop.settings.model_dir))["projects"] if row["project"] == loop.project]
+    reasons = {row["task"]: row["reason"] for row in shown["unusable"]}
+    names = {url.rsplit("/", 1)[1]: task for task, url in addresses(loop).items()}
+    assert set(reasons) == {names[name] for name in bad}
+    for name, (_, said) in bad.items():
+        assert said in reasons[names[name]], name
+        assert f"task {names[name]}: " in describe(shown)
+    assert set(loop.store.round(0).published) == {names[name] for name in [*good, *unusual]}
+    loop.anna.choose(names["silent.wav"], "happy")  # still labelable
 
 
 def test_a_project_without_a_question_says_so(make_loop: MakeLoop) -> None:

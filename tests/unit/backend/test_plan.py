@@ -106,8 +106,8 @@ class TestTheQueue:
         snapshot = make_snapshot(3, **{"model_version": record.version, field: "something else"})
         assert decide(settings, snapshot, last=record, current=0) == Publish(number=0)
 
-    def test_a_round_whose_tasks_are_all_deleted_is_not_published(self, settings: Settings) -> None:
-        assert isinstance(decide(settings, make_snapshot({9: OPEN}), last=make_round(0)), Wait)
+    def test_a_round_whose_tasks_are_all_deleted_is_not_published_again(self, settings: Settings) -> None:
+        assert isinstance(decide(settings, make_snapshot({9: OPEN}), last=make_round(0), current=0), Wait)
 
 
 class TestLabels:

@@ -1,0 +1,77 @@
+"""Deaths to order: SIGKILL at a named point of `advance`, in a process of its own."""
+
+import multiprocessing
+import os
+import signal
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from backend.advance import Advance
+from backend.labelstudio import LabelStudio
+from backend.settings import load_settings
+
+
+class Death(Protocol):
+    """Arranges for this process to be killed somewhere on the way."""
+
+    def arrange(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class AtStage:
+    """At the first progress report of a stage."""
+
+    stage: str
+
+    def arrange(self) -> None:
+        real, stage = Advance._report, self.stage
+
+        def report(self: Advance, name: str, done: int, total: int) -> None:
+            real(self, name, done, total)
+            if name == stage:
+                _die()
+
+        Advance._report = report  # type: ignore[method-assign]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Before:
+    """Right before a call to Label Studio."""
+
+    call: str  # name of the method
+
+    def arrange(self) -> None:
+        setattr(LabelStudio, self.call, lambda *_, **__: _die())
+
+
+@dataclass(frozen=True, kw_only=True)
+class After:
+    """Right after a call to Label Studio has succeeded."""
+
+    call: str  # name of the method
+
+    def arrange(self) -> None:
+        real = getattr(LabelStudio, self.call)
+
+        def call(*args: Any, **kwargs: Any) -> None:
+            real(*args, **kwargs)
+            _die()
+
+        setattr(LabelStudio, self.call, call)
+
+
+def advance_and_die(project: int, death: Death) -> None:
+    """Advance a project in a fresh process (a fork would inherit threads that it can't run) until it is killed."""
+    child = multiprocessing.get_context("spawn").Process(target=_advance, args=(project, death))
+    child.start()
+    child.join(300)
+    assert child.exitcode == -signal.SIGKILL, f"the process ended with {child.exitcode} instead of being killed"
+
+
+def _advance(project: int, death: Death) -> None:
+    death.arrange()
+    Advance(project, load_settings()).run()
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
