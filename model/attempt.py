@@ -22,7 +22,6 @@ from model.recipe import Depth, Recipe
 from model.scoring import extract_features
 
 MAX_GRADIENT = 1.0  # norm that gradients are clipped to
-MASK_FRAMES = 10  # frames of one masked span, 200 ms
 
 
 class Attempt:
@@ -134,16 +133,13 @@ class Attempt:
         return [self.learning[batch] for batch in length_batches(seconds, self.recipe.batch_seconds, self.rng)]
 
     def _logits(self, rows: NDArray[np.int64]) -> Tensor:
-        """(B, C) in training mode: cropped, masked, with dropout on the embedding."""
+        """(B, C) in training mode: cropped, with dropout on the embedding."""
         if self.features is not None:
             features = self.features[torch.from_numpy(rows)]
         else:
             frames, lengths = pad([self._cropped(self.clips[row]) for row in rows])
-            masked = self._masked(frames.shape[0], frames.shape[1])
             with torch.autocast(self.device.type, torch.bfloat16, enabled=_bf16_is_faster(self.device)):
-                features = clip_features(
-                    self.classifier, frames.to(self.device), lengths, masked=masked
-                )  # (B, L, D) float32
+                features = clip_features(self.classifier, frames.to(self.device), lengths)  # (B, L, D) float32
         embedded = torch.nn.functional.dropout(embed(self.classifier, features), self.recipe.dropout)
         return self.classifier.classifier(embedded)
 
@@ -152,16 +148,6 @@ class Attempt:
         most = int(self.recipe.crop_seconds * SAMPLE_RATE / self.classifier.config.inputs_to_logits_ratio)
         start = int(self.rng.integers(max(len(frames) - most, 0) + 1))
         return frames[start : start + most]
-
-    def _masked(self, clips: int, frames: int) -> Tensor | None:
-        """(B, T) which frames to hide: spans of 200 ms that cover about `mask_share` of the time."""
-        if not self.recipe.mask_share:
-            return None
-        starts = self.rng.random((clips, frames)) < 1 - (1 - self.recipe.mask_share) ** (1 / MASK_FRAMES)
-        masked = np.zeros_like(starts)
-        for shift in range(min(MASK_FRAMES, frames)):
-            masked[:, shift:] |= starts[:, : frames - shift]
-        return torch.from_numpy(masked).to(self.device)
 
     def _train_mode(self) -> None:
         """Dropout where weights are trained; what stands still computes as it does in scoring."""

@@ -70,15 +70,12 @@ def class_names(classifier: Wav2Vec2ForSequenceClassification) -> tuple[str, ...
     return tuple(name for _, name in numbered)
 
 
-def clip_features(
-    classifier: Wav2Vec2ForSequenceClassification, frames: Tensor, lengths: Tensor, *, masked: Tensor | None = None
-) -> Tensor:
+def clip_features(classifier: Wav2Vec2ForSequenceClassification, frames: Tensor, lengths: Tensor) -> Tensor:
     """What the head needs of each clip: the mean over time of each layer that it reads.
 
     Args:
         frames: (B, T, C) cached CNN frames.
         lengths: (B,) frames of each clip.
-        masked: (B, T) bool, frames hidden from the transformer in training; not with a mixture of layers.
 
     Returns:
         (B, L, D) float32; L is 1 where the head reads the last layer alone.
@@ -86,7 +83,7 @@ def clip_features(
     if classifier.config.use_weighted_layer_sum:
         layers = contextualise_layers(classifier.wav2vec2, frames, lengths)
     else:
-        layers = [contextualise(classifier.wav2vec2, frames, lengths, masked=masked)]
+        layers = [contextualise(classifier.wav2vec2, frames, lengths)]
     inside = torch.arange(frames.shape[1], device=frames.device) < lengths.to(frames.device)[:, None]  # (B, T)
     shares = (inside / inside.sum(dim=1, keepdim=True)).float()  # (B, T)
     # where() first: what lies beyond a clip's length is meaningless and may be NaN, and 0 * NaN is NaN

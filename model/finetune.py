@@ -67,10 +67,9 @@ def finetune(
     several = len(np.unique(labels.argmax(axis=1))) > 1
     current, retries = recipe, 0
     while True:
-        mixed = recipe.mix_layers and chosen is Depth.PROBE
-        start = previous if recipe.warm_start and not retries and _fits(previous, classes, mixed) else None
+        start = previous if recipe.warm_start and not retries and _fits(previous, classes, recipe.mix_layers) else None
         if start is None:
-            classifier = new_classifier(backbone, classes, mix_layers=mixed, seed=seed + retries)
+            classifier = new_classifier(backbone, classes, mix_layers=recipe.mix_layers, seed=seed + retries)
         else:
             classifier = copy.deepcopy(start)
         means = kept if start is None else None  # a previous round may have probed another backbone

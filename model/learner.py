@@ -23,7 +23,7 @@ from model.metrics import Metrics, measure, truths
 from model.pool import Pool
 from model.ranking import Ranking
 from model.recipe import PRACTICAL, Recipe
-from model.representation import cnn_means
+from model.representation import cnn_means, hidden_means, without_speaker_means
 from model.scoring import Scores, score
 from model.seeding import SEEDINGS
 from model.surprisal import surprisal_profiles
@@ -97,7 +97,7 @@ class Learner:
         return adaptation
 
     def seed(self, clips: Sequence[Clip], k: int | None = None, labelled: Collection[str] = ()) -> Ranking:
-        """The order in which to ask before there is a classifier: spread over clusters of CNN representations.
+        """The order in which to ask before there is a classifier: spread over clusters of the clips.
 
         Args:
             clips: that may be asked for; those already labelled are left out.
@@ -106,8 +106,7 @@ class Learner:
         """
         clips = _rows(clips, labelled)
         others = [self.pool.clip(id) for id in sorted(labelled) if id in self.pool]
-        self._extract([*clips, *others])
-        representations = cnn_means(self.backbone, self.pool, [*clips, *others], progress=self.progress)  # (N + L, C)
+        representations = self._represent([*clips, *others])  # (N + L, D)
         ranked = SEEDINGS[self.recipe.seeding](
             representations[: len(clips)],
             k,
@@ -253,6 +252,13 @@ class Learner:
         speakers = [clip.speaker for clip in examined]
         metrics = measure(truth[clear], probabilities, self.classes, speakers=speakers, seed=self._seed)
         return temperature, metrics
+
+    def _represent(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
+        """(N, D) what the seed set is clustered on."""
+        self._extract(clips)
+        represent = hidden_means if self.recipe.seed_on_transformer else cnn_means
+        found = represent(self.backbone, self.pool, clips, progress=self.progress)
+        return without_speaker_means(found, [clip.speaker for clip in clips]) if self.recipe.ignore_speakers else found
 
     def _stacked(
         self, ids: Sequence[str], labels: Mapping[str, NDArray[np.floating]], by_id: Mapping[str, Clip]

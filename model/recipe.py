@@ -18,14 +18,15 @@ class Recipe:
 
     strategy: str  # acquisition strategy that ranks the pool when a call names none
     seeding: str  # how the seed set is chosen
+    seed_on_transformer: bool  # seeding clusters the adapted transformer's output, not the CNN's
+    ignore_speakers: bool  # seeding takes each speaker's mean away first, so that clusters are not speakers
     warm_start: bool  # go on from the previous round's classifier (Algorithm 1, line 10), not from the adapted backbone
     layers_from: int  # training labels from which the last layers are trained; below, a probe
     full_from: int  # training labels from which the whole transformer is trained
     last_layers: int  # transformer layers that `Depth.LAYERS` trains, > 0
-    mix_layers: bool  # a probe reads a learned mixture of all layers, not the last one alone
+    mix_layers: bool  # the head reads a learned mixture of all layers, not the last one alone
     standardise: bool  # the projector starts as a standardisation of its inputs, not at random
     dropout: float  # share of the clip's embedding that is dropped in training and in MC samples
-    mask_share: float  # share of frames masked in training (SpecAugment over time); never in scoring
     head_rate: float  # learning rate of the head
     encoder_rate: float  # learning rate of the transformer
     probe_rate: float  # learning rate of a probe's head: it sees all clips in each update
@@ -59,6 +60,8 @@ class Recipe:
 PAPER = Recipe(
     strategy="entropy",
     seeding="kmeans",
+    seed_on_transformer=False,
+    ignore_speakers=False,
     warm_start=True,
     layers_from=0,
     full_from=0,
@@ -66,7 +69,6 @@ PAPER = Recipe(
     mix_layers=False,
     standardise=False,
     dropout=0.1,
-    mask_share=0.0,
     head_rate=1e-4,
     encoder_rate=1e-4,
     probe_rate=1e-4,
@@ -86,6 +88,8 @@ PAPER = Recipe(
 PRACTICAL = Recipe(
     strategy="entropy-clusters",
     seeding="kmeans",
+    seed_on_transformer=False,
+    ignore_speakers=False,
     warm_start=False,
     layers_from=150,
     full_from=1_000,
@@ -93,7 +97,6 @@ PRACTICAL = Recipe(
     mix_layers=True,
     standardise=True,
     dropout=0.2,
-    mask_share=0.1,
     head_rate=1e-3,
     encoder_rate=1e-4,
     probe_rate=3e-3,

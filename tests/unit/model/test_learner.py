@@ -69,6 +69,15 @@ def test_every_seeding_spreads_over_the_tones(extracted, backbone, seeding):
     assert len({labels[id].argmax() for id in picks}) == 3
 
 
+def test_seeding_may_cluster_the_transformers_output_without_speakers(extracted, backbone):
+    pool, clips, _ = extracted
+    orders = set()
+    for transformer, speakers in ((False, False), (True, False), (True, True)):
+        recipe = replace(QUICK, seed_on_transformer=transformer, ignore_speakers=speakers)
+        orders.add(Learner(pool, backbone, CLASSES, recipe, device="cpu").seed(clips, 9).order)
+    assert len(orders) == 3
+
+
 def test_labelled_clips_are_not_asked_for_again(learner, extracted):
     _, clips, _ = extracted
     labelled = {clip.id for clip in clips[:20]}
