@@ -8,6 +8,7 @@ clustered embeddings under dropout masks. No network, no GPU.
 
 import argparse
 import json
+import logging
 import os
 import platform
 import resource
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ CLASSES, SAMPLES, DIMENSIONS = 4, 20, 768
 OUTCOMES = 4_096  # joint outcomes of BatchBALD, ours and the reference's
 NOTES = """
 scikit-activeml holds clips x classes x dimensions in float64: 50,000 clips are about what fits into 4 GB. The time of
-batchbald-redux grows with clips x picks: 100,000 clips and 100 picks would take about 500 times as long as its row.
+batchbald-redux grows with clips x picks: 100,000 clips and 100 picks would by that take about 500 times as long as its row.
 
 BatchBALD's first picks are exact, and the same; later ones rest on sampled outcomes, which the two draw differently
 (given the same draws they pick the same: tests/unit/model/acquisition/test_batchbald.py). BADGE draws all picks but the
@@ -123,6 +125,9 @@ def _scikit_activeml_badge(
 
 def measure(case: Case) -> dict[str, float | list[int]]:
     """Runs one case in this process."""
+    exhausted = BufferingHandler(capacity=1_000)
+    logging.getLogger("model.acquisition").addHandler(exhausted)
+    logging.getLogger("model.acquisition").setLevel(logging.INFO)
     pick = prepare(case)
     walls, cpus, picks = [], [], []
     for _ in range(case.runs):
@@ -136,6 +141,7 @@ def measure(case: Case) -> dict[str, float | list[int]]:
         "cpu": statistics.median(cpus),
         "peak": peak,
         "picks": picks,
+        "informed": vars(exhausted.buffer[-1])["informed"] if exhausted.buffer else case.picks,
     }
 
 
@@ -167,6 +173,12 @@ def report() -> None:
             f"| {found['wall']:.2f} | {found['cpu']:.2f} | {found['peak'] / 1e9:.2f} |",
             flush=True,
         )
+    for case, found in results.items():
+        if found["informed"] < case.picks:
+            print(
+                f"\nOf the {case.picks} picks of {case.strategy} from {case.candidates:,} clips {found['informed']} use "
+                f"up what {SAMPLES} samples tell (log {SAMPLES} = {np.log(SAMPLES):.1f} nats); PowerBALD draws the others."
+            )
     print("\nAgainst the peers, same evidence, same size:\n")
     for case, theirs in results.items():
         if case.library == "aftertone":
