@@ -29,7 +29,8 @@ CLASSES, SAMPLES, DIMENSIONS = 4, 20, 768
 OUTCOMES = 4_096  # joint outcomes of BatchBALD, ours and the reference's
 NOTES = """
 scikit-activeml holds clips x classes x dimensions in float64: 50,000 clips are about what fits into 4 GB. The time of
-batchbald-redux grows with clips x picks: 100,000 clips and 100 picks would by that take about 500 times as long as its row.
+batchbald-redux grows with clips x picks: 100,000 clips and 100 picks would by that take about 500 times as
+long as its row.
 
 BatchBALD's first picks are exact, and the same; later ones rest on sampled outcomes, which the two draw differently
 (given the same draws they pick the same: tests/unit/model/acquisition/test_batchbald.py). BADGE draws all picks but the
@@ -176,8 +177,9 @@ def report() -> None:
     for case, found in results.items():
         if found["informed"] < case.picks:
             print(
-                f"\nOf the {case.picks} picks of {case.strategy} from {case.candidates:,} clips {found['informed']} use "
-                f"up what {SAMPLES} samples tell (log {SAMPLES} = {np.log(SAMPLES):.1f} nats); PowerBALD draws the others."
+                f"\nOf the {case.picks} picks of {case.strategy} from {case.candidates:,} clips {found['informed']} "
+                f"use up what {SAMPLES} samples tell (log {SAMPLES} = {np.log(SAMPLES):.1f} nats); "
+                "PowerBALD draws the others."
             )
     print("\nAgainst the peers, same evidence, same size:\n")
     for case, theirs in results.items():
