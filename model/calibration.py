@@ -13,16 +13,21 @@ LOG_RANGE = (np.log(0.05), np.log(20.0))  # a temperature beyond these says that
 def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating]) -> float:
     """The temperature T > 0 under which softmax(logits / T) has the least cross-entropy with the targets.
 
-    Source: Guo et al. 2017 (arXiv 1706.04599), eq. 9.
+    Targets are smoothed by one clip of no class, as Platt did: an exam without a mistake would else ask for T = 0, and a
+    classifier that is certain of everything ranks nothing.
+
+    Source: Guo et al. 2017 (arXiv 1706.04599), eq. 9; smoothing after Platt 1999, section 2.2.
 
     Args:
         logits: (N, C), N > 0.
         targets: (N, C) soft labels, rows summing to 1.
     """
 
+    smooth = (targets * len(targets) + 1 / targets.shape[1]) / (len(targets) + 1)  # (N, C)
+
     def loss(log_temperature: float) -> float:
         scaled = logits.astype(np.float64) / np.exp(log_temperature)
-        return float(-(targets * log_softmax(scaled, axis=1)).sum(axis=1).mean())
+        return float(-(smooth * log_softmax(scaled, axis=1)).sum(axis=1).mean())
 
     found = minimize_scalar(loss, bounds=LOG_RANGE, method="bounded")
     return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue]

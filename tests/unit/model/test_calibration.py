@@ -21,8 +21,16 @@ def test_finds_the_temperature_that_labels_were_drawn_at(temperature):
 
 
 def test_soft_targets_are_met_exactly():
-    logits, _ = drawn(1.0, clips=100)
-    assert fit_temperature(logits, softmax(logits / 2.5, axis=1)) == pytest.approx(2.5, rel=1e-3)
+    logits, _ = drawn(1.0)
+    assert fit_temperature(logits, softmax(logits / 2.5, axis=1)) == pytest.approx(2.5, rel=5e-3)
+
+
+def test_an_exam_without_a_mistake_does_not_make_the_classifier_certain():
+    truth = np.arange(60) % 4
+    logits = np.random.default_rng(0).normal(size=(60, 4)) + 12 * np.eye(4)[truth]
+    temperature = fit_temperature(logits, np.eye(4)[truth])
+    doubt = 1 - softmax(logits / temperature, axis=1).max(axis=1)
+    assert 0.5 / 60 < doubt.mean() < 2 / 60
 
 
 def test_cross_fitting_calibrates_without_changing_predictions():
