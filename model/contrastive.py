@@ -196,7 +196,8 @@ def perplexity(usage: Tensor) -> Tensor:
         usage: (G, E) how often, or with what total probability, each entry was chosen.
     """
     share = usage.float() / usage.sum(-1, keepdim=True).clamp_min(1e-9)  # (G, E)
-    return torch.exp(-torch.xlogy(share, share).sum(-1)).sum()
+    floor = torch.finfo(share.dtype).tiny  # the gradient of 0 log 0 is not a number
+    return torch.exp(-(share * share.clamp_min(floor).log()).sum(-1)).sum()
 
 
 def reconstruction_loss(logits: Tensor, ids: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from transformers import Wav2Vec2ForPreTraining
 from model.backbone import fingerprint
 from model.batches import length_batches, pad
 from model.clips import Clip, Progress
+from model.codebook import fit_codebooks
 from model.contrastive import (
     Codes,
     Outcome,
@@ -29,6 +30,7 @@ from model.pool import Pool
 
 FRAMES_PER_SECOND = 50
 CLIP_NORM = 1.0  # of the gradient; healthy norms are 0.5 to 2
+SETTLING_CLIPS = 100  # whose frames a fresh quantiser is fitted to
 WARM_UP = 0.1  # share of the steps over which the learning rate rises
 
 
@@ -43,6 +45,7 @@ class TaptSettings:
     diversity_weight: float = 0.1  # of the diversity term; wav2vec 2.0's
     warm_temperature: float = 1.0  # of the Gumbel softmax at the first step; falls geometrically to
     cold_temperature: float = 0.5  # this at the last step
+    fresh_codes: bool = False  # the quantiser is freshly drawn: fit it to the frames before the first step
     batch_seconds: float = 200.0  # audio per step, padding included
     crop_seconds: float = 10.0  # longer clips are cut to a random stretch of this length at each step
     passes: float = 10.0  # how often the pool's audio is gone through
@@ -114,6 +117,15 @@ class Pretrainer:
                 self._seconds, self._settings.batch_seconds, np.random.default_rng([self._seed, 1, number])
             )
             number += 1
+
+    def settle(self) -> None:
+        """Before the first step: fit a freshly drawn quantiser to the frames, where the settings ask for it."""
+        if self._settings.fresh_codes:
+            rng = np.random.default_rng([self._seed, 3])
+            drawn = rng.permutation(len(self._training))[:SETTLING_CLIPS]
+            frames = torch.from_numpy(np.concatenate([self._frames(self._training[i]) for i in drawn]))  # (M, C)
+            norm = self.backbone.wav2vec2.feature_projection.layer_norm
+            fit_codebooks(self.backbone.quantizer, norm(frames.float().to(self._device)).detach(), rng)
 
     def step(self, number: int, batch: NDArray[np.int64]) -> Step:
         """Take optimiser step `number`, 0 for the first, on the training clips at the indices `batch`."""

@@ -37,7 +37,14 @@ COLLAPSED = 0.05  # share of the maximal code perplexity below which the quantis
 
 CONTINUED = TaptSettings()
 FROM_SCRATCH = TaptSettings(
-    learning_rate=1e-3, warm_temperature=2.0, batch_seconds=30.0, passes=3.0, max_steps=2_000, validations=10
+    learning_rate=2e-3,
+    mask_span=3,  # 60 ms: of spans of 200 ms a model that knows nothing learns nothing for hundreds of steps
+    fresh_codes=True,
+    warm_temperature=2.0,
+    batch_seconds=10.0,
+    passes=3.0,
+    max_steps=2_000,
+    validations=10,
 )
 """For a small backbone that starts from random weights: many small, bold steps instead of few careful ones."""
 
@@ -155,6 +162,7 @@ def _train(
     started = time.monotonic() - run.seconds
     if not run.curve:
         _validate(run, trainer, None, progress)
+        trainer.settle()
     every = math.ceil(trainer.steps / settings.validations)
     losses: list[Tensor] = []
     batches = islice(trainer.schedule(), run.step, trainer.steps) if _stop_reason(run.curve, settings) is None else ()

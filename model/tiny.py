@@ -3,18 +3,21 @@
 Its CNN stays as drawn, since TAPT and fine-tuning freeze it, so how it is drawn matters. Frames of a CNN drawn in the
 usual way are close to noise: two neighbours, 20 ms apart, correlate by 0.1, and nothing masked can be told from what is
 around it. Here the first layer is drawn as a bank of band-pass filters and the others as mixtures of its channels that
-average over time: the frames are smoothed spectra, and neighbours correlate by 0.8.
+average over time: the frames are smoothed spectra, and neighbours correlate by 0.8. The positional convolution, through
+which a masked frame first hears of its neighbours, is drawn around a moving average of them.
 """
 
 import math
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from model.audio import SAMPLE_RATE
 
 TINY = "tiny"
+AVERAGED = 1.5  # frames, standard deviation of the moving average
 LOWEST, HIGHEST = 60.0, 7_600.0  # Hz, centres of the band-pass filters
 
 
@@ -57,6 +60,9 @@ def tiny_backbone(seed: int) -> Wav2Vec2ForPreTraining:
             first.copy_(_band_passes(len(first), first.shape[-1]))
             for weight in others:
                 weight.copy_(weight.mean(-1, keepdim=True) * math.sqrt(weight.shape[-1]))
+            # A weight-normed layer splits what is assigned; its type knows of no such thing.
+            positional = cast(Any, backbone.wav2vec2.encoder.pos_conv_embed.conv)
+            positional.weight = 0.3 * positional.weight + _moving_average(positional.weight.shape)
     backbone.config.name_or_path = TINY
     backbone.name_or_path = TINY
     return backbone
@@ -71,3 +77,12 @@ def _band_passes(filters: int, taps: int) -> Tensor:
     time = torch.arange(taps) / SAMPLE_RATE  # (taps,)
     tones = torch.sin(2 * math.pi * hertz[:, None] * time + phase[:, None]) * torch.hann_window(taps)
     return (tones / tones.norm(dim=1, keepdim=True))[:, None]
+
+
+def _moving_average(shape: Size) -> Tensor:
+    """Weights of a grouped convolution by which each channel sees itself nearby in time: (channels, group, taps)."""
+    channels, group, taps = shape
+    time = torch.arange(taps) - taps // 2
+    window = torch.exp(-time.square() / (2 * AVERAGED**2))
+    own = torch.eye(group).repeat(channels // group, 1)  # (channels, group)
+    return own[..., None] * (2 * window / window.sum())

@@ -215,3 +215,10 @@ def test_surprisal_refuses_train_mode() -> None:
     frames, lengths = cnn_frames(backbone, waveforms())
     with pytest.raises(ValueError, match="eval mode"):
         surprisal(backbone, frames, lengths, masks_of(lengths))
+
+
+def test_an_entry_that_no_frame_may_choose_gives_no_broken_gradient() -> None:
+    soft = torch.tensor([[[[1.0, 0.0]]]], requires_grad=True)
+    diversity_loss(soft, torch.ones(1, 1, dtype=torch.bool)).backward()
+    assert soft.grad is not None
+    assert soft.grad.isfinite().all()
