@@ -13,7 +13,7 @@ from model.audio import SAMPLE_RATE
 from model.backbone import fingerprint
 from model.batches import length_batches, pad
 from model.classifier import clip_features, embed, standardise
-from model.clips import Clip, Progress, silent
+from model.clips import Clip, Progress
 from model.exam import assign_exam
 from model.layermeans import LayerMeans
 from model.loss import class_weights, cross_entropy
@@ -118,9 +118,8 @@ class Attempt:
         rows = np.arange(len(self.clips), dtype=np.int64) if rows is None else rows
         if self.features is not None:
             return self.features[torch.from_numpy(rows)]
-        progress = self.progress if stage == "features" else silent  # the others belong to the stage around them
         clips = [self.clips[int(row)] for row in rows]
-        return extract_features(self.classifier, self.pool, clips, kept=self.kept, progress=progress, stage=stage)
+        return extract_features(self.classifier, self.pool, clips, kept=self.kept, progress=self.progress, stage=stage)
 
     def _head(self, features: Tensor) -> Tensor:
         return self.classifier.classifier(embed(self.classifier, features))
