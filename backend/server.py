@@ -139,7 +139,9 @@ async def _json(request: Request) -> dict[str, Any]:
     return body
 
 
-async def _explain(_: Request, error: Exception) -> Response:
+async def _explain(request: Request, error: Exception) -> Response:
+    # Label Studio shows its user the status alone and sends them to this log.
+    log.warning("%s: %s", request.url.path, error, extra={"action": "request_refused"})
     status = 422 if isinstance(error, InterfaceError) else 400
     return JSONResponse({"error": type(error).__name__, "detail": str(error)}, status_code=status)
 

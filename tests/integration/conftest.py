@@ -1,126 +1,27 @@
-"""The real Label Studio for the integration tests: one server, made once, with a project per test that asks for one."""
+"""Fixtures of the integration tests: one Label Studio, made once, and loops of Aftertone around projects in it."""
 
-import io
-import itertools
-import wave
+import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from backend.demo.accounts import Account, invitation, open_account
+from backend import jobs
+from backend.demo.accounts import open_account
 from backend.demo.environment import label_studio_command
-from backend.demo.labelstudio import LabelStudio, free_port, start_label_studio
+from backend.demo.labelstudio import free_port, start_label_studio
 from backend.demo.processes import Processes
-from backend.demo.project import (
-    create_project,
-    import_tasks,
-    label_config,
-    list_tasks,
-    next_task,
-    served_at,
-    submit_choice,
-)
 from backend.demo.session import Session
+from backend.settings import load_settings
+from backend.store import Connection
+from tests.integration.loop import Loop
+from tests.integration.server import Server
 
 REPOSITORY = Path(__file__).parents[2]
 ADMIN = ("admin@example.com", "a-password-for-tests")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Annotator:
-    """Somebody with an account of their own."""
-
-    account: Account
-    session: Session
-
-    def next_task(self, project: int) -> int | None:
-        """Id of the task that "Label All Tasks" opens for this person, None when there is nothing left."""
-        return next_task(self.session, project)
-
-    def choose(self, task: int, label: str, *, name: str = "emotion", audio: str = "audio") -> int:
-        """Submits one choice for a task as the labelling page would. Returns the annotation's id."""
-        return submit_choice(self.session, task, label, choices=name, audio=audio)
-
-    def skip(self, task: int) -> int:
-        """Skips a task as the labelling page would. Returns the cancelled annotation's id."""
-        body = {"result": [], "was_cancelled": True}
-        return int(self.session.post(f"/api/tasks/{task}/annotations/", body, was_cancelled=1)["id"])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Server:
-    """The running Label Studio with its administrator signed in."""
-
-    server: LabelStudio
-    account: Account
-    legacy_token: str  # works as `Authorization: Token ...`
-    session: Session  # API calls as the administrator
-    _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
-
-    @property
-    def url(self) -> str:
-        """Address without a slash at the end."""
-        return self.server.url
-
-    @property
-    def admin_token(self) -> str:
-        """The administrator's Personal Access Token."""
-        return self.account.token
-
-    def project(self, files: Mapping[str, bytes] | int = 0, *, config: str | None = None) -> int:
-        """A new project with a task per file (name to content; a number makes that many tones). Returns its id."""
-        if isinstance(files, int):
-            files = {f"tone-{index:04d}.wav": wav(tone(index)) for index in range(files)}
-        folder = self.server.documents / f"project-{next(self._numbers):03d}"
-        folder.mkdir()
-        title = f"Tests in {folder.name}"
-        project = create_project(self.session, title=title, config=config or label_config(), audio=folder)
-        self.add_tasks(project, folder, files)
-        return project
-
-    def add_tasks(self, project: int, folder: Path, files: Mapping[str, bytes]) -> list[int]:
-        """Writes `files` into the project's `folder` and imports a task for each. Returns all its task ids."""
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        import_tasks(self.session, project, [{"audio": served_at(self.server.documents, folder / n)} for n in files])
-        return self.tasks(project)
-
-    def folder(self, project: int) -> Path:
-        """The folder that the project's audio lies in."""
-        return Path(self.session.get("/api/storages/localfiles", project=project)[0]["path"])
-
-    def tasks(self, project: int) -> list[int]:
-        """All task ids of a project, ascending."""
-        return [task.id for task in list_tasks(self.session, project)]
-
-    def annotator(self) -> Annotator:
-        """A new account that joined by invitation."""
-        email = f"annotator-{next(self._numbers)}@example.com"
-        account = open_account(self.url, email, "a-password-for-tests", invitation=invitation(self.session))
-        return Annotator(account=account, session=Session(self.url, account.token))
-
-
-def tone(number: int, seconds: float = 1.0, rate: int = 16_000) -> NDArray[np.float64]:
-    """A signal (S,) in [-1, 1] of its own for each number: two partials and a little noise."""
-    time = np.arange(round(seconds * rate)) / rate
-    pitch = 110.0 * 2 ** (number % 36 / 12)
-    noise = np.random.default_rng(number).standard_normal(len(time))
-    return 0.3 * np.sin(2 * np.pi * pitch * time) + 0.15 * np.sin(2 * np.pi * 2.5 * pitch * time) + 0.01 * noise
-
-
-def wav(signal: NDArray[np.float64], rate: int = 16_000) -> bytes:
-    """A 16-bit mono WAV file of `signal` (S,) in [-1, 1]."""
-    file = io.BytesIO()
-    with wave.open(file, "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(rate)
-        out.writeframes((np.clip(signal, -1, 1) * 32767).astype("<i2").tobytes())
-    return file.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -140,3 +41,58 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         session.close()
     finally:
         processes.end()
+
+
+@pytest.fixture(scope="session")
+def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A local checkpoint small enough to adapt and train in a second."""
+    folder = tmp_path_factory.mktemp("backbone") / "nano"
+    config = Wav2Vec2Config(
+        conv_dim=(16, 16, 16, 16, 16), conv_kernel=(20, 8, 4, 4, 4), conv_stride=(10, 4, 2, 2, 2),
+        feat_extract_norm="layer", do_stable_layer_norm=True, hidden_size=32, num_hidden_layers=2,
+        num_attention_heads=2, intermediate_size=64, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
+        codevector_dim=16, proj_codevector_dim=16, num_codevectors_per_group=16, classifier_proj_size=16,
+    )  # fmt: skip
+    Wav2Vec2ForPreTraining(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def make_loop(label_studio: Server, nano: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Makes loops: `make_loop(tasks or files, settings...)`."""
+    environment = {
+        "LABEL_STUDIO_URL": label_studio.url,
+        "LABEL_STUDIO_API_KEY": label_studio.admin_token,
+        "MODEL_DIR": str(tmp_path / "model"),
+        "BACKBONE": str(nano),
+        "SETTLE_SECONDS": "0",
+        "SEED_SIZE": "6",
+        "BATCH_SIZE": "6",
+        "REDIS_URL": os.environ.get("REDIS_URL", ""),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with fresh_caches():
+
+        def make(files: Mapping[str, bytes] | int = 24, *, config: str | None = None, **extra: Any) -> Loop:
+            project = label_studio.project(files, config=config)
+            loop = Loop(server=label_studio, project=project, settings=load_settings(), anna=label_studio.annotator())
+            row = loop.project_row()
+            loop.store.connect(Connection(project=project, label_config=row["label_config"], extra_params=extra))
+            return loop
+
+        yield make
+
+
+@contextmanager
+def fresh_caches() -> Iterator[None]:
+    """Settings and queue are read anew inside, and forgotten after."""
+    load_settings.cache_clear()
+    jobs.connect.cache_clear()
+    try:
+        yield
+    finally:
+        if jobs.connect.cache_info().currsize and not load_settings().redis_url:
+            jobs.connect().shutdown(nosave=True)
+        jobs.connect.cache_clear()
+        load_settings.cache_clear()

@@ -61,14 +61,20 @@ class After:
 
 
 def advance_and_die(project: int, death: Death) -> None:
-    """Advance a project in a fresh process (a fork would inherit threads that it can't run) until it is killed."""
-    child = multiprocessing.get_context("spawn").Process(target=_advance, args=(project, death))
+    """Advance a project in a process of its own until it is killed.
+
+    It is forked from a process that never ran torch: a fork of this one would wait for threads that it hasn't got.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["backend.advance"])
+    child = context.Process(target=_advance, args=(project, death, dict(os.environ)))
     child.start()
     child.join(300)
     assert child.exitcode == -signal.SIGKILL, f"the process ended with {child.exitcode} instead of being killed"
 
 
-def _advance(project: int, death: Death) -> None:
+def _advance(project: int, death: Death, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
     death.arrange()
     Advance(project, load_settings()).run()
 

@@ -5,15 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from tests.integration.kills import After, AtStage, Before, Death, advance_and_die
-from tests.integration.loop import Loop
+from tests.integration.loop import Loop, wait_for
 
 MakeLoop = Any
 
@@ -85,13 +84,6 @@ def worker(loop: Loop) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.kill()
         process.wait()
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it didn't happen in time"
-        time.sleep(0.05)
 
 
 def children(pid: int) -> list[int]:

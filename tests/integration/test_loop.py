@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from backend.status import describe, status
 from backend.store import Store
-from tests.integration.conftest import tone, wav
 from tests.integration.loop import LABELS, Loop, more_files
+from tests.integration.server import tone, wav
 
 MakeLoop = Any
 

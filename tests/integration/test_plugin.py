@@ -14,7 +14,7 @@ from backend.plugin import Aftertone
 from backend.scores import Score, write_scores
 from backend.settings import load_settings
 from backend.store import Store
-from tests.integration.loop import fresh_caches
+from tests.integration.conftest import fresh_caches
 from tests.unit.backend.records import make_round
 
 EVENT = {"action": "ANNOTATION_CREATED", "project": {"id": 5, "label_config": SMALLEST_CONFIG}, "annotation": {"id": 1}}

@@ -12,7 +12,7 @@ from backend.errors import LabelStudioError
 from backend.labelstudio import LabelStudio
 from backend.settings import Settings
 from backend.snapshot import Snapshot, read_snapshot
-from tests.integration.conftest import Annotator, Server, tone, wav
+from tests.integration.server import Annotator, Server, tone, wav
 
 
 @pytest.fixture

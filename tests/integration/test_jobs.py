@@ -1,0 +1,100 @@
+"""The queue on a real Redis: the embedded one, and the one at REDIS_URL where there is one."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from backend import jobs
+from tests.integration.conftest import fresh_caches
+
+URLS = [pytest.param("", id="embedded")]
+if os.environ.get("REDIS_URL"):
+    URLS.append(pytest.param(os.environ["REDIS_URL"], id="REDIS_URL"))
+PROJECT = 987_654_321  # nobody else's
+
+
+@pytest.fixture(params=URLS)
+def redis(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path))
+    monkeypatch.setenv("REDIS_URL", request.param)
+    monkeypatch.setattr(jobs, "QUEUE", f"aftertone-test-{os.getpid()}")
+    with fresh_caches():
+        connection = jobs.connect()
+        yield connection
+        jobs.wake_taken(PROJECT)
+        jobs.queue().delete(delete_jobs=True)
+        connection.zrem("aftertone:alarms", str(PROJECT))
+
+
+def test_one_waits_at_most(redis: Redis) -> None:
+    for _ in range(3):
+        jobs.wake(PROJECT)
+    assert [job.args for job in jobs.queue().jobs] == [(PROJECT,)]
+    jobs.wake_taken(PROJECT)  # a worker has begun: what changes from now on needs another look
+    for _ in range(3):
+        jobs.wake(PROJECT)
+    assert len(jobs.queue().jobs) == 2
+
+
+def test_one_runs_at_most(redis: Redis) -> None:
+    with jobs.only_advance(PROJECT) as first, jobs.only_advance(PROJECT) as second:
+        assert (first, second) == (True, False)
+    with jobs.only_advance(PROJECT) as again:
+        assert again
+
+
+def test_a_lock_lives_as_long_as_its_holder(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "LOCK_SECONDS", 0.5)
+    held = multiprocessing.get_context("fork").Process(target=_hold)
+    held.start()
+    deadline = time.monotonic() + 20
+    while not redis.exists(f"aftertone:running:{PROJECT}"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(1.5)  # three times as long as the lock would last unrenewed
+    with jobs.only_advance(PROJECT) as mine:
+        assert not mine
+    assert held.pid is not None
+    os.kill(held.pid, signal.SIGKILL)
+    held.join()
+    time.sleep(0.7)
+    with jobs.only_advance(PROJECT) as mine:
+        assert mine
+
+
+def _hold() -> None:
+    with jobs.only_advance(PROJECT):
+        time.sleep(60)
+
+
+def test_alarms_ring_when_due_and_the_earliest_wins(redis: Redis) -> None:
+    jobs.wake(PROJECT, after=0.3)
+    jobs.wake(PROJECT, after=60)
+    jobs.ring()
+    assert jobs.queue().job_ids == []
+    time.sleep(0.4)
+    jobs.ring()
+    jobs.ring()
+    assert [job.args for job in jobs.queue().jobs] == [(PROJECT,)]
+
+
+def test_two_processes_share_the_embedded_server(redis: Redis) -> None:
+    redis.set("aftertone:test", "here", ex=60)
+    context = multiprocessing.get_context("spawn")
+    found = context.Queue()
+    other = context.Process(target=_look, args=(dict(os.environ), found))
+    other.start()
+    assert found.get(timeout=60) == b"here"
+    other.join()
+    assert redis.ping()  # the other's end didn't take it down
+
+
+def _look(environment: dict[str, str], found: "multiprocessing.Queue[bytes | None]") -> None:
+    os.environ.update(environment)
+    found.put(jobs.connect().get("aftertone:test"))  # type: ignore[arg-type]
