@@ -42,8 +42,8 @@ FROM_SCRATCH = TaptSettings(
     fresh_codes=True,
     warm_temperature=2.0,
     batch_seconds=10.0,
-    passes=3.0,
-    max_steps=2_000,
+    passes=4.0,
+    max_steps=3_000,
     validations=10,
 )
 """For a small backbone that starts from random weights: many small, bold steps instead of few careful ones."""
