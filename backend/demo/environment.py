@@ -46,7 +46,20 @@ def _install(folder: Path) -> None:
     uv = os.fspath(find_uv_bin())
     _run([uv, "venv", "--quiet", "--python", sys.executable, os.fspath(folder)])
     python = os.fspath(folder / "bin" / "python")
-    _run([uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", os.fspath(LOCK)])
+    _run(
+        [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            python,
+            "--require-hashes",
+            "-r",
+            os.fspath(LOCK),
+        ]
+    )
 
 
 def _run(command: list[str]) -> None:
