@@ -38,7 +38,7 @@ def read_clips(manifest: Path, pool: Pool, longest: float, limit: int) -> tuple[
     rows = [row for row in read_manifest(manifest) if row.emotion and row.speaker]
     clips: dict[str, Clip] = {}
     emotions: dict[str, str] = {}
-    for index in tqdm(np.random.default_rng(0).permutation(len(rows)), desc="decode", mininterval=5):
+    for index in tqdm(np.random.default_rng(0).permutation(len(rows)), desc="decode", mininterval=5, leave=False):
         row = rows[int(index)]
         clip = pool.add(decode(row.path))
         if clip.seconds <= longest and row.emotion:
@@ -54,9 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--backbone", default="tiny")
     parser.add_argument("--counts", type=int, nargs="+", default=[60, 240])
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--limit", type=int, default=1_000, help="clips of the corpus to use")
+    parser.add_argument("--limit", type=int, default=900, help="clips of the corpus to use")
     parser.add_argument("--longest", type=float, default=3.0, help="seconds; longer clips are left out")
-    parser.add_argument("--steps", type=int, default=100, help="of TAPT")
+    parser.add_argument("--steps", type=int, default=60, help="of TAPT")
     args = parser.parse_args(arguments)
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, {platform.processor()}")
     print(f"{torch.get_num_threads()} threads, {args}", flush=True)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-MIN_CLIPS = 50  # below this a fitted temperature is noise (FIELD: 50-100 validation labels)
+MIN_CLIPS = 50  # below this a fitted temperature is mostly noise
 FOLDS = 5
 LOG_RANGE = (np.log(0.05), np.log(20.0))  # a temperature beyond these says that the logits mean nothing
 

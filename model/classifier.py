@@ -128,7 +128,7 @@ def dropout_samples(
 ) -> NDArray[np.float32]:
     """Class probabilities under K dropout masks of the embedding, the same K for every clip.
 
-    Consistent masks make sample k one model for all clips, which BatchBALD's joint entropy needs (FIELD D3), and the
+    Consistent masks make sample k one model for all clips, which BatchBALD's joint entropy needs, and the
     encoder runs once. Masks act on the last layer's weights, so memory is (K, D, C) beside the result.
 
     Args:

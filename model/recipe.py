@@ -42,7 +42,7 @@ class Recipe:
     mc_samples: int  # dropout masks K for strategies that compare MC samples
 
     def depth(self, labels: int) -> Depth:
-        """How deep to train on this many labels (FIELD D5; measured by benchmarks/depth.py)."""
+        """How deep to train on this many labels (measured: docs/training.md)."""
         if labels >= self.full_from:
             return Depth.FULL
         return Depth.LAYERS if labels >= self.layers_from else Depth.PROBE
@@ -91,7 +91,7 @@ PRACTICAL = Recipe(
     seed_on_transformer=False,
     ignore_speakers=False,
     warm_start=False,
-    layers_from=400,
+    layers_from=1_000,
     full_from=1_000,
     last_layers=2,
     mix_layers=True,
@@ -111,4 +111,4 @@ PRACTICAL = Recipe(
     patience=0,
     mc_samples=20,
 )
-"""The default, by measurement: each round starts afresh from the adapted backbone and has no early stopping."""
+"""The default: a probe while labels are few, a fresh start each round, no early stopping (docs/training.md)."""
