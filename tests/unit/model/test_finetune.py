@@ -154,7 +154,7 @@ def test_the_paper_stops_early_and_keeps_its_best_epoch(extracted, backbone):
 def test_a_raised_cancel_leaves_the_backbone_alone(tune, backbone):
     before = weights(backbone)
 
-    def cancel(stage, done, total):  # noqa: ARG001
+    def cancel(stage, done, total):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
