@@ -92,7 +92,8 @@ def fresh_caches() -> Iterator[None]:
     try:
         yield
     finally:
-        if jobs.connect.cache_info().currsize and not load_settings().redis_url:
-            jobs.connect().shutdown(nosave=True)
+        settings = load_settings()
+        if not settings.redis_url and (settings.model_dir / "redis").is_dir():
+            jobs.connect().shutdown(nosave=True)  # a killed worker's last act was not to stop it
         jobs.connect.cache_clear()
         load_settings.cache_clear()
