@@ -128,6 +128,7 @@ def demo(
 
 def main() -> None:
     """Entry point of the `aftertone` command."""
-    # Nothing here reports anywhere; a hub that can't be reached shouldn't be asked again and again.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Threads that wait for each other sleep instead of spinning: the worker shares its cores with Label Studio.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(app())

@@ -3,13 +3,12 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from model.metrics import Metrics
+from model.metrics import Estimate, Metrics
 
 VERSION_PREFIX = "aftertone-"
 GUESS_PREFIX = "guess-"
@@ -29,7 +28,7 @@ class Round:
     published: tuple[int, ...]  # task ids, ask first first
     labelled: Mapping[str, Sequence[float]] = field(default_factory=dict)  # clip -> soft label that it was trained on
     examined: Mapping[str, Sequence[float]] = field(default_factory=dict)  # clip -> soft label of the exam
-    exam: "Metrics | None" = None  # how the model did on the exam; None without exam labels
+    exam: Metrics | None = None  # how the model did on the exam; None without exam labels
     training: Mapping[str, Any] | None = None  # how training went
     stops: Mapping[str, int] = field(default_factory=dict)  # clip of the stop set -> class predicted
     advice: str = ""  # whether labelling more still pays, and why
@@ -73,12 +72,10 @@ def _same(first: Sequence[float], second: NDArray[np.float64]) -> bool:
     return len(first) == len(second) and np.allclose(first, second, atol=1e-9)
 
 
-def read_metrics(value: Mapping[str, Any] | None) -> "Metrics | None":
+def read_metrics(value: Mapping[str, Any] | None) -> Metrics | None:
     """Metrics from the JSON of their fields."""
     if value is None:
         return None
-    from model.metrics import Estimate, Metrics  # brings scikit-learn, which the server's start can do without
-
     estimates = {key: Estimate(**value[key]) for key in ("ua", "wa", "macro_f1")}
     tuples = {"classes": tuple(value["classes"]), "recall": tuple(value["recall"])}
     return Metrics(**{**value, **estimates, **tuples, "confusion": tuple(map(tuple, value["confusion"]))})

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Progress = Callable[[str, int, int], None]
-"""Called as `progress(stage, done, total)` about once a second; raising in it cancels the job, which leaves nothing half-written."""
+"""Called as `progress(stage, done, total)` about once a second.
+
+Raising in it cancels the job, which leaves nothing half-written.
+"""
 
 
 def silent(stage: str, done: int, total: int) -> None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 RESAMPLES = 1_000  # bootstrap replicates: the ends of a 95 % interval then rest on 25 replicates each
 ECE_BINS = 15  # equal-width confidence bins, as in Guo et al. 2017
@@ -74,6 +73,9 @@ def measure(
         raise ValueError("an exam without clips can't be measured")
     if probabilities.shape != (len(truth), len(classes)):
         raise ValueError(f"{len(truth)} clips and {len(classes)} classes, but probabilities {probabilities.shape}")
+    # Here and not above: those who only read records, such as a server at its start, don't wait for scikit-learn.
+    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+
     predicted = probabilities.argmax(axis=1)  # (N,)
     confusion = confusion_matrix(truth, predicted, labels=np.arange(len(classes)))  # (C, C)
     replicates = _resampled(truth, predicted, len(classes), _groups(speakers, len(truth)), seed)  # (R, C, C)
