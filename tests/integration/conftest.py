@@ -66,6 +66,7 @@ def make_loop(label_studio: Server, nano: Path, tmp_path: Path, monkeypatch: pyt
         "MODEL_DIR": str(tmp_path / "model"),
         "BACKBONE": str(nano),
         "SETTLE_SECONDS": "0",
+        "RECONCILE_SECONDS": "3",
         "SEED_SIZE": "6",
         "BATCH_SIZE": "6",
         "REDIS_URL": os.environ.get("REDIS_URL", ""),
