@@ -24,6 +24,7 @@ from backend.store import Store
 from backend.sync import sync
 from backend.worker import end_with_parent
 from model.acquisition import find_strategy
+from model.adaptation import read_adaptation
 from model.errors import AftertoneError
 from model.exam import assign_exam
 
@@ -123,7 +124,8 @@ class Advance:
         snapshot = read_snapshot(label_studio, self._project, settings, store.tasks_file)
         now = time.time()
         ledger = join(snapshot, store.sources(), now)
-        store.save_notes(notes(snapshot, ledger))
+        adaptation = read_adaptation(store.adapted)
+        store.save_notes(notes(snapshot, ledger, adaptation, settings.adapt_again_share))
         last = store.last_round()
         quiet_since = store.quiet_since(len(snapshot.tasks), max(snapshot.tasks, default=0), now)
         exam = store.exam()
@@ -133,7 +135,7 @@ class Advance:
             store.save_exam(exam)
         memory = Memory(
             quiet_since=quiet_since,
-            adapted=store.adapted.is_dir(),
+            adapted=adaptation is not None,
             exam=frozenset(clip for clip, in_exam in exam.items() if in_exam),
             last=last,
             current=store.current,

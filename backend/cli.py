@@ -98,6 +98,18 @@ def export(
 
 
 @app.command()
+def adapt(project: ProjectArgument) -> None:
+    """Adapt the backbone again, to a pool that has grown since. Needs a running worker; the queue goes on meanwhile."""
+    from backend import jobs
+    from backend.store import Store
+
+    with _explained() as settings:
+        Store(settings.model_dir).project(project).forget_adaptation()
+        jobs.wake(project)
+        typer.echo("The worker adapts the backbone now; the next round starts from it.")
+
+
+@app.command()
 def strategies() -> None:
     """List the acquisition functions: what each needs, costs, and where it comes from."""
     from model.acquisition import STRATEGIES
@@ -105,6 +117,8 @@ def strategies() -> None:
     for name, strategy in STRATEGIES.items():
         needs = ", ".join(sorted(need.value for need in strategy.needs)) or "nothing"
         typer.echo(f"{name}\n  {strategy.description}\n  needs {needs}; {strategy.cost}\n  {strategy.source}")
+        if strategy.departs:
+            typer.echo(f"  departs from it: {strategy.departs}")
 
 
 @app.command()

@@ -2,9 +2,12 @@
 
 from backend.ledger import Ledger
 from backend.snapshot import Snapshot
+from model.adaptation import Adaptation
 
 
-def notes(snapshot: Snapshot, ledger: Ledger) -> list[str]:
+def notes(
+    snapshot: Snapshot, ledger: Ledger, adaptation: Adaptation | None = None, adapt_again_share: float = 0.5
+) -> list[str]:
     """Sentences for people, the most pressing first; empty when all is well."""
     found: list[str] = []
     if not any(url.rstrip("/").endswith("/webhook") for url in snapshot.webhook_urls):
@@ -28,5 +31,12 @@ def notes(snapshot: Snapshot, ledger: Ledger) -> list[str]:
         found.append(
             f"{len(ledger.failed)} tasks have audio that can't be used. They stay in the project and can be labelled; "
             "`aftertone status` lists each with its reason."
+        )
+    if adaptation is not None and not adaptation.kept:
+        found.append(f"The backbone is used as it came: {adaptation.reason}")
+    if adaptation is not None and adaptation.outgrown_by(len(ledger.entries), adapt_again_share):
+        found.append(
+            f"The pool has grown from {adaptation.clips} to {len(ledger.entries)} clips since the backbone was adapted "
+            f"to it; `aftertone adapt {snapshot.project}` adapts it again."
         )
     return found

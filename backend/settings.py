@@ -57,6 +57,11 @@ class Settings(BaseSettings):
     port: int = Field(9090, ge=0, le=65535, description="Port that `aftertone serve` listens on.")
     basic_auth_user: str = Field("", description="User name that callers must give; empty: none asked.")
     basic_auth_pass: SecretStr = Field(SecretStr(""), description="Password that goes with BASIC_AUTH_USER.")
+    adapt_again_share: float = Field(
+        0.5,
+        gt=0,
+        description="Growth of the pool since TAPT from which on `aftertone status` suggests `aftertone adapt`.",
+    )
     settle_seconds: float = Field(
         20.0, ge=0, description="Seconds without new tasks after which an import counts as done."
     )

@@ -105,6 +105,18 @@ class ProjectStore:
         """Replace the exam's assignment by one that extends it."""
         write_json(self.folder / "exam.json", dict(assignment))
 
+    def forget_adaptation(self) -> None:
+        """Let the next `advance` adapt the backbone again.
+
+        Raises:
+            StoreError: it isn't adapted yet, so that nothing is to be done again.
+        """
+        if not self.adapted.is_dir():
+            raise StoreError(
+                f"The backbone isn't adapted yet in {self.folder}; it will be once the import has settled."
+            )
+        shutil.rmtree(self.adapted)
+
     # -- rounds ----------------------------------------------------------------------------------------------------
 
     def round_numbers(self) -> list[int]:

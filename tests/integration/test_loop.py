@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backend.status import describe, status
 from backend.store import Store
+from model.adaptation import read_adaptation
 from tests.integration.loop import LABELS, Loop, more_files
 from tests.integration.server import tone, wav
 
@@ -225,3 +226,18 @@ def test_a_missing_webhook_is_explained_with_the_setting_to_change(make_loop: Ma
     loop: Loop = make_loop(10)
     loop.advance()
     assert any("USE_DEFAULT_BANNED_SUBNETS" in note for note in loop.store.notes())
+
+
+def test_a_grown_pool_is_adapted_again_on_request(make_loop: MakeLoop) -> None:
+    loop: Loop = make_loop(10)
+    loop.advance()
+    more_files(loop, 8)
+    loop.advance()
+    assert any(f"aftertone adapt {loop.project}" in note for note in loop.store.notes())
+    loop.store.forget_adaptation()
+    loop.advance()
+    adaptation = read_adaptation(loop.store.adapted)
+    assert adaptation is not None
+    assert adaptation.clips == 18
+    assert not any("aftertone adapt" in note for note in loop.store.notes())
+    loop.check_queue()
