@@ -18,6 +18,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import httpx
@@ -30,20 +32,22 @@ SETUP = {"project": "1.0", "schema": SMALLEST_CONFIG, "hostname": "http://localh
 WEBHOOK = {"action": "ANNOTATION_CREATED", "project": {"id": 1}}
 
 
-def train(manifest: Path, clips: int, folder: Path, ready: "multiprocessing.synchronize.Event") -> None:
+def train(manifest: Path, clips: int, folder: Path, ready: Event) -> None:
     """Fine-tune over and over until told to stop."""
     from model.audio import decode
     from model.backbone import load_backbone
     from model.learner import Learner
     from model.manifest import read_manifest
     from model.pool import Pool
+    from model.recipe import PRACTICAL
 
     rows = [row for row in read_manifest(manifest) if row.emotion][:clips]
     classes = sorted({row.emotion for row in rows if row.emotion})
     pool = Pool(folder)
     pooled = {pool.add(decode(row.path)): row.emotion for row in rows}
     labels = {clip.id: np.eye(len(classes))[classes.index(emotion)] for clip, emotion in pooled.items() if emotion}
-    learner = Learner(pool, load_backbone("tiny"), classes)
+    # The whole transformer, however few the labels: the heaviest that a round can be.
+    learner = Learner(pool, load_backbone("tiny"), classes, replace(PRACTICAL, full_from=0))
     learner.progress = lambda stage, *_: ready.set() if stage == "train" else None
     while True:
         learner.train(labels, {}, list(pooled))
