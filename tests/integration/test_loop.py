@@ -241,3 +241,18 @@ def test_a_grown_pool_is_adapted_again_on_request(make_loop: MakeLoop) -> None:
     assert adaptation.clips == 18
     assert not any("aftertone adapt" in note for note in loop.store.notes())
     loop.check_queue()
+
+
+def test_the_last_labels_are_learned_too(make_loop: MakeLoop) -> None:
+    loop: Loop = make_loop(13)
+    loop.advance()
+    loop.label(6)
+    loop.advance()
+    loop.label(7)  # one more than a round waits for, and nothing is left
+    loop.advance()
+    assert loop.problem() == ""
+    record = loop.store.last_round()
+    assert record is not None
+    assert (record.labels, record.published) == (13, ())
+    assert loop.store.current == record.number
+    assert loop.anna.next_task(loop.project) is None
