@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,8 @@ def serve() -> None:
     from backend.server import create_app
 
     with _explained() as settings:
+        # uvicorn repeats the signal that ended it; unheeded, SIGTERM would skip the embedded Redis' end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         jobs.connect()
         logging.getLogger("backend").info("Serving on http://%s:%d", settings.host, settings.port)
         uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_level="warning", access_log=False)

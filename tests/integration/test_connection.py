@@ -1,5 +1,6 @@
 """Connecting as a user would: by URL, in Label Studio, to a real server process."""
 
+import json
 import os
 import subprocess
 import sys
@@ -74,6 +75,19 @@ def test_a_project_without_a_question_is_refused_and_the_log_says_what_works(
     said = (tmp_path / "serve.log").read_text()
     assert "<TextArea name='t'>" in said
     assert SMALLEST_CONFIG in said
+
+
+def test_ending_the_last_process_ends_the_embedded_redis(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {**os.environ, "MODEL_DIR": str(tmp_path), "HOST": "127.0.0.1", "PORT": str(port), "REDIS_URL": ""}
+    process = subprocess.Popen([sys.executable, "-m", "backend", "serve"], env=environment)
+    wait_for(lambda: _up(f"http://127.0.0.1:{port}"))
+    (registry,) = (tmp_path / "redis").glob("*.settings")
+    socket = Path(json.loads(registry.read_text())["unixsocket"])
+    assert socket.exists()
+    process.terminate()
+    assert process.wait(30) == 0
+    assert not socket.exists()
 
 
 def test_status_before_any_worker_says_so(served: tuple[Loop, str], tmp_path: Path) -> None:
