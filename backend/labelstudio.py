@@ -3,7 +3,6 @@
 import base64
 import itertools
 import json
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,8 +13,6 @@ from label_studio_sdk.core.api_error import ApiError
 
 from backend.errors import LabelStudioError, TasksVanishedError
 from backend.settings import Settings
-
-log = logging.getLogger(__name__)
 
 UNCERTAINTY = "Uncertainty sampling"  # the project setting that serves tasks by ascending prediction score
 EXPORT_CHUNK = 200  # task ids in one address, which must stay below the usual 8 kB

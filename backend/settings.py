@@ -113,10 +113,6 @@ class Settings(BaseSettings):
             raise ValueError("must be auto, cpu, cuda or cuda:N")
         return value
 
-    def project_folder(self, project: int) -> Path:
-        """Where everything about one project lies."""
-        return self.model_dir / "projects" / str(project)
-
     def for_project(self, extra: Mapping[str, Any]) -> "Settings":
         """These settings with a project's extra parameters on top.
 

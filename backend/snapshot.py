@@ -41,11 +41,6 @@ class Snapshot:
     overlap: int  # project setting: annotations that each task asks for
     webhook_urls: tuple[str, ...]  # addresses that are told about changes
 
-    @property
-    def answered(self) -> int:
-        """Number of tasks that somebody answered."""
-        return sum(task.answer.given for task in self.tasks.values())
-
 
 def read_snapshot(label_studio: LabelStudio, project: int, settings: Settings, memory: Path) -> Snapshot:
     """Read a project: only what changed since the last read, which `memory` (a JSON file) holds.
