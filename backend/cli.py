@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -122,6 +123,56 @@ def strategies() -> None:
         typer.echo(f"{name}\n  {strategy.description}\n  needs {needs}; {strategy.cost}\n  {strategy.source}")
         if strategy.departs:
             typer.echo(f"  departs from it: {strategy.departs}")
+
+
+@app.command()
+def pretrain(
+    manifest: Annotated[Path, typer.Argument(help="A manifest.csv with a column path, or a folder of audio.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")],
+    work: Annotated[Path, typer.Option(help="Keeps decoded audio and checkpoints.")] = Path(".pretrain"),
+    teacher: Annotated[Path | None, typer.Option(help="BYOL-S weights (.pth) to learn from as well.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="config.json of the wav2vec 2.0 to make; aftertone-mini's shape if unset.")
+    ] = None,
+    passes: Annotated[float, typer.Option(help="How often the audio is gone through.")] = 10.0,
+    speeds: Annotated[str, typer.Option(help="Each clip at each of these speeds, such as 0.85,1,1.2.")] = "1",
+    device: Annotated[str, typer.Option(help="cpu or cuda; a GPU where there is one if unset.")] = "auto",
+    seed: int = 0,
+) -> None:
+    """Make a speech backbone from unlabelled audio, from nothing. Interrupted, it goes on where it was."""
+    import torch
+
+    from backend.bars import Bars
+    from model.pretraining import SETTINGS
+    from model.pretraining import pretrain as run_pretrain
+
+    with _explained():
+        hide_progress_bars()
+        bars = Bars()
+        adaptation = run_pretrain(
+            manifest,
+            out,
+            work=work,
+            config=config,
+            teacher=teacher,
+            settings=replace(SETTINGS, passes=passes),
+            speeds=_speeds(speeds),
+            seed=seed,
+            device=("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
+            progress=bars,
+        )
+        bars.close()
+        typer.echo(f"{adaptation.reason} The model is in {out}; set BACKBONE={out.resolve()} to use it.")
+
+
+def _speeds(text: str) -> list[float]:
+    try:
+        speeds = [float(part) for part in text.split(",")]
+    except ValueError:
+        speeds = []
+    if not speeds or min(speeds) < 0.5 or max(speeds) > 2.0:
+        raise typer.BadParameter("give speeds from 0.5 to 2 with commas between them, such as 0.85,1,1.2")
+    return speeds
 
 
 @app.command()

@@ -13,7 +13,13 @@ class CurvePoint:
     contrastive: float  # nats per masked frame of the held-out clips, AFTER eq. 1
     reconstruction: float  # nats per masked frame of the held-out clips, AFTER eq. 2
     perplexity: float  # of the codes of all held-out frames, as a share of its maximum, in (0, 1]
-    training: float | None  # AFTER eq. 3 plus diversity, mean per step since the last validation; None at the start
+    training: float | None  # the loss trained on, mean per step since the last validation; None at the start
+    distillation: float | None = None  # of the held-out clips, in units of the targets' variance; None: no teacher
+
+    @property
+    def objective(self) -> float:
+        """What the best weights are chosen by, lower is better: likeness to the teacher, where there is one."""
+        return self.contrastive if self.distillation is None else self.distillation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from model.exam import assign_exam
 from model.layermeans import LayerMeans
 from model.loss import class_weights, cross_entropy
 from model.pool import Pool
+from model.precision import bf16_is_faster
 from model.recipe import Depth, Recipe
 from model.scoring import extract_features
 
@@ -137,7 +138,7 @@ class Attempt:
             features = self.features[torch.from_numpy(rows)]
         else:
             frames, lengths = pad([self._cropped(self.clips[row]) for row in rows])
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=_bf16_is_faster(self.device)):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_is_faster(self.device)):
                 features = clip_features(self.classifier, frames.to(self.device), lengths)  # (B, L, D) float32
         embedded = torch.nn.functional.dropout(embed(self.classifier, features), self.recipe.dropout)
         return self.classifier.classifier(embedded)
@@ -199,8 +200,3 @@ def _schedule(total: int, warmup: float) -> Callable[[int], float]:
 
 def _trained_weights(classifier: Wav2Vec2ForSequenceClassification) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in classifier.named_parameters() if p.requires_grad}
-
-
-def _bf16_is_faster(device: torch.device) -> bool:
-    """On GPUs that have it in hardware; on CPUs without AMX it is slower than float32."""
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

@@ -112,7 +112,7 @@ def fingerprint(backbone: Backbone) -> str:
 def encode_waveform(backbone: Backbone, waveform: NDArray[np.float32]) -> NDArray[np.float16]:
     """Run the CNN encoder on one clip.
 
-    The clip is brought to zero mean and unit variance and runs as a batch of one, without padding, so that the frames
+    The clip is normalised and runs as a batch of one, without padding, so that the frames
     of a group-norm backbone don't depend on other clips either.
 
     Args:
@@ -124,17 +124,20 @@ def encode_waveform(backbone: Backbone, waveform: NDArray[np.float32]) -> NDArra
     Raises:
         BackboneError: a frame is not finite in float16.
     """
-    centred = waveform - waveform.mean(dtype=np.float64)
-    normal = (centred / np.sqrt(centred.var(dtype=np.float64) + 1e-7)).astype(np.float32)
-    short = _receptive_field(backbone.config) - len(normal)
-    if short > 0:
-        normal = np.pad(normal, (0, short))
+    normal = normalise(backbone, waveform)
     device = backbone.wav2vec2.feature_projection.projection.weight.device
     frames = backbone.wav2vec2.feature_extractor(torch.from_numpy(normal).to(device)[None])  # (1, C, T)
     half = frames[0].T.half().cpu().numpy()  # (T, C)
     if not np.isfinite(half).all():
         raise BackboneError("The CNN encoder's output overflows float16. Use another checkpoint of this model.")
     return half
+
+
+def normalise(backbone: Backbone, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Zero mean, unit variance, and silence behind a clip (S,) that is too short for one frame of the CNN."""
+    centred = waveform - waveform.mean(dtype=np.float64)
+    normal = (centred / np.sqrt(centred.var(dtype=np.float64) + 1e-7)).astype(np.float32)
+    return np.pad(normal, (0, max(receptive_field(backbone.config) - len(normal), 0)))
 
 
 def contextualise(wav2vec2: Wav2Vec2Model, frames: Tensor, lengths: Tensor, *, masked: Tensor | None = None) -> Tensor:
@@ -182,7 +185,7 @@ def _transformer_input(
     return hidden, torch.arange(time, device=frames.device) < lengths.to(frames.device)[:, None]  # (B, T)
 
 
-def _receptive_field(config: Wav2Vec2Config) -> int:
+def receptive_field(config: Wav2Vec2Config) -> int:
     """Samples that the CNN needs for one frame."""
     field, hop = 1, 1
     for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):

@@ -18,6 +18,7 @@ from transformers import Wav2Vec2ForPreTraining
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQuantizer
 
 from model.backbone import contextualise
+from model.precision import bf16_is_faster
 
 KAPPA = 0.1  # temperature of the contrastive softmax, AFTER eq. 1
 NEGATIVES = 100  # distractors per masked frame, wav2vec 2.0 §4.2
@@ -59,7 +60,8 @@ class Outcome:
 
     contrastive: Tensor  # (B, N) float32, loss in nats of each masked frame; 0 where not valid
     codes: Codes
-    context: Tensor  # (B, N, D) transformer output at the masked frames
+    hidden: Tensor  # (B, T, D) float32, transformer output
+    context: Tensor  # (B, N, D) the same at the masked frames
 
 
 def draw_spans(frames: int, ratio: float, span: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -127,16 +129,22 @@ def masked_forward(backbone: Wav2Vec2ForPreTraining, frames: Tensor, lengths: Te
         lengths: (B,) frames of each utterance, on the CPU.
         masks: on the device of `frames`.
     """
-    with torch.autocast(frames.device.type, torch.bfloat16, enabled=frames.device.type == "cuda"):
+    with torch.autocast(frames.device.type, torch.bfloat16, enabled=_in_bf16(backbone, frames.device)):
         hidden = contextualise(backbone.wav2vec2, frames, lengths, masked=masks.spread(frames.shape[1]))  # (B, T, D)
     rows = torch.arange(len(frames), device=frames.device)[:, None]
-    context = hidden[rows, masks.positions].float()  # (B, N, D)
+    hidden = hidden.float()
+    context = hidden[rows, masks.positions]  # (B, N, D)
     latents = backbone.wav2vec2.feature_projection.layer_norm(frames[rows, masks.positions].float())  # (B, N, C)
     codes = quantise(backbone.quantizer, backbone.dropout_features(latents))
     predicted = backbone.project_hid(context)  # (B, N, P)
     targets = backbone.project_q(codes.vectors)  # (B, N, P)
     loss = contrastive_loss(predicted, targets, codes.ids, masks.negatives, kappa=KAPPA)
-    return Outcome(contrastive=loss.where(masks.valid, 0.0), codes=codes, context=context)
+    return Outcome(contrastive=loss.where(masks.valid, 0.0), codes=codes, hidden=hidden, context=context)
+
+
+def _in_bf16(backbone: Wav2Vec2ForPreTraining, device: torch.device) -> bool:
+    """In training where that is faster; always on a GPU, whose sums differ from batch to batch anyway."""
+    return bf16_is_faster(device) and (backbone.training or device.type == "cuda")
 
 
 def quantise(quantizer: Wav2Vec2GumbelVectorQuantizer, latents: Tensor) -> Codes:

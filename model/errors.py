@@ -11,3 +11,7 @@ class AudioError(AftertoneError):
 
 class BackboneError(AftertoneError):
     """A speech model can't be loaded. The message names the setting to change or the folder to provide."""
+
+
+class TeacherError(AftertoneError):
+    """A teacher for pre-training can't be loaded. The message names the file to provide."""

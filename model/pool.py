@@ -2,7 +2,8 @@
 
     index.tsv                       a line per clip: samples, id
     clips/3f/3f9a....npy            int16 PCM, mono, 16 kHz
-    features/<fingerprint>/3f/...   (T, C) float16 frames of the backbone whose CNN has this fingerprint
+    features/<fingerprint>/3f/...   (T, C) float16 frames of the backbone whose CNN has this fingerprint; pre-training
+                                    keeps its teacher's embeddings in the same way
 
 Every file is written beside its place and renamed when whole, so a kill at any time costs at most the clip in work.
 """
@@ -10,7 +11,7 @@ Every file is written beside its place and renamed when whole, so a kill at any 
 import hashlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -69,7 +70,17 @@ class Pool:
 
     def extract(self, backbone: Backbone, clips: Sequence[Clip], progress: Progress = silent) -> None:
         """Compute and keep the frames of those clips that have none yet under this backbone's CNN, on its device."""
-        folder = self._features_folder(fingerprint(backbone))
+        self.keep(fingerprint(backbone), lambda waveform: encode_waveform(backbone, waveform), clips, progress)
+
+    def keep(
+        self,
+        name: str,
+        encode: Callable[[NDArray[np.float32]], NDArray[np.float16]],
+        clips: Sequence[Clip],
+        progress: Progress = silent,
+    ) -> None:
+        """Compute and keep what `encode` makes of a waveform (S,), for clips that have nothing under `name` yet."""
+        folder = self._features_folder(name)
         present = _names(folder)
         missing = [clip for clip in clips if clip.id not in present]
         reported = time.monotonic()
@@ -77,18 +88,21 @@ class Pool:
             if time.monotonic() - reported > 0.5:
                 progress("extract", done, len(missing))
                 reported = time.monotonic()
-            _save(_fanned(folder, clip.id), encode_waveform(backbone, self.waveform(clip.id)))
+            _save(_fanned(folder, clip.id), encode(self.waveform(clip.id)))
         progress("extract", len(missing), len(missing))
 
-    def frames(self, cnn: str, clip_id: str) -> NDArray[np.float16]:
-        """The frames (T, C) that `extract` kept, mapped from disk, read-only; `cnn` is the backbone's `fingerprint`."""
-        return np.load(_fanned(self._features_folder(cnn), clip_id), mmap_mode="r")
+    def frames(self, name: str, clip_id: str) -> NDArray[np.float16]:
+        """The frames (T, C) that `keep` kept under `name`, or `extract` under the backbone's `fingerprint`; read-only.
+
+        They are mapped from disk, not read.
+        """
+        return np.load(_fanned(self._features_folder(name), clip_id), mmap_mode="r")
 
     def _clip_path(self, clip_id: str) -> Path:
         return _fanned(self.folder / "clips", clip_id)
 
-    def _features_folder(self, cnn: str) -> Path:
-        return self.folder / "features" / cnn
+    def _features_folder(self, name: str) -> Path:
+        return self.folder / "features" / name
 
     def _append(self, clip_id: str, samples: int) -> None:
         with self._index.open("ab+") as index:

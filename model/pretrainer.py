@@ -1,4 +1,4 @@
-"""One model in task-adaptive pre-training: how it takes a step, is validated, and is put into a checkpoint."""
+"""One model in pre-training: how it takes a step, is validated, and is put into a checkpoint."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import Wav2Vec2ForPreTraining
 
-from model.backbone import fingerprint
-from model.batches import length_batches, pad
-from model.clips import Clip, Progress
+from model.audio import SAMPLE_RATE
+from model.batches import length_batches
+from model.clips import Clip, Progress, silent
 from model.codebook import fit_codebooks
 from model.contrastive import (
     Codes,
@@ -26,17 +26,19 @@ from model.contrastive import (
     quantise,
     reconstruction_loss,
 )
+from model.distillation import Distillation
 from model.pool import Pool
+from model.sources import CachedFrames, LearntFrames, Stretch, aligned
+from model.teacher import HOP, Teacher
 
-FRAMES_PER_SECOND = 50
 CLIP_NORM = 1.0  # of the gradient; healthy norms are 0.5 to 2
-SETTLING_CLIPS = 100  # whose frames a fresh quantiser is fitted to
+SETTLING_CLIPS = 100  # whose frames a fresh quantiser, and a teacher's scale, are fitted to
 WARM_UP = 0.1  # share of the steps over which the learning rate rises
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaptSettings:
-    """Hyper-parameters of TAPT. The defaults continue a published checkpoint."""
+    """Hyper-parameters of pre-training. The defaults continue a published checkpoint: TAPT."""
 
     learning_rate: float = 1e-4  # peak of AdamW, the paper's; rises for a tenth of the steps, then falls to zero
     weight_decay: float = 0.01  # on matrices
@@ -46,6 +48,8 @@ class TaptSettings:
     warm_temperature: float = 1.0  # of the Gumbel softmax at the first step; falls geometrically to
     cold_temperature: float = 0.5  # this at the last step
     fresh_codes: bool = False  # the quantiser is freshly drawn: fit it to the frames before the first step
+    train_cnn: bool = False  # the CNN learns too; in TAPT it never does
+    distil_weight: float = 1.0  # of the distillation loss, where there is a teacher
     batch_seconds: float = 200.0  # audio per step, padding included
     crop_seconds: float = 10.0  # longer clips are cut to a random stretch of this length at each step
     passes: float = 10.0  # how often the pool's audio is gone through
@@ -61,6 +65,7 @@ class Validation:
     contrastive: float  # nats per masked frame, AFTER eq. 1
     reconstruction: float  # nats per masked frame, AFTER eq. 2
     perplexity: float  # of the codes of all frames, as a share of its maximum, in (0, 1]
+    distillation: float | None  # mean squared error, in units of the targets' variance; None without a teacher
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,17 +93,28 @@ class Pretrainer:
         settings: TaptSettings,
         seed: int,
         device: torch.device,
+        teacher: Teacher | None = None,
+        progress: Progress = silent,
     ) -> None:
-        self._pool, self._cnn = pool, fingerprint(backbone)
+        self._pool = pool
         self._training, self._held_out = training, held_out
         self._settings, self._seed, self._device = settings, seed, device
-        self.backbone = copy.deepcopy(backbone)
-        self.backbone.freeze_feature_encoder()
+        self.backbone = copy.deepcopy(backbone).to(device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper
+        if not settings.train_cnn:
+            self.backbone.freeze_feature_encoder()
+        self._source = (LearntFrames if settings.train_cnn else CachedFrames)(pool, self.backbone)
+        self._source.prepare([*training, *held_out], progress)
+        self._teacher = teacher
+        self._ratio = max(HOP // self._source.hop, 1) if teacher else 1  # frames per embedding of the teacher
         self._codebooks = backbone.quantizer.num_groups, backbone.quantizer.num_vars  # G, E
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self._head = nn.Linear(backbone.config.hidden_size, self._codebooks[0] * self._codebooks[1])
-        self._model = nn.ModuleDict({"backbone": self.backbone, "head": self._head}).to(device)
+            self._distillation = self._new_distillation(progress)
+        modules = {"backbone": self.backbone, "head": self._head}
+        if self._distillation is not None:
+            modules["distillation"] = self._distillation
+        self._model = nn.ModuleDict(modules).to(device)
         weights = list(self.weights().values())
         groups = [
             {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": settings.weight_decay},
@@ -121,16 +137,17 @@ class Pretrainer:
     def settle(self) -> None:
         """Before the first step: fit a freshly drawn quantiser to the frames, where the settings ask for it."""
         if self._settings.fresh_codes:
-            rng = np.random.default_rng([self._seed, 3])
-            drawn = rng.permutation(len(self._training))[:SETTLING_CLIPS]
-            frames = torch.from_numpy(np.concatenate([self._frames(self._training[i]) for i in drawn]))  # (M, C)
-            norm = self.backbone.wav2vec2.feature_projection.layer_norm
-            fit_codebooks(self.backbone.quantizer, norm(frames.float().to(self._device)).detach(), rng)
+            stretches = self._source.whole(self._drawn())
+            with torch.no_grad():
+                read = [self._source.read([stretch], self._device)[0][0] for stretch in stretches]  # each (T, C)
+                latents = self.backbone.wav2vec2.feature_projection.layer_norm(torch.cat(read).float())  # (M, C)
+            fit_codebooks(self.backbone.quantizer, latents, np.random.default_rng([self._seed, 3]))
 
     def step(self, number: int, batch: NDArray[np.int64]) -> Step:
         """Take optimiser step `number`, 0 for the first, on the training clips at the indices `batch`."""
         settings, rng = self._settings, np.random.default_rng([self._seed, 2, number])
-        frames, lengths = pad([self._crop(self._frames(self._training[i]), rng) for i in batch])
+        stretches = [self._crop(self._training[i], rng) for i in batch]
+        lengths = torch.tensor([stretch.frames for stretch in stretches])
         masks = draw_masks(lengths, [rng] * len(batch), ratio=settings.mask_ratio, span=settings.mask_span)
         masked_frames = int(masks.valid.sum())
         masks = masks.to(self._device)
@@ -138,12 +155,16 @@ class Pretrainer:
         self._anneal(number)
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**63)))
-            outcome = masked_forward(self.backbone, frames.to(self._device, non_blocking=True), lengths, masks)
+            frames, _ = self._source.read(stretches, self._device)
+            outcome = masked_forward(self.backbone, frames, lengths, masks)
         loss = (
             masked_mean(outcome.contrastive, masks.valid)
             + masked_mean(self._reconstruction(outcome), masks.valid)
             + settings.diversity_weight * diversity_loss(outcome.codes.soft, masks.valid)
         )
+        distilled = self._distilled(outcome, lengths, stretches)
+        if distilled is not None:
+            loss = loss + settings.distil_weight * distilled
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.weights().values(), CLIP_NORM)
@@ -157,22 +178,31 @@ class Pretrainer:
         self._model.eval()
         sums = torch.zeros(3, dtype=torch.float64)  # contrastive, reconstruction, masked frames
         usage = torch.zeros(self._codebooks, dtype=torch.float64)  # (G, E)
+        errors: list[Tensor] = []
         batches = length_batches([clip.seconds for clip in self._held_out], settings.batch_seconds)
         for done, batch in enumerate(batches):
             progress("validate", done, len(batches))
             clips = [self._held_out[i] for i in batch]
-            frames, lengths = pad([self._frames(clip) for clip in clips])
+            stretches = self._source.whole(clips)
+            frames, lengths = self._source.read(stretches, self._device)
             rngs = [clip_generator(self._seed, clip.id) for clip in clips]
             masks = draw_masks(lengths, rngs, ratio=settings.mask_ratio, span=settings.mask_span).to(self._device)
-            frames = frames.to(self._device)
             outcome = masked_forward(self.backbone, frames, lengths, masks)
             rebuilt = self._reconstruction(outcome) * masks.valid
             sums += torch.stack([outcome.contrastive.sum(), rebuilt.sum(), masks.valid.sum()]).cpu()
+            distilled = self._distilled(outcome, lengths, stretches)
+            if distilled is not None:
+                errors.append(distilled * len(clips) / len(self._held_out))
             heard = torch.arange(frames.shape[1]) < lengths[:, None]  # (B, T)
             usage += self._all_codes(frames).soft[heard.to(self._device)].sum(0).cpu()
         contrastive, reconstruction = (sums[:2] / sums[2]).tolist()
         share = float(perplexity(usage)) / usage.numel()
-        return Validation(contrastive=contrastive, reconstruction=reconstruction, perplexity=share)
+        return Validation(
+            contrastive=contrastive,
+            reconstruction=reconstruction,
+            perplexity=share,
+            distillation=torch.stack(errors).sum().item() if errors else None,
+        )
 
     def weights(self) -> dict[str, nn.Parameter]:
         """The weights in training, by name."""
@@ -195,13 +225,31 @@ class Pretrainer:
             states.setdefault(int(index), {})[kind] = value
         self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": states})
 
-    def _frames(self, clip: Clip) -> NDArray[np.float16]:
-        return self._pool.frames(self._cnn, clip.id)
+    def _drawn(self) -> list[Clip]:
+        """Training clips that stand for all."""
+        rng = np.random.default_rng([self._seed, 3])
+        return [self._training[i] for i in rng.permutation(len(self._training))[:SETTLING_CLIPS]]
 
-    def _crop(self, frames: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float16]:
-        longest = round(self._settings.crop_seconds * FRAMES_PER_SECOND)
-        start = rng.integers(max(len(frames) - longest, 0) + 1)
-        return frames[start : start + longest]
+    def _crop(self, clip: Clip, rng: np.random.Generator) -> Stretch:
+        longest = round(self._settings.crop_seconds * SAMPLE_RATE / self._source.hop)
+        length = self._source.length(clip)
+        start = rng.integers(max(length - longest, 0) // self._ratio + 1) * self._ratio
+        return Stretch(clip, int(start), min(length - int(start), longest))
+
+    def _new_distillation(self, progress: Progress) -> Distillation | None:
+        """The second loss, where there is a teacher: its embeddings of all clips are computed and kept first."""
+        if self._teacher is None:
+            return None
+        self._pool.keep(self._teacher.fingerprint, self._teacher.embed, [*self._training, *self._held_out], progress)
+        examples = [self._pool.frames(self._teacher.fingerprint, clip.id) for clip in self._drawn()]
+        return Distillation(self.backbone.config.hidden_size, self._ratio, examples)
+
+    def _distilled(self, outcome: Outcome, lengths: Tensor, stretches: Sequence[Stretch]) -> Tensor | None:
+        if self._teacher is None or self._distillation is None:
+            return None
+        name = self._teacher.fingerprint
+        targets = [aligned(self._pool.frames(name, s.clip.id), s, self._ratio) for s in stretches]
+        return self._distillation(outcome.hidden, lengths, targets)
 
     def _anneal(self, number: int) -> None:
         """Set what changes with the step: the learning rate and the temperature of the codes."""

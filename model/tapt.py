@@ -25,6 +25,7 @@ from model.checkpoint import load_checkpoint, save_checkpoint
 from model.clips import Clip, Progress, silent
 from model.pool import Pool
 from model.pretrainer import Pretrainer, TaptSettings
+from model.teacher import Teacher
 from model.tiny import TINY
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ def adapt(
     settings: TaptSettings,
     folder: Path,
     *,
+    teacher: Teacher | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Progress = silent,
@@ -71,7 +73,8 @@ def adapt(
     cancelled goes on from its last validation, kept in `<folder>.part`, when it is called again with the same
     arguments, and comes to the same result.
 
-    A slice of clips is held out. The weights with the lowest contrastive loss on it are kept; the run stops early once
+    A slice of clips is held out. The weights with the lowest contrastive loss on it (with a teacher, the lowest
+    distillation loss) are kept; the run stops early once
     that loss stops falling, and at once when the codes collapse. If nothing beats the start, `folder` gets the backbone
     as it came, and the record says why.
 
@@ -79,6 +82,7 @@ def adapt(
         clips: of `pool`; frames that it lacks are extracted first.
         backbone: left as it is.
         settings: see `suited_settings`.
+        teacher: its embeddings are learnt as well, beside AFTER's losses; for pre-training from scratch.
         seed: of everything that is drawn.
         device: "cpu" or "cuda".
     """
@@ -86,7 +90,7 @@ def adapt(
     adaptation = read_adaptation(folder)
     if adaptation is None:
         part.mkdir(parents=True, exist_ok=True)
-        adaptation, adapted = _adapted(pool, clips, backbone, settings, part, seed, device, progress)
+        adaptation, adapted = _adapted(pool, clips, backbone, settings, part, teacher, seed, device, progress)
         saved = part / "backbone"
         adapted.save_pretrained(saved)
         adaptation.write(saved)
@@ -113,6 +117,7 @@ def _adapted(
     backbone: Wav2Vec2ForPreTraining,
     settings: TaptSettings,
     part: Path,
+    teacher: Teacher | None,
     seed: int,
     device: str,
     progress: Progress,
@@ -120,9 +125,10 @@ def _adapted(
     training, held_out = split(clips, seed)
     run = _Run()
     if training:
-        trainer = Pretrainer(pool, training, held_out, backbone, settings, seed, torch.device(device))
-        pool.extract(trainer.backbone, training + held_out, progress)
-        _train(run, trainer, settings, part / "checkpoint.safetensors", _key(backbone, clips, settings, seed), progress)
+        where = torch.device(device)
+        trainer = Pretrainer(pool, training, held_out, backbone, settings, seed, where, teacher, progress)
+        key = _key(backbone, clips, settings, seed, teacher)
+        _train(run, trainer, settings, part / "checkpoint.safetensors", key, progress)
         trainer.load_weights(run.best)
         backbone = trainer.backbone.eval()
     kept, reason = _verdict(run.curve, settings, len(held_out))
@@ -194,8 +200,8 @@ def _healthy(point: CurvePoint) -> bool:
 
 
 def _best(curve: list[CurvePoint]) -> CurvePoint:
-    """The healthy point of the lowest contrastive loss; the start where none is better."""
-    return min(curve[:1] + [point for point in curve[1:] if _healthy(point)], key=lambda point: point.contrastive)
+    """The healthy point of the lowest objective; the start where none is better."""
+    return min(curve[:1] + [point for point in curve[1:] if _healthy(point)], key=lambda point: point.objective)
 
 
 def _stop_reason(curve: list[CurvePoint], settings: TaptSettings) -> str | None:
@@ -216,23 +222,27 @@ def _verdict(curve: list[CurvePoint], settings: TaptSettings, held_out: int) -> 
     if not curve:
         return False, f"The backbone stays as it came: fewer than {MIN_CLIPS} clips last {MIN_SECONDS} s or longer."
     start, best, stop = curve[0], _best(curve), _stop_reason(curve, settings)
-    loss = f"contrastive loss on {held_out} held-out clips"
+    name = "contrastive" if start.distillation is None else "distillation"
+    loss = f"{name} loss on {held_out} held-out clips"
     ending = f"; stopped at step {curve[-1].step} because {stop}" if stop else ""
     if best is start:
-        lowest = min((point.contrastive for point in curve[1:]), default=math.nan)
+        lowest = min((point.objective for point in curve[1:]), default=math.nan)
         return False, (
-            f"The backbone stays as it came: the {loss} was {start.contrastive:.3f} before and no better than "
+            f"The backbone stays as it came: the {loss} was {start.objective:.3f} before and no better than "
             f"{lowest:.3f} after{ending}."
         )
     return True, (
-        f"The {loss} fell from {start.contrastive:.3f} to {best.contrastive:.3f} by step {best.step}, with "
+        f"The {loss} fell from {start.objective:.3f} to {best.objective:.3f} by step {best.step}, with "
         f"{best.perplexity:.0%} of the maximal code perplexity{ending}."
     )
 
 
-def _key(backbone: Wav2Vec2ForPreTraining, clips: Sequence[Clip], settings: TaptSettings, seed: int) -> str:
+def _key(
+    backbone: Wav2Vec2ForPreTraining, clips: Sequence[Clip], settings: TaptSettings, seed: int, teacher: Teacher | None
+) -> str:
     """Names a run by all that its result depends on, so that a checkpoint of another one is not taken for its own."""
-    digest = hashlib.sha256(json.dumps([sorted(clip.id for clip in clips), asdict(settings), seed]).encode())
+    run = [sorted(clip.id for clip in clips), asdict(settings), seed, teacher and teacher.fingerprint]
+    digest = hashlib.sha256(json.dumps(run).encode())
     for weight in backbone.state_dict().values():
         digest.update(weight.float().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
