@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -173,6 +174,84 @@ def _speeds(text: str) -> list[float]:
     if not speeds or min(speeds) < 0.5 or max(speeds) > 2.0:
         raise typer.BadParameter("give speeds from 0.5 to 2 with commas between them, such as 0.85,1,1.2")
     return speeds
+
+
+@app.command()
+def simulate(
+    manifest: Annotated[Path, typer.Argument(help="A manifest.csv with the columns path, emotion and speaker.")],
+    out: Annotated[Path, typer.Option(help="Folder for results; a run that was interrupted goes on there.")] = Path(
+        "simulation"
+    ),
+    strategies: Annotated[str, typer.Option(help="See `aftertone strategies`.")] = "random,entropy,entropy-clusters",
+    initialisations: Annotated[str, typer.Option(help="How the seed set is drawn.")] = "random,clustered",
+    tapt: Annotated[str, typer.Option(help="off, on, or both: off,on.")] = "off,on",
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(help="light, practical or paper, perhaps changed: light:warm_start=true. May be repeated."),
+    ] = None,
+    shares: Annotated[str, typer.Option(help="Percentages of labels at which models are examined.")] = "5,10,20,40,100",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Groups of speakers that are left out in turn.")] = 5,
+    every_fold: Annotated[bool, typer.Option(help="Each seed on every fold, not on one.")] = False,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Labels between two rounds; as many as to the next share if unset.")
+    ] = None,
+    classes: Annotated[str, typer.Option(help="Emotions that may occur; all that do if unset.")] = "",
+    backbone: Annotated[str | None, typer.Option(help="The setting BACKBONE if unset.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if unset.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="List cells, time and disk, and run nothing.")] = False,
+) -> None:
+    """Find out on a labelled corpus what labelling less costs: hide its labels, and reveal them as strategies ask."""
+    from backend.simulate.grid import Grid
+    from backend.simulate.run import Simulation
+    from backend.simulate.run import plan as run_plan
+    from backend.simulate.run import simulate as run_simulation
+
+    with _explained() as settings:
+        hide_progress_bars()
+        simulation = Simulation(
+            manifest=manifest,
+            out=out,
+            grid=Grid(
+                strategies=_listed(strategies),
+                initialisations=_listed(initialisations),
+                tapt=_switches(tapt),
+                presets=tuple(preset or ["light"]),
+                shares=_percentages(shares),
+                seeds=seeds,
+                folds=folds,
+                every_fold=every_fold,
+                batch=batch,
+            ),
+            backbone=backbone or settings.backbone,
+            classes=_listed(classes),
+            jobs=jobs or os.cpu_count() or 1,
+            command=shlex.join(["aftertone", *sys.argv[1:]]),
+        )
+        if plan:
+            typer.echo(run_plan(simulation))
+            return
+        page = run_simulation(simulation, lambda line: typer.echo(line, err=True))
+        typer.echo((out / "tables.md").read_text(encoding="utf-8").partition("\n\n")[0])
+        typer.echo(f"The report is {page}.")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _switches(text: str) -> tuple[bool, ...]:
+    states = {"off": False, "on": True}
+    if not _listed(text) or not set(_listed(text)) <= set(states):
+        raise typer.BadParameter("--tapt takes off, on, or off,on")
+    return tuple(states[state] for state in _listed(text))
+
+
+def _percentages(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(sorted({float(part) / 100 for part in _listed(text)}))
+    except ValueError:
+        raise typer.BadParameter("--shares takes percentages with commas between them, such as 5,10,20,100") from None
 
 
 @app.command()

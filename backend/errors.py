@@ -29,3 +29,7 @@ class FetchError(AftertoneError):
 
 class AddressError(AftertoneError):
     """A task's audio lies where the operator doesn't allow to fetch from; the message names the setting."""
+
+
+class SimulationError(AftertoneError):
+    """A simulation is asked for what can't be simulated. The message says what to change."""

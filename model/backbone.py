@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from model.errors import BackboneError
+from model.mini import FOLDER, MINI
 from model.tiny import TINY, tiny_backbone
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,9 @@ def load_backbone(name: str, *, seed: int = 0) -> Wav2Vec2ForPreTraining:
     """Load a wav2vec 2.0 with its quantiser, in float32, in eval mode, on the CPU.
 
     Args:
-        name: "tiny" (see `model.tiny`), a local folder, or a model's name on the Hugging Face hub. A checkpoint
-            that was saved without the quantiser loads too; the quantiser is then drawn under `seed`.
+        name: "aftertone-mini", which comes with the package (see `model.mini`); "tiny" (see `model.tiny`); a local
+            folder; or a model's name on the Hugging Face hub. A checkpoint that was saved without the quantiser loads
+            too; the quantiser is then drawn under `seed`.
         seed: of every weight that no checkpoint gives.
 
     Raises:
@@ -54,7 +56,10 @@ def load_backbone(name: str, *, seed: int = 0) -> Wav2Vec2ForPreTraining:
         return tiny_backbone(seed).eval()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _load_pretrained(name).eval()
+        backbone = _load_pretrained(str(FOLDER) if name == MINI else name).eval()
+    if name == MINI:
+        backbone.name_or_path = backbone.config.name_or_path = MINI
+    return backbone
 
 
 def _load_pretrained(name: str) -> Wav2Vec2ForPreTraining:

@@ -75,6 +75,7 @@ class Learner:
         self.pool, self.backbone, self.classes, self.recipe = pool, backbone, tuple(classes), recipe
         self.progress, self._seed = progress, seed
         self._means: LayerMeans | None = None
+        self._surprisal: dict[str, NDArray[np.float32]] = {}  # of the present backbone, by clip id
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
     def adapt(self, clips: Sequence[Clip], folder: Path) -> Adaptation:
@@ -93,7 +94,7 @@ class Learner:
             device=self.device,
             progress=self.progress,
         )
-        self.backbone, self._means = load_backbone(str(folder), seed=self._seed), None
+        self.backbone, self._means, self._surprisal = load_backbone(str(folder), seed=self._seed), None, {}
         return adaptation
 
     def seed(self, clips: Sequence[Clip], k: int | None = None, labelled: Collection[str] = ()) -> Ranking:
@@ -201,7 +202,7 @@ class Learner:
             )
         surprisal = None
         if Need.SURPRISAL in chosen.needs:
-            surprisal = surprisal_profiles(self.backbone, self.pool, clips, seed=self._seed, progress=self.progress)
+            surprisal = self._surprisal_of(clips)
         evidence = Evidence(
             candidates=len(clips),
             probabilities=scores.probabilities,
@@ -215,6 +216,14 @@ class Learner:
     def predict(self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip]) -> NDArray[np.float64]:
         """(N, C) class probabilities of clips, rows in their order; for the stop set and for relabelling."""
         return self._score(classifier, clips).probabilities
+
+    def _surprisal_of(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
+        """(N, B) profiles; they are the same in every round, and computed in the first."""
+        missing = [clip for clip in clips if clip.id not in self._surprisal]
+        if missing:
+            found = surprisal_profiles(self.backbone, self.pool, missing, seed=self._seed, progress=self.progress)
+            self._surprisal |= {clip.id: profile for clip, profile in zip(missing, found, strict=True)}
+        return np.array([self._surprisal[clip.id] for clip in clips])
 
     def _score(self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip]) -> Scores:
         self._extract(clips)

@@ -1,6 +1,7 @@
 """Manifests: which audio files a corpus has, and what is known about each."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ AUDIO_SUFFIXES = frozenset(
     {".aac", ".aif", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3", ".mp4"}
     | {".oga", ".ogg", ".opus", ".wav", ".weba", ".webm", ".wma"}
 )
+
+SHOWN = 20  # faulty lines that an error names
 
 
 class ManifestError(AftertoneError):
@@ -23,10 +26,13 @@ class Row:
     path: Path  # of the audio file; it exists
     emotion: str | None = None  # the corpus' own label, where it has one
     speaker: str | None = None  # who speaks, where the corpus knows
+    seconds: float | None = None  # how long it says the clip is; nobody checks
+    line: int | None = None  # of the manifest
 
 
 def read_manifest(path: Path) -> list[Row]:
-    """Read a corpus: a CSV file with a column `path` and perhaps `emotion` and `speaker`, or a folder of audio files.
+    """Read a corpus: a CSV file with a column `path` and perhaps `emotion`, `speaker` and `duration_s`, or a folder
+    of audio files.
 
     Paths in the CSV are relative to its folder; other columns are ignored. A folder is searched with its subfolders, in
     the order of names, and gives neither emotion nor speaker.
@@ -67,13 +73,33 @@ def _read_rows(reader: "csv.DictReader[str]", manifest: Path) -> list[Row]:
         elif not file.is_file():
             faults.append(f"line {reader.line_num} names {name}, which is no file")
         else:
-            rows.append(Row(path=file, emotion=_text(record, "emotion"), speaker=_text(record, "speaker")))
+            rows.append(
+                Row(
+                    path=file,
+                    emotion=_text(record, "emotion"),
+                    speaker=_text(record, "speaker"),
+                    seconds=_number(record, "duration_s"),
+                    line=reader.line_num,
+                )
+            )
     if faults:
-        more = f", and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise ManifestError(f"{manifest}: {'; '.join(faults[:5])}{more}. Mend or delete these lines.")
+        raise faulty_lines(manifest, faults)
     if not rows:
         raise ManifestError(f"{manifest} has no rows below its first line. Add a line per audio file.")
     return rows
+
+
+def faulty_lines(manifest: Path, faults: Sequence[str]) -> ManifestError:
+    """The error for a manifest in which some lines are wrong; each fault begins with "line N"."""
+    more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
+    return ManifestError(f"{manifest}: {'; '.join(faults[:SHOWN])}{more}. Mend or delete these lines.")
+
+
+def _number(record: dict[str, str], column: str) -> float | None:
+    try:
+        return float(record.get(column) or "")
+    except ValueError:
+        return None
 
 
 def _text(record: dict[str, str], column: str) -> str | None:

@@ -1,24 +1,18 @@
 """Pre-training a backbone from random weights on unlabelled speech: TAPT's own code, with the CNN learning too."""
 
-import json
 import logging
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torchaudio.functional import speed
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from model.adaptation import Adaptation, read_adaptation
-from model.audio import SAMPLE_RATE, decode
 from model.backbone import load_backbone
-from model.clips import Clip, Progress, silent
-from model.errors import AudioError, BackboneError
+from model.clips import Progress, silent
+from model.decoding import decode_corpus
+from model.errors import BackboneError
 from model.manifest import read_manifest
 from model.mini import draw_mini
 from model.pool import Pool
@@ -39,19 +33,10 @@ SETTINGS = TaptSettings(
     batch_seconds=32.0,
     crop_seconds=4.0,
     max_steps=1_000_000,
-    validations=40,
-    patience=40,
+    validations=10,
+    patience=10,
 )
 """For a backbone of some million parameters and some hours of speech."""
-BLOCK = 64  # files decoded at a time
-
-
-@dataclass(frozen=True, kw_only=True)
-class Corpus:
-    """The clips of a corpus, at each of its speeds."""
-
-    clips: tuple[Clip, ...]
-    refused: tuple[str, ...]  # a line per file that can't be used: its path and why
 
 
 def pretrain(
@@ -78,7 +63,7 @@ def pretrain(
         work: decoded clips, the teacher's embeddings and checkpoints are kept here; may be deleted afterwards.
         config: a config.json of a `Wav2Vec2Config`; aftertone-mini's shape by default.
         teacher: BYOL-S weights, see `model.teacher`.
-        speeds: each clip is taken at each of these speeds, which moves its pitch too (Ko et al. 2015); 1.0 is as it is.
+        speeds: each clip is taken at each of these speeds, see `decode_corpus`.
 
     Raises:
         ManifestError, TeacherError, BackboneError: the message says what to change.
@@ -89,12 +74,13 @@ def pretrain(
     backbone = draw_mini(seed) if config is None else _drawn(config, seed)
     taught = None if teacher is None else load_teacher(teacher)
     pool = Pool(work / "pool")
-    corpus = _decoded(pool, manifest, speeds, work, progress)
-    for line in corpus.refused:
+    decoded = decode_corpus(pool, [row.path for row in read_manifest(manifest)], speeds=speeds, progress=progress)
+    for line in decoded.refused:
         log.warning("Left out: %s", line)
+    clips = [pool.clip(id) for id in dict.fromkeys(chain.from_iterable(decoded.clips))]
     adaptation = adapt(
         pool,
-        corpus.clips,
+        clips,
         backbone,
         settings,
         work / "pretrained",
@@ -121,44 +107,3 @@ def _drawn(config: Path, seed: int) -> Wav2Vec2ForPreTraining:
             f"{config} is no config.json of a wav2vec 2.0 ({str(error).splitlines()[0]}). Take one that "
             "Wav2Vec2Config.save_pretrained wrote."
         ) from error
-
-
-def _decoded(pool: Pool, manifest: Path, speeds: Sequence[float], work: Path, progress: Progress) -> Corpus:
-    """Decode what isn't in the pool yet, on all cores; a note of what was done spares a second run."""
-    rows = read_manifest(manifest)
-    done = work / "decoded.json"
-    wanted = [[str(row.path), list(speeds)] for row in rows]
-    if done.is_file():
-        record = json.loads(done.read_text(encoding="utf-8"))
-        if record["wanted"] == wanted and all(id in pool for id in record["clips"]):
-            return Corpus(clips=tuple(map(pool.clip, record["clips"])), refused=tuple(record["refused"]))
-    clips: dict[str, Clip] = {}
-    refused: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        for start in range(0, len(rows), BLOCK):
-            progress("decode", start, len(rows))
-            for outcome in threads.map(lambda row: _at_speeds(row.path, speeds), rows[start : start + BLOCK]):
-                if isinstance(outcome, str):
-                    refused.append(outcome)
-                    continue
-                clips |= {clip.id: clip for clip in map(pool.add, outcome)}
-    progress("decode", len(rows), len(rows))
-    record = {"wanted": wanted, "clips": list(clips), "refused": refused}
-    part = done.with_suffix(".part")
-    part.write_text(json.dumps(record), encoding="utf-8")
-    part.replace(done)
-    return Corpus(clips=tuple(clips.values()), refused=tuple(refused))
-
-
-def _at_speeds(path: Path, speeds: Sequence[float]) -> list[NDArray[np.float32]] | str:
-    """The decoded file at each speed, or what is wrong with it."""
-    try:
-        waveform = decode(path)
-    except AudioError as error:
-        return f"{path}: {error}"
-    return list(_versions(waveform, speeds))
-
-
-def _versions(waveform: NDArray[np.float32], speeds: Sequence[float]) -> Iterator[NDArray[np.float32]]:
-    for factor in speeds:
-        yield waveform if factor == 1.0 else speed(torch.from_numpy(waveform), SAMPLE_RATE, factor)[0].numpy()

@@ -23,6 +23,7 @@ from transformers import Wav2Vec2ForPreTraining
 from model.adaptation import Adaptation, CurvePoint, read_adaptation
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.clips import Clip, Progress, silent
+from model.mini import MINI
 from model.pool import Pool
 from model.pretrainer import Pretrainer, TaptSettings
 from model.teacher import Teacher
@@ -49,10 +50,20 @@ FROM_SCRATCH = TaptSettings(
 )
 """For a small backbone that starts from random weights: many small, bold steps instead of few careful ones."""
 
+SMALL = TaptSettings(
+    learning_rate=3e-4,
+    mask_span=3,  # 120 ms at a frame per 40 ms
+    batch_seconds=32.0,
+    passes=5.0,
+    max_steps=5_000,
+    validations=10,
+)
+"""Continues the bundled backbone."""
+
 
 def suited_settings(backbone: Wav2Vec2ForPreTraining) -> TaptSettings:
     """The settings to use where nobody chose any."""
-    return FROM_SCRATCH if backbone.name_or_path == TINY else CONTINUED
+    return {TINY: FROM_SCRATCH, MINI: SMALL}.get(backbone.name_or_path, CONTINUED)
 
 
 def adapt(

@@ -1,0 +1,1 @@
+"""`aftertone simulate`: the learner on a labelled corpus whose labels are hidden and revealed as annotators would."""

@@ -1,0 +1,104 @@
+"""What a simulation will take, before anything runs."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import soundfile
+
+from backend.simulate.corpus import LabelledCorpus
+from backend.simulate.grid import ALL, Cell, Grid, label_counts, recipe_of
+from model.acquisition import STRATEGIES
+from model.acquisition.evidence import Need
+from model.manifest import Row
+from model.recipe import Depth
+
+SAMPLE = 50  # files whose length is read where the manifest has no column duration_s
+# Seconds of audio per second on one core, with aftertone-mini; ten or more times less for wav2vec2-base.
+DECODED = 200.0
+EXTRACTED = 150.0
+ADAPTED = 60.0
+TUNED = 60.0
+SURPRISED = 100.0
+PROBED = 4.0  # seconds for a round that trains the head alone
+TAPT_PASSES = 5.0
+# Bytes per second of audio, and per clip and backbone.
+PCM, FRAMES = 32_000, 12_800
+LAYER_MEANS, ADAPTED_BACKBONE = 6_200, 28_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Rough: it tells minutes from days."""
+
+    cells: int
+    open_cells: int  # not yet done
+    clips: int
+    hours_of_audio: float
+    seconds: float  # wall clock of what is still to be done, on `jobs` processes
+    disk: float  # bytes
+
+    def __str__(self) -> str:
+        done = f", {self.cells - self.open_cells} of them done" if self.open_cells < self.cells else ""
+        return (
+            f"{self.cells:,} cells{done}; {self.clips:,} clips, {self.hours_of_audio:.1f} h of audio; "
+            f"about {clock(self.seconds)} to go on a machine like the one measured; "
+            f"{self.disk / 1e9:.1f} GB on disk."
+        )
+
+
+def clock(seconds: float) -> str:
+    """A duration for people: `45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def estimate(corpus: LabelledCorpus, grid: Grid, todo: Sequence[Cell], jobs: int) -> Estimate:
+    """Of a grid on a corpus, from the manifest alone."""
+    audio = _audio_seconds(corpus.rows)
+    folds = {cell.fold for cell in todo if cell.tapt}
+    seconds = audio / DECODED + audio / EXTRACTED + len(folds) * audio * TAPT_PASSES / ADAPTED
+    seconds += sum(cell_seconds(cell, grid, len(corpus.rows), audio) for cell in todo)
+    backbones = 1 + (grid.folds if True in grid.tapt else 0)
+    return Estimate(
+        cells=len(grid.cells()),
+        open_cells=len(todo),
+        clips=len(corpus.rows),
+        hours_of_audio=audio / 3600,
+        seconds=seconds / jobs,
+        disk=audio * (PCM + FRAMES) + backbones * (len(corpus.rows) * LAYER_MEANS + ADAPTED_BACKBONE),
+    )
+
+
+def cell_seconds(cell: Cell, grid: Grid, clips: int, audio: float) -> float:
+    """One cell on one core."""
+    recipe, each = recipe_of(cell.preset), audio / clips
+    pool = clips * (1 - 1 / grid.folds)
+    seconds = 0.0
+    for labels in label_counts(grid.shares_of(cell), round(pool)):
+        if recipe.depth(labels) is Depth.PROBE:
+            seconds += PROBED
+        else:
+            epochs = max(recipe.epochs, recipe.updates * recipe.batch_seconds / (labels * each))
+            epochs = min(epochs, 2 * recipe.patience) if recipe.patience else epochs
+            seconds += epochs * labels * each / TUNED + pool * each / EXTRACTED
+    if cell.strategy != ALL and Need.SURPRISAL in STRATEGIES[cell.strategy].needs:
+        seconds += pool * each / SURPRISED
+    return seconds
+
+
+def _audio_seconds(rows: Sequence[Row]) -> float:
+    """Of all clips: what the manifest says, or what a sample of the files says."""
+    told = [row.seconds for row in rows if row.seconds]
+    if len(told) < len(rows) / 2:
+        told = [seconds for row in rows[:: max(1, len(rows) // SAMPLE)] if (seconds := _length(row)) is not None]
+    return statistics.fmean(told or [3.0]) * len(rows)
+
+
+def _length(row: Row) -> float | None:
+    try:
+        return soundfile.info(row.path).duration
+    except soundfile.LibsndfileError:
+        return None
