@@ -203,12 +203,9 @@ def simulate(
 ) -> None:
     """Find out on a labelled corpus what labelling less costs: hide its labels, and reveal them as strategies ask."""
     from backend.simulate.grid import Grid
-    from backend.simulate.run import Simulation
-    from backend.simulate.run import plan as run_plan
-    from backend.simulate.run import simulate as run_simulation
+    from backend.simulate.plan import Simulation, check
 
     with _explained() as settings:
-        hide_progress_bars()
         simulation = Simulation(
             manifest=manifest,
             out=out,
@@ -228,10 +225,16 @@ def simulate(
             jobs=jobs or os.cpu_count() or 1,
             command=shlex.join(["aftertone", *sys.argv[1:]]),
         )
+        corpus, estimate = check(simulation)
         if plan:
-            typer.echo(run_plan(simulation))
+            typer.echo("\n".join(cell.name for cell in simulation.grid.cells()))
+        typer.echo(str(estimate), err=not plan)
+        if plan:
             return
-        page = run_simulation(simulation, lambda line: typer.echo(line, err=True))
+        from backend.simulate.run import simulate as run_simulation  # takes seconds, after what a person waits for
+
+        hide_progress_bars()
+        page = run_simulation(simulation, corpus, lambda line: typer.echo(line, err=True))
         typer.echo((out / "tables.md").read_text(encoding="utf-8").partition("\n\n")[0])
         typer.echo(f"The report is {page}.")
 

@@ -24,12 +24,10 @@ from model.clips import Progress
 from model.exam import with_exam
 from model.learner import Learner, Training
 from model.ranking import Ranking
-from model.recipe import PAPER, PRACTICAL
+from model.recipe import RECIPES
 from model.stopping import Milestone, advise, stop_set
 
 Labels = Mapping[str, NDArray[np.float64]]
-
-RECIPES = {"paper": PAPER, "practical": PRACTICAL}
 
 
 class Lesson:

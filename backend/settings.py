@@ -72,7 +72,9 @@ class Settings(BaseSettings):
 
     # the method
     backbone: str = Field(
-        "facebook/wav2vec2-base", description="wav2vec 2.0 to start from: a hub name, a local folder, or `tiny`."
+        "aftertone-mini",
+        description="wav2vec 2.0 to start from: `aftertone-mini`, which is bundled and made for CPUs; a hub name such "
+        "as `facebook/wav2vec2-base`, for a GPU; or a local folder.",
     )
     device: str = Field("auto", description="`cpu`, `cuda`, or `auto`: the GPU when there is one.")
     preset: Literal["practical", "paper"] = Field(

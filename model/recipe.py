@@ -112,3 +112,6 @@ PRACTICAL = Recipe(
     mc_samples=20,
 )
 """The default: a probe while labels are few, a fresh start each round, no early stopping (docs/training.md)."""
+
+RECIPES = {"paper": PAPER, "practical": PRACTICAL}
+"""The presets by name."""

@@ -63,7 +63,7 @@ SMALL = TaptSettings(
 
 def suited_settings(backbone: Wav2Vec2ForPreTraining) -> TaptSettings:
     """The settings to use where nobody chose any."""
-    return {TINY: FROM_SCRATCH, MINI: SMALL}.get(backbone.name_or_path, CONTINUED)
+    return {TINY: FROM_SCRATCH, MINI: SMALL}.get(backbone.name_or_path or "", CONTINUED)
 
 
 def adapt(

@@ -75,8 +75,9 @@ def load_teacher(path: Path) -> Teacher:
         return Teacher(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise TeacherError(f"There is no {path}. Name a file of BYOL-S weights, or leave the teacher out.") from None
-    except Exception as error:
+    except Exception as error:  # what torch raises depends on what the file is instead
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise TeacherError(
-            f"{path} holds no BYOL-S network of the default kind ({str(error).splitlines()[0]}). Name a file such as "
+            f"{path} holds no BYOL-S network of the default kind ({reason}). Name a file such as "
             "byol-s_default512.pth, or leave the teacher out."
         ) from error

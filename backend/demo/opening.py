@@ -135,7 +135,6 @@ class Opening:
         port = free_port(self._file.state.backend_port)
         self._file.update(backend_port=port)
         return {
-            "BACKBONE": "tiny",
             "SETTLE_SECONDS": "5",
             **os.environ,
             "LABEL_STUDIO_URL": server.url,

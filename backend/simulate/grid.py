@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 from backend.errors import SimulationError
-from backend.learning import RECIPES
 from model.acquisition import STRATEGIES
-from model.recipe import PRACTICAL, Recipe
+from model.recipe import PRACTICAL, RECIPES, Recipe
 
 ALL = "all"  # the strategy of cells that have every label at once
 NEVER = 10**9  # labels

@@ -7,9 +7,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from backend.files import write_text
-from backend.simulate.estimate import clock
 from backend.simulate.figures import draw
 from backend.simulate.grid import Grid
+from backend.simulate.plan import clock
 from backend.simulate.results import Result
 from backend.simulate.tables import Table, every_way, findings, ours, table_2, table_4
 from backend.simulate.world import World

@@ -4,14 +4,13 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 
 from backend.bars import Bars
 from backend.simulate.cell import read_cell, run_and_keep
-from backend.simulate.corpus import LabelledCorpus, read_labelled
-from backend.simulate.estimate import cell_seconds, estimate
-from backend.simulate.grid import Cell, Grid
+from backend.simulate.corpus import LabelledCorpus
+from backend.simulate.grid import Cell
+from backend.simulate.plan import Simulation, cell_seconds
 from backend.simulate.report import write_report
 from backend.simulate.results import Result, write_csv
 from backend.simulate.world import World, adapt, decode, extract, one_thread
@@ -20,43 +19,22 @@ from model.adaptation import read_adaptation
 PARTS = 4  # tasks per process that features are computed in
 
 
-@dataclass(frozen=True, kw_only=True)
-class Simulation:
-    """What a person asked for."""
-
-    manifest: Path
-    out: Path
-    grid: Grid
-    backbone: str
-    classes: tuple[str, ...] = ()
-    jobs: int = 1
-    device: str = "cpu"
-    command: str = ""  # for the report
-
-
-def plan(simulation: Simulation) -> str:
-    """What would be run, how long that takes, and how much disk it needs. Reads the manifest and starts nothing."""
-    corpus = read_labelled(simulation.manifest, simulation.classes)
-    corpus.folds(simulation.grid.folds)
-    found = estimate(corpus, simulation.grid, simulation.grid.cells(), simulation.jobs)
-    return "\n".join([*(cell.name for cell in simulation.grid.cells()), "", str(found)])
-
-
-def simulate(simulation: Simulation, say: Callable[[str], None]) -> Path:
+def simulate(simulation: Simulation, corpus: LabelledCorpus, say: Callable[[str], None]) -> Path:
     """Run every cell that hasn't been, and write results.csv, times.csv, figures and report.html.
 
     Each cell is kept when it is done, so a run that was killed goes on where it was when it is started again.
+
+    Args:
+        corpus: as `check` read it.
+        say: told about files that are left out.
 
     Returns:
         The report.
 
     Raises:
-        ManifestError: the message names the rows to mend.
+        ManifestError: too few of the corpus' files can be decoded.
     """
     grid, began = simulation.grid, time.monotonic()
-    corpus = read_labelled(simulation.manifest, simulation.classes)
-    corpus.folds(grid.folds)  # fails now rather than after an hour of decoding
-    say(str(estimate(corpus, grid, grid.cells(), simulation.jobs)))
     bars = Bars()
     world = decode(corpus, simulation.out, simulation.backbone, grid.folds, bars)
     for line in world.refused:

@@ -4,8 +4,8 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from backend.simulate.estimate import clock
 from backend.simulate.grid import Grid, Initialisation, recipe_of
+from backend.simulate.plan import clock
 from backend.simulate.results import Result, Series, interval, paired, series, share_needed
 
 # AFTER (arXiv 2310.00283), corpus "Merged": Table 2 by share of labels, Table 4 by share and way.

@@ -1,12 +1,13 @@
-"""What a simulation will take, before anything runs."""
+"""What a simulation is asked for, and what it will take, before anything runs. Needs neither torch nor its seconds."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import soundfile
 
-from backend.simulate.corpus import LabelledCorpus
+from backend.simulate.corpus import LabelledCorpus, read_labelled
 from backend.simulate.grid import ALL, Cell, Grid, label_counts, recipe_of
 from model.acquisition import STRATEGIES
 from model.acquisition.evidence import Need
@@ -28,22 +29,33 @@ LAYER_MEANS, ADAPTED_BACKBONE = 6_200, 28_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What a person asked for."""
+
+    manifest: Path
+    out: Path
+    grid: Grid
+    backbone: str
+    classes: tuple[str, ...] = ()
+    jobs: int = 1
+    device: str = "cpu"
+    command: str = ""  # for the report
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """Rough: it tells minutes from days."""
 
     cells: int
-    open_cells: int  # not yet done
     clips: int
     hours_of_audio: float
-    seconds: float  # wall clock of what is still to be done, on `jobs` processes
+    seconds: float  # wall clock of all cells, on `jobs` processes
     disk: float  # bytes
 
     def __str__(self) -> str:
-        done = f", {self.cells - self.open_cells} of them done" if self.open_cells < self.cells else ""
         return (
-            f"{self.cells:,} cells{done}; {self.clips:,} clips, {self.hours_of_audio:.1f} h of audio; "
-            f"about {clock(self.seconds)} to go on a machine like the one measured; "
-            f"{self.disk / 1e9:.1f} GB on disk."
+            f"{self.cells:,} cells; {self.clips:,} clips, {self.hours_of_audio:.1f} h of audio; about "
+            f"{clock(self.seconds)} from nothing on a machine like the one measured; {self.disk / 1e9:.1f} GB on disk."
         )
 
 
@@ -55,16 +67,26 @@ def clock(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def estimate(corpus: LabelledCorpus, grid: Grid, todo: Sequence[Cell], jobs: int) -> Estimate:
+def check(simulation: Simulation) -> tuple[LabelledCorpus, Estimate]:
+    """Read the corpus, and say what the simulation will take. Starts nothing.
+
+    Raises:
+        ManifestError: the message names the rows to mend.
+    """
+    corpus = read_labelled(simulation.manifest, simulation.classes)
+    corpus.folds(simulation.grid.folds)  # fails now rather than after an hour of decoding
+    return corpus, estimate(corpus, simulation.grid, simulation.jobs)
+
+
+def estimate(corpus: LabelledCorpus, grid: Grid, jobs: int) -> Estimate:
     """Of a grid on a corpus, from the manifest alone."""
-    audio = _audio_seconds(corpus.rows)
-    folds = {cell.fold for cell in todo if cell.tapt}
+    audio, cells = _audio_seconds(corpus.rows), grid.cells()
+    folds = {cell.fold for cell in cells if cell.tapt}
     seconds = audio / DECODED + audio / EXTRACTED + len(folds) * audio * TAPT_PASSES / ADAPTED
-    seconds += sum(cell_seconds(cell, grid, len(corpus.rows), audio) for cell in todo)
+    seconds += sum(cell_seconds(cell, grid, len(corpus.rows), audio) for cell in cells)
     backbones = 1 + (grid.folds if True in grid.tapt else 0)
     return Estimate(
-        cells=len(grid.cells()),
-        open_cells=len(todo),
+        cells=len(cells),
         clips=len(corpus.rows),
         hours_of_audio=audio / 3600,
         seconds=seconds / jobs,

@@ -1,0 +1,162 @@
+"""How much emotion a frozen backbone holds: a probe on mean-pooled features, speakers disjoint, against named peers.
+
+    python -m benchmarks.backbones MANIFEST --teacher byol-s_default512.pth BACKBONE ... > docs/benchmarks/backbones.md
+
+Five folds of whole speakers. Each row of the table is one set of clip features: statistics of MFCC and F0, BYOL-S,
+aftertone-mini before pre-training, and the backbones named (aftertone-mini by default; the mean over time of every
+layer, side by side). Two probes read each: a linear one (ridge, its penalty chosen on inner folds of speakers), and a
+support vector machine with an RBF kernel. `--finetune` also trains all layers of each backbone on all labels of the
+other folds, with the preset `practical`.
+"""
+
+import argparse
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torchaudio.functional import compute_deltas, detect_pitch_frequency
+from torchaudio.transforms import MFCC
+from tqdm import tqdm
+from transformers import Wav2Vec2ForPreTraining
+
+from backend.bars import Bars
+from backend.logs import hide_progress_bars
+from backend.simulate.corpus import read_labelled
+from backend.simulate.world import World, decode
+from model.audio import SAMPLE_RATE
+from model.backbone import load_backbone
+from model.classifier import new_classifier
+from model.learner import Learner
+from model.metrics import Metrics, measure
+from model.mini import MINI, draw_mini
+from model.recipe import PRACTICAL
+from model.scoring import extract_features
+from model.teacher import load_teacher
+
+FOLDS = 5
+Features = NDArray[np.float32]  # (N, D)
+PENALTIES = {"ridgeclassifier__alpha": [10.0, 100.0, 1_000.0, 10_000.0]}
+cepstra = MFCC(SAMPLE_RATE, n_mfcc=20, melkwargs={"n_fft": 512, "hop_length": 160, "n_mels": 40})
+
+
+def classical(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean and deviation of 20 MFCCs and their slopes, quantiles and slope of log F0 and of log energy: (92,)."""
+    samples = torch.from_numpy((waveform - waveform.mean()) / (waveform.std() + 1e-7))
+    coefficients = cepstra(samples)  # (20, T)
+    pitch = detect_pitch_frequency(samples, SAMPLE_RATE, frame_time=0.02, win_length=15, freq_low=70, freq_high=600)
+    energy = samples.unfold(0, 640, 320).square().mean(1)
+    found = [_moments(coefficients), _moments(compute_deltas(coefficients))]
+    for contour in (pitch.log(), (energy + 1e-8).log()):
+        quantiles = torch.quantile(contour, torch.tensor([0.1, 0.5, 0.9]))
+        found += [quantiles, _moments(contour[None]), contour.diff().abs().mean()[None]]
+    return torch.cat(found).numpy()
+
+
+def _moments(contours: torch.Tensor) -> torch.Tensor:
+    return torch.cat([contours.mean(-1), contours.std(-1)])
+
+
+def by_clip(world: World, embed: Callable[[NDArray[np.float32]], NDArray[np.float32]], name: str) -> Features:
+    return np.stack([embed(world.pool.waveform(clip.id)) for clip in tqdm(world.clips, desc=name, mininterval=5)])
+
+
+def layer_means(world: World, backbone: Wav2Vec2ForPreTraining) -> Features:
+    """Mean over time of each layer, side by side: (N, L · D)."""
+    world.pool.extract(backbone, world.clips)
+    classifier = new_classifier(backbone, world.classes, mix_layers=True, seed=0)
+    return extract_features(classifier, world.pool, world.clips).flatten(1).numpy()
+
+
+def probed(world: World, features: Features, kind: str) -> Metrics:
+    """Each speaker's clips judged by a probe that was trained on other speakers."""
+    labels, speakers = np.array(world.labels), np.array([clip.speaker for clip in world.clips])
+    scores = np.zeros((len(labels), len(world.classes)))
+    for test in world.folds:
+        train = np.setdiff1d(np.arange(len(labels)), test)
+        if kind == "linear":
+            inner = StratifiedGroupKFold(4, shuffle=True, random_state=0)
+            ridge = make_pipeline(StandardScaler(), RidgeClassifier(class_weight="balanced"))
+            probe = GridSearchCV(ridge, PENALTIES, scoring="balanced_accuracy", cv=inner)
+            probe.fit(features[train], labels[train], groups=speakers[train])
+        else:
+            probe = make_pipeline(StandardScaler(), SVC(class_weight="balanced")).fit(features[train], labels[train])
+        scores[list(test), probe.predict(features[list(test)])] = 1.0
+    return measure(labels, scores, world.classes, speakers=list(speakers))
+
+
+def finetuned(world: World, backbone: Wav2Vec2ForPreTraining, progress: Bars) -> Metrics:
+    """The same folds, every layer trained on all labels."""
+    recipe = replace(PRACTICAL, layers_from=0, full_from=0)
+    hidden = world.one_hot()
+    row = {clip.id: number for number, clip in enumerate(world.clips)}
+    probabilities = np.zeros((len(world.clips), len(world.classes)))
+    for fold in range(len(world.folds)):
+        learning, tested = world.sides(fold)
+        learner = Learner(world.pool, backbone, world.classes, recipe, seed=fold, progress=progress)
+        training = learner.train({clip.id: hidden[clip.id] for clip in learning}, {}, learning)
+        probabilities[[row[clip.id] for clip in tested]] = learner.predict(training.classifier, tested)
+    speakers = [clip.speaker for clip in world.clips]
+    return measure(np.array(world.labels), probabilities, world.classes, speakers=speakers)
+
+
+def written(metrics: Metrics | None) -> str:
+    return "" if metrics is None else f"{metrics.ua.value:.3f} [{metrics.ua.low:.3f} to {metrics.ua.high:.3f}]"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifest", type=Path, help="a manifest.csv with the columns path, emotion and speaker")
+    parser.add_argument("backbones", nargs="*", default=[MINI], help="as the setting BACKBONE takes them")
+    parser.add_argument("--teacher", type=Path, help="BYOL-S weights to compare with")
+    parser.add_argument("--finetune", action="store_true", help="train all layers of each backbone, too")
+    parser.add_argument("--bare", action="store_true", help="only the backbones named")
+    parser.add_argument("--work", type=Path, help="a folder to keep decoded clips in, for another run")
+    args = parser.parse_args(arguments)
+    hide_progress_bars()
+    bars = Bars()
+    with tempfile.TemporaryDirectory() as scratch:
+        world = decode(read_labelled(args.manifest), args.work or Path(scratch), args.backbones[0], FOLDS, bars)
+        bars.close()
+        rows: dict[str, tuple[Features, Metrics | None]] = {}
+        if not args.bare:
+            rows["MFCC and F0 statistics"] = by_clip(world, classical, "MFCC"), None
+            rows["aftertone-mini's shape, random weights"] = layer_means(world, draw_mini(0)), None
+        if args.teacher:
+            teacher = load_teacher(args.teacher)
+            outputs = slice(-teacher.fc[3].out_features, None)
+            embed = lambda waveform: teacher.embed(waveform)[:, outputs].mean(0, dtype=np.float32)  # noqa: E731
+            rows["BYOL-S, mean"] = by_clip(world, embed, "BYOL-S"), None
+        for name in args.backbones:
+            backbone = load_backbone(name)
+            tuned = finetuned(world, backbone, bars) if args.finetune else None
+            bars.close()
+            rows[name] = layer_means(world, backbone), tuned
+        print("# What backbones know of emotion\n")
+        print(
+            f"{len(world.clips)} clips, {len({clip.speaker for clip in world.clips})} speakers, {FOLDS} folds of whole "
+            f"speakers. UA with its 95 % bootstrap interval over speakers; chance is {1 / len(world.classes):.2f}. "
+            f"Fine-tuning: preset `practical`, all layers, all labels.\n"
+        )
+        libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "scikit-learn"))
+        print(f"{libraries}, Python {platform.python_version()}, {platform.machine()}.\n")
+        print(
+            "| features | dimensions | linear probe | SVM | fine-tuned |\n| --- | --- | --- | --- | --- |", flush=True
+        )
+        for name, (features, tuned) in rows.items():
+            probes = [written(probed(world, features, kind)) for kind in ("linear", "svm")]
+            print(f"| {name} | {features.shape[1]} | {probes[0]} | {probes[1]} | {written(tuned)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
