@@ -196,6 +196,7 @@ def simulate(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Labels between two rounds; as many as to the next share if unset.")
     ] = None,
+    four: Annotated[bool, typer.Option("--table-4", help="Only the four ways of the paper's Table 4.")] = False,
     classes: Annotated[str, typer.Option(help="Emotions that may occur; all that do if unset.")] = "",
     backbone: Annotated[str | None, typer.Option(help="The setting BACKBONE if unset.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if unset.")] = None,
@@ -219,6 +220,7 @@ def simulate(
                 folds=folds,
                 every_fold=every_fold,
                 batch=batch,
+                four=four,
             ),
             backbone=backbone or settings.backbone,
             classes=_listed(classes),

@@ -1,7 +1,7 @@
 """From nothing to a queue that annotators can label from."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -53,7 +53,7 @@ class Opening:
         person = self._person(server)
         session = Session(server.url, person.token)
         project = self._project(session, corpus, server)
-        environment = self._environment(server, person)
+        environment = self._environment(server, person, patient(len(corpus.rows)) if labelled else {})
         self._start_aftertone(session, project, environment)
         store = Store(self._folder / "model").project(project)
         watch = Watch(store, self._screen, self._processes.check)
@@ -130,12 +130,13 @@ class Opening:
             import_tasks(session, project, corpus.tasks(server.documents), bar)
         return project
 
-    def _environment(self, server: LabelStudio, person: Account) -> dict[str, str]:
-        """What Aftertone's own processes are told, beside whatever the user has set."""
+    def _environment(self, server: LabelStudio, person: Account, defaults: Mapping[str, str]) -> dict[str, str]:
+        """What Aftertone's own processes are told: what the user has set goes before `defaults`."""
         port = free_port(self._file.state.backend_port)
         self._file.update(backend_port=port)
         return {
             "SETTLE_SECONDS": "5",
+            **defaults,
             **os.environ,
             "LABEL_STUDIO_URL": server.url,
             "LABEL_STUDIO_API_KEY": person.token,
@@ -151,3 +152,9 @@ class Opening:
             url = f"http://127.0.0.1:{environment['PORT']}"
             wait_until_up(backend, url, BACKEND_SECONDS)
             connect_backend(session, project, url=url)
+
+
+def patient(clips: int) -> dict[str, str]:
+    """What suits an oracle, who doesn't tire: rounds of a fifth of the clips, and an exam large enough to tell."""
+    batch = str(max(20, clips // 5))
+    return {"SEED_SIZE": batch, "BATCH_SIZE": batch, "EXAM_SHARE": "0.3"}

@@ -51,6 +51,9 @@ def _panels(results: Sequence[Result], grid: Grid, what: str) -> Figure:
         axes.set_xticks([100 * share for share in grid.shares], [f"{100 * share:g}" for share in grid.shares])
         axes.minorticks_off()
         axes.set_ylabel("UA, %" if what == "ua" else "minutes")
+        if what == "ua" and axes.lines:
+            means = [float(y) for line in axes.lines for y in line.get_ydata()]  # pyright: ignore[reportGeneralTypeIssues, reportAttributeAccessIssue]
+            axes.set_ylim(max(0.0, min(means) - 6), min(100.0, max(means) + 6))  # few runs have wild intervals
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=7, ncols=2, frameon=False)

@@ -56,6 +56,7 @@ class Grid:
     folds: int = 5
     every_fold: bool = False  # every seed on every fold; otherwise seed s leaves out fold s, modulo the folds
     batch: int | None = None  # labels between two rounds; None: as many as to the next share
+    four: bool = False  # only the four ways of the paper's Table 4
 
     def __post_init__(self) -> None:
         for name in self.strategies:
@@ -78,6 +79,7 @@ class Grid:
                     found += [
                         Cell(preset=preset, tapt=tapt, initialisation=start, strategy=strategy, seed=seed, fold=fold)
                         for strategy, start in itertools.product(self.strategies, self.initialisations)
+                        if not self.four or _in_table_4(tapt, start, strategy)
                     ]
                 if max(self.shares) == 1 and not recipe_of(preset).warm_start:
                     found.append(Cell(preset=preset, tapt=tapt, initialisation=ALL, strategy=ALL, seed=seed, fold=fold))
@@ -99,6 +101,13 @@ class Grid:
         if self.every_fold:
             return list(itertools.product(range(self.seeds), range(self.folds)))
         return [(seed, seed % self.folds) for seed in range(self.seeds)]
+
+
+def _in_table_4(tapt: bool, initialisation: str, strategy: str) -> bool:
+    """Whether a way is one of the paper's four: its own, and those that lack TAPT, acquisition or both."""
+    if strategy == "random" or not tapt:
+        return initialisation == Initialisation.RANDOM
+    return initialisation == Initialisation.CLUSTERED
 
 
 def recipe_of(preset: str) -> Recipe:

@@ -231,6 +231,16 @@ def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -
     assert recipe_of("paper").warm_start == PAPER.warm_start
 
 
+def test_the_four_ways_of_table_4() -> None:
+    grid = Grid(strategies=("random", "entropy"), presets=("paper",), shares=(0.2, 1.0), seeds=1, four=True)
+    assert [(cell.tapt, cell.initialisation, cell.strategy) for cell in grid.cells()] == [
+        (False, "random", "random"),
+        (False, "random", "entropy"),
+        (True, "random", "random"),
+        (True, "clustered", "entropy"),
+    ]
+
+
 def test_no_speaker_is_on_both_sides_and_every_clip_is_tested_once(corpus: Path) -> None:
     labelled = read_labelled(corpus / "manifest.csv")
     folds = labelled.folds(3)
