@@ -18,11 +18,11 @@ SAMPLE = 50  # files whose length is read where the manifest has no column durat
 # Seconds of audio per second on one core, with aftertone-mini; ten or more times less for wav2vec2-base.
 DECODED = 200.0
 EXTRACTED = 150.0
-ADAPTED = 60.0
-TUNED = 60.0
+ADAPTED = 130.0
+TUNED = 130.0
 SURPRISED = 100.0
 PROBED = 4.0  # seconds for a round that trains the head alone
-TAPT_PASSES = 5.0
+TAPT_PASSES = 2.0
 # Bytes per second of audio, and per clip and backbone.
 PCM, FRAMES = 32_000, 12_800
 LAYER_MEANS, ADAPTED_BACKBONE = 6_200, 28_000_000

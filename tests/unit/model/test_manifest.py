@@ -15,9 +15,10 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_columns_are_read_and_others_ignored(tmp_path: Path) -> None:
-    manifest = write(tmp_path, "\ufeffpath,corpus,speaker,emotion\na.wav,x,s1,happy\na.wav,x,,\n")
+    manifest = write(tmp_path, "\ufeffpath,corpus,speaker,emotion,duration_s\na.wav,x,s1,happy,2.5\na.wav,x,,,long\n")
     path = tmp_path / "a.wav"
-    assert read_manifest(manifest) == [Row(path=path, emotion="happy", speaker="s1"), Row(path=path)]
+    first = Row(path=path, emotion="happy", speaker="s1", seconds=2.5, line=2)
+    assert read_manifest(manifest) == [first, Row(path=path, line=3)]
 
 
 def test_a_folder_gives_its_audio_files_in_order(tmp_path: Path) -> None:
