@@ -18,6 +18,7 @@ FORMATS = ("png", "svg")
 SIZE = (7.0, 4.2)  # inches per panel
 # Okabe and Ito's colours, which the colour-blind can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+MOST_BANDS = 6  # lines whose intervals can be told apart; the tables have them all
 STYLES = {"random": "--", "clustered": "-"}
 
 
@@ -77,7 +78,7 @@ def _line(axes: Axes, results: Sequence[Result], grid: Grid, way: Way, what: str
         markersize=3,
         label=f"{way.strategy}, {way.initialisation} seeds",
     )
-    if what == "ua":
+    if what == "ua" and len(grid.strategies) * len(grid.initialisations) <= MOST_BANDS:
         axes.fill_between(
             shares, [point.low for point in found], [point.high for point in found], color=colour, alpha=0.07
         )
