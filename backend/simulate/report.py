@@ -11,7 +11,7 @@ from backend.simulate.figures import draw
 from backend.simulate.grid import Grid
 from backend.simulate.plan import clock
 from backend.simulate.results import Result
-from backend.simulate.tables import Table, every_way, findings, ours, table_2, table_4
+from backend.simulate.tables import Table, effects, every_way, findings, ours, table_2, table_4
 from backend.simulate.world import World
 
 STYLE = """
@@ -29,7 +29,7 @@ def write_report(
     folder: Path, results: Sequence[Result], grid: Grid, world: World, command: str, seconds: float
 ) -> Path:
     """Write figures/, tables.md and report.html into `folder`; returns the page."""
-    found = [table_2(results, ours(grid)), table_4(results, grid), every_way(results, grid)]
+    found = [table_2(results, ours(grid)), table_4(results, grid), effects(results, grid), every_way(results, grid)]
     tables = [table for table in found if table is not None]
     facts = _facts(results, grid, world, command, seconds)
     told = findings(results, grid)

@@ -2,7 +2,9 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from backend.simulate.grid import Grid, Initialisation, recipe_of
 from backend.simulate.plan import clock
@@ -170,6 +172,48 @@ def every_way(results: Sequence[Result], grid: Grid) -> Table:
         head=("preset", "TAPT", "strategy", "seeds", *shares, "gain at 20 %", "labels needed"),
         rows=tuple(rows),
     )
+
+
+def effects(results: Sequence[Result], grid: Grid) -> Table:
+    """What each choice changes by itself: paired by run, averaged over all other choices."""
+    tried = ways(grid)
+    lines = {way: line for way in tried if (line := way.of(results)) is not None}
+    choices: list[tuple[str, list[tuple[Way, Way]]]] = [
+        ("TAPT, against none", [(way, replace(way, tapt=False)) for way in tried if way.tapt]),
+        (
+            "clustered seeds, against random ones",
+            [
+                (way, replace(way, initialisation=Initialisation.RANDOM))
+                for way in tried
+                if way.initialisation == Initialisation.CLUSTERED
+            ],
+        ),
+    ]
+    for name in (name for name in grid.strategies if name != "random"):
+        pairs = [(way, replace(way, strategy="random")) for way in tried if way.strategy == name]
+        choices.append((f"{name}, against random labels", pairs))
+    shares = [share for share in sorted(grid.shares) if share < 1]
+    rows = []
+    for name, pairs in choices:
+        known = [(lines[way], lines[other]) for way, other in pairs if way in lines and other in lines]
+        if known:
+            rows.append((name, *(_mean_effect(known, share) for share in shares)))
+    return Table(
+        title="What each choice changes",
+        note="Points of UA, paired by run and averaged over all other choices.",
+        head=("choice", *(f"at {share:.0%}" for share in shares)),
+        rows=tuple(rows),
+    )
+
+
+def _mean_effect(pairs: Sequence[tuple[Series, Series]], share: float) -> str:
+    """Mean over pairs of ways, then mean and interval over the runs that all have."""
+    runs = sorted(set.intersection(*(set(line.runs) for pair in pairs for line in pair)))
+    if not runs or any(line.at(share) is None for pair in pairs for line in pair):
+        return ""
+    by_run = [[line.ua[line.at(share) or 0, line.runs.index(run)] for run in runs] for pair in pairs for line in pair]
+    ours_then_theirs = np.array(by_run).reshape(len(pairs), 2, len(runs))
+    return interval((ours_then_theirs[:, 0] - ours_then_theirs[:, 1]).mean(axis=0)).written(100, 1, "+")
 
 
 def findings(results: Sequence[Result], grid: Grid) -> list[str]:

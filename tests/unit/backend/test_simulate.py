@@ -24,7 +24,7 @@ from backend.simulate.grid import ALL, Cell, Grid, recipe_of
 from backend.simulate.plan import Simulation, check
 from backend.simulate.results import Result, interval, paired, series, share_needed, write_csv
 from backend.simulate.run import simulate
-from backend.simulate.tables import Way, table_2, table_4
+from backend.simulate.tables import Way, effects, table_2, table_4
 from model.manifest import ManifestError
 from model.recipe import PAPER
 
@@ -281,6 +281,23 @@ def test_differences_are_paired_by_run() -> None:
     assert gain is not None
     assert gain.written(100, 1, "+") == "+5.0 [+5.0 to +5.0]"
     assert interval(np.array([0.5])).percent() == "50.0"
+
+
+def test_a_choice_is_judged_by_what_it_changes_in_every_other_way() -> None:
+    gains = {"random": 0.0, "entropy": 0.05}
+    results = [
+        result(strategy, seed, 0.2, 0.5 + 0.1 * seed + gain + 0.02 * tapt, tapt=tapt, initialisation=start)
+        for strategy, gain in gains.items()
+        for seed in range(2)
+        for tapt in (False, True)
+        for start in ("random", "clustered")
+    ]
+    grid = Grid(strategies=("random", "entropy"), shares=(0.2, 1.0), seeds=2)
+    assert effects(results, grid).rows == (
+        ("TAPT, against none", "+2.0 [+2.0 to +2.0]"),
+        ("clustered seeds, against random ones", "+0.0 [+0.0 to +0.0]"),
+        ("entropy, against random labels", "+5.0 [+5.0 to +5.0]"),
+    )
 
 
 def test_tables_stand_beside_the_papers_figures(tmp_path: Path) -> None:
