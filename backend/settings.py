@@ -81,7 +81,7 @@ class Settings(BaseSettings):
         "practical", description="Hyper-parameters: `practical`, or `paper` to the letter."
     )
     strategy: str = Field("", description="Acquisition function, see `aftertone strategies`; empty: the preset's.")
-    batch_size: int = Field(0, ge=0, description="Labels that a round waits for (k); 0: 1 % of the pool, at least 20.")
+    batch_size: int = Field(0, ge=0, description="Labels that a round waits for (k); 0: 5 % of the pool, at least 20.")
     seed_size: int = Field(0, ge=0, description="Clips in the seed set; 0: 1 % of the pool, at least 5 per class.")
     exam_share: float = Field(
         0.1, ge=0, le=0.5, description="Share of what annotators are asked for that is never trained on."

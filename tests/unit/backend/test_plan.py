@@ -164,7 +164,7 @@ class TestLabels:
         assert decide(settings, snapshot, last=record, current=0, trained=True) == Rank()
 
 
-@pytest.mark.parametrize(("pool", "seeds", "batch"), [(100, 20, 20), (2_000, 20, 20), (10_000, 100, 100)])
+@pytest.mark.parametrize(("pool", "seeds", "batch"), [(100, 20, 20), (2_000, 20, 100), (10_000, 100, 500)])
 def test_sizes_follow_the_pool(settings: Settings, pool: int, seeds: int, batch: int) -> None:
     assert seed_size(settings, pool, classes=4) == seeds
     assert batch_size(settings, pool) == batch
