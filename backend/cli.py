@@ -200,6 +200,7 @@ def simulate(
     classes: Annotated[str, typer.Option(help="Emotions that may occur; all that do if unset.")] = "",
     backbone: Annotated[str | None, typer.Option(help="The setting BACKBONE if unset.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if unset.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for every process.")] = "cpu",
     plan: Annotated[bool, typer.Option("--plan", help="List cells, time and disk, and run nothing.")] = False,
 ) -> None:
     """Find out on a labelled corpus what labelling less costs: hide its labels, and reveal them as strategies ask."""
@@ -225,6 +226,7 @@ def simulate(
             backbone=backbone or settings.backbone,
             classes=_listed(classes),
             jobs=jobs or os.cpu_count() or 1,
+            device=device,
             command=shlex.join(["aftertone", *sys.argv[1:]]),
         )
         corpus, estimate = check(simulation)
