@@ -57,7 +57,7 @@ class Interval:
     high: float
 
     def percent(self) -> str:
-        """`61.2 [59.0–63.4]`"""
+        """Of a share: `61.2 [59.0 to 63.4]`."""
         return self.written(100, 1)
 
     def written(self, factor: float, digits: int, sign: str = "") -> str:
