@@ -75,22 +75,19 @@ class Grid:
         found: list[Cell] = []
         for seed, fold in self._splits():
             for preset, tapt in itertools.product(self.presets, self.tapt):
-                if min(self.shares) < 1 or recipe_of(preset).warm_start:
+                if min(self.shares) < 1:
                     found += [
                         Cell(preset=preset, tapt=tapt, initialisation=start, strategy=strategy, seed=seed, fold=fold)
                         for strategy, start in itertools.product(self.strategies, self.initialisations)
                         if not self.four or _in_table_4(tapt, start, strategy)
                     ]
-                if max(self.shares) == 1 and not recipe_of(preset).warm_start:
+                if max(self.shares) == 1:
                     found.append(Cell(preset=preset, tapt=tapt, initialisation=ALL, strategy=ALL, seed=seed, fold=fold))
         return found
 
     def shares_of(self, cell: Cell) -> tuple[float, ...]:
-        """The shares at which a cell is examined: a fresh start on all labels is the same for every strategy."""
-        if cell.strategy == ALL:
-            return (1.0,)
-        warm = recipe_of(cell.preset).warm_start
-        return tuple(share for share in sorted(self.shares) if share < 1 or warm)
+        """The shares at which a cell is examined: all labels at once are the same project for every strategy."""
+        return (1.0,) if cell.strategy == ALL else tuple(share for share in sorted(self.shares) if share < 1)
 
     def key(self, cell: Cell, corpus: str, backbone: str) -> str:
         """16 hex digits that name all that a cell's figures depend on."""

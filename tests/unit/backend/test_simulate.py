@@ -164,7 +164,9 @@ def test_more_seeds_or_strategies_keep_the_cells_that_are_done(corpus: Path, fin
     run(asked(corpus, finished))
 
 
-def test_a_warm_start_goes_all_the_way_by_itself_and_batches_make_more_rounds(corpus: Path, tmp_path: Path) -> None:
+def test_batches_make_more_rounds_and_all_labels_at_once_are_trained_afresh_whatever_the_preset(
+    corpus: Path, tmp_path: Path
+) -> None:
     warm = Grid(
         strategies=("entropy",),
         initialisations=("clustered",),
@@ -178,7 +180,7 @@ def test_a_warm_start_goes_all_the_way_by_itself_and_batches_make_more_rounds(co
     run(asked(corpus, tmp_path, warm))
     rows = rows_of(tmp_path / "results.csv")
     pool = 60 - len(read_labelled(corpus / "manifest.csv").folds(3)[0])
-    assert [(row["strategy"], row["labels"]) for row in rows] == [("entropy", f"{pool // 2}"), ("entropy", f"{pool}")]
+    assert [(row["strategy"], row["labels"]) for row in rows] == [(ALL, f"{pool}"), ("entropy", f"{pool // 2}")]
 
 
 def test_plan_lists_cells_time_and_disk_and_runs_nothing(corpus: Path, tmp_path: Path) -> None:
@@ -236,8 +238,10 @@ def test_the_four_ways_of_table_4() -> None:
     assert [(cell.tapt, cell.initialisation, cell.strategy) for cell in grid.cells()] == [
         (False, "random", "random"),
         (False, "random", "entropy"),
+        (False, ALL, ALL),
         (True, "random", "random"),
         (True, "clustered", "entropy"),
+        (True, ALL, ALL),
     ]
 
 
