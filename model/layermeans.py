@@ -4,7 +4,6 @@ layers/<fingerprint>/<block>.npy    (n, L, D) float32, the mean over time of eac
 layers/<fingerprint>/<block>.json   the n clip ids of these rows; written last, so that it vouches for its block
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2ForPreTraining, Wav2Vec2ForSequenceClassification
+
+from model.digest import digest
 
 BLOCK = 512  # clips written together: a kill costs the transformer's work on fewer than these
 
@@ -30,11 +31,7 @@ class LayerMeans:
     """The cache of one backbone under `folder`; several processes may use it at once."""
 
     def __init__(self, folder: Path, backbone: Wav2Vec2ForPreTraining) -> None:
-        digest = hashlib.sha256()
-        for name, weight in sorted(backbone.wav2vec2.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(weight.cpu().contiguous().numpy().tobytes())
-        self._folder = folder / "layers" / digest.hexdigest()[:16]
+        self._folder = folder / "layers" / digest(backbone.wav2vec2.state_dict())
         self._rows: dict[str, tuple[Path, int]] = {}  # clip id -> block and row in it
         for index in sorted(self._folder.glob("*.json")):
             self._take_in(index)

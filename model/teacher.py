@@ -4,7 +4,6 @@ Its network is BYOL-A's (Niizumi et al., arXiv 2103.06695, §III-C): three block
 2 x 2 max pooling over 64 mel bands, then two fully connected layers over the bands and channels of each time step.
 """
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram
 
 from model.audio import SAMPLE_RATE
+from model.digest import digest
 from model.errors import TeacherError
 
 HOP = 1_280  # samples per embedding: three poolings halve the 10 ms of a mel frame's hop
@@ -41,10 +41,7 @@ class Teacher(nn.Module):
             SAMPLE_RATE, n_fft=1_024, win_length=400, hop_length=160, n_mels=bands, f_min=60.0, f_max=7_800.0
         )
         self.eval().requires_grad_(False)
-        digest = hashlib.sha256()
-        for name in sorted(weights):
-            digest.update(name.encode() + weights[name].contiguous().numpy().tobytes())
-        self.fingerprint = f"teacher-{digest.hexdigest()[:16]}"
+        self.fingerprint = f"teacher-{digest(weights)}"
 
     @torch.no_grad()
     def embed(self, waveform: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -93,5 +93,5 @@ def _follow(stage: str, tasks: Iterable[tuple[Future, int]], bars: Bars) -> None
 
 def _file(simulation: Simulation, world: World, cell: Cell) -> Path:
     """Where a cell's figures are kept; another place once anything changes that they depend on."""
-    key = simulation.grid.key(cell, world.corpus_key, simulation.backbone)
+    key = simulation.grid.key(cell, world.corpus_key, world.backbone_key)
     return simulation.out / "cells" / f"{cell.name}-{key}.json"

@@ -17,6 +17,7 @@ from model.backbone import load_backbone
 from model.classifier import new_classifier
 from model.clips import Clip, Progress
 from model.decoding import decode_corpus
+from model.digest import digest
 from model.layermeans import LayerMeans
 from model.learner import Learner
 from model.manifest import ManifestError
@@ -31,6 +32,7 @@ class World:
 
     folder: Path
     backbone: str
+    backbone_key: str  # names its weights
     classes: tuple[str, ...]
     clips: tuple[Clip, ...]
     labels: tuple[int, ...]  # class of each clip
@@ -59,7 +61,8 @@ class World:
         return {clip.id: eye[label] for clip, label in zip(self.clips, self.labels, strict=True)}
 
     def adapted(self, fold: int) -> Path:
-        return self.folder / "adapted" / f"fold-{fold}"
+        """Where the backbone is kept that TAPT made of the fold's clips to learn from."""
+        return self.folder / "adapted" / f"{self.backbone_key}-{self.corpus_key}" / f"fold-{fold}"
 
     def learner(self, cell: Cell, device: str) -> Learner:
         """The very learner that the backend drives, with the cell's recipe and the fold's adapted backbone."""
@@ -89,6 +92,7 @@ def decode(corpus: LabelledCorpus, folder: Path, backbone: str, folds: int, prog
     return World(
         folder=folder,
         backbone=backbone,
+        backbone_key=digest(load_backbone(backbone).state_dict()),
         classes=corpus.classes,
         clips=tuple(
             Clip(id=clip.id, seconds=clip.seconds, speaker=row.speaker) for clip, row in zip(clips, rows, strict=True)

@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +164,21 @@ def test_more_seeds_or_strategies_keep_the_cells_that_are_done(corpus: Path, fin
     assert before.items() <= after.items()
     assert len(after) == len(before) + 4  # margin, from two seed sets, twice
     run(asked(corpus, finished))
+
+
+def test_nothing_of_another_backbone_or_of_other_folds_is_taken_over(corpus: Path, tmp_path: Path) -> None:
+    backbone, out = tmp_path / "backbone", tmp_path / "out"
+    shutil.copytree(corpus / "backbone", backbone)
+    grid = Grid(strategies=("random",), initialisations=("random",), tapt=(True,), shares=(0.5,), seeds=1, folds=3)
+    simulation = replace(asked(corpus, out, grid), backbone=str(backbone))
+    run(simulation)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        Wav2Vec2ForPreTraining(Wav2Vec2Config.from_pretrained(backbone)).save_pretrained(backbone)  # under the old name
+    run(simulation)
+    run(replace(simulation, grid=replace(grid, folds=2)))
+    assert len(list(out.glob("cells/*.json"))) == 3
+    assert len(list(out.glob("adapted/*/fold-0/adaptation.json"))) == 3
 
 
 def test_batches_make_more_rounds_and_all_labels_at_once_are_trained_afresh_whatever_the_preset(
