@@ -175,8 +175,8 @@ def every_way(results: Sequence[Result], grid: Grid) -> Table:
     )
 
 
-def effects(results: Sequence[Result], grid: Grid) -> Table:
-    """What each choice changes by itself: paired by run, averaged over all other choices."""
+def effects(results: Sequence[Result], grid: Grid) -> Table | None:
+    """What each choice changes by itself: paired by run, averaged over all other choices; None without a choice."""
     tried = ways(grid)
     lines = {way: line for way in tried if (line := way.of(results)) is not None}
     choices: list[tuple[str, list[tuple[Way, Way]]]] = [
@@ -193,15 +193,23 @@ def effects(results: Sequence[Result], grid: Grid) -> Table:
     for name in (name for name in grid.strategies if name != "random"):
         pairs = [(way, replace(way, strategy="random")) for way in tried if way.strategy == name]
         choices.append((f"{name}, against random labels", pairs))
-    shares = [share for share in sorted(grid.shares) if share < 1]
+    first = grid.presets[0]
+    for preset in grid.presets[1:]:
+        pairs = [(way, replace(way, preset=first)) for way in tried if way.preset == preset]
+        choices.append((f"{preset}, against {first}", pairs))
+    shares = sorted(grid.shares)
     rows = []
     for name, pairs in choices:
         known = [(lines[way], lines[other]) for way, other in pairs if way in lines and other in lines]
         if known:
-            rows.append((name, *(_mean_effect(known, share) for share in shares)))
+            labelling = all((way.preset, way.tapt) == (other.preset, other.tapt) for way, other in pairs)
+            rows.append((name, *("" if labelling and share == 1 else _mean_effect(known, share) for share in shares)))
+    if not rows:
+        return None
     return Table(
         title="What each choice changes",
-        note="Points of UA, paired by run and averaged over all other choices.",
+        note="Points of UA, paired by run and averaged over all other choices. "
+        "All labels are the same however they were chosen.",
         head=("choice", *(f"at {share:.0%}" for share in shares)),
         rows=tuple(rows),
     )

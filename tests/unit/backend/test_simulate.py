@@ -314,11 +314,28 @@ def test_a_choice_is_judged_by_what_it_changes_in_every_other_way() -> None:
         for start in ("random", "clustered")
     ]
     grid = Grid(strategies=("random", "entropy"), shares=(0.2, 1.0), seeds=2)
-    assert effects(results, grid).rows == (
-        ("TAPT, against none", "+2.0 [+2.0 to +2.0]"),
-        ("clustered seeds, against random ones", "+0.0 [+0.0 to +0.0]"),
-        ("entropy, against random labels", "+5.0 [+5.0 to +5.0]"),
+    table = effects(results, grid)
+    assert table is not None
+    assert table.rows == (
+        ("TAPT, against none", "+2.0 [+2.0 to +2.0]", ""),  # nothing was examined with all labels
+        ("clustered seeds, against random ones", "+0.0 [+0.0 to +0.0]", ""),
+        ("entropy, against random labels", "+5.0 [+5.0 to +5.0]", ""),
     )
+
+
+def test_presets_are_judged_against_the_first_with_all_labels_too() -> None:
+    first, second = "light", "light:dropout=0.5"
+    results = [
+        result(strategy, seed, share, 0.5 + gain, preset=preset, tapt=False, initialisation=start)
+        for preset, gain in ((first, 0.0), (second, -0.01))
+        for seed in range(2)
+        for strategy, start, share in (("random", "random", 0.2), (ALL, ALL, 1.0))
+    ]
+    one_way = Grid(strategies=("random",), initialisations=("random",), tapt=(False,), shares=(0.2, 1.0), seeds=2)
+    table = effects(results, replace(one_way, presets=(first, second)))
+    assert table is not None
+    assert table.rows == ((f"{second}, against {first}", "-1.0 [-1.0 to -1.0]", "-1.0 [-1.0 to -1.0]"),)
+    assert effects(results, one_way) is None
 
 
 def test_tables_stand_beside_the_papers_figures(tmp_path: Path) -> None:
