@@ -104,7 +104,7 @@ def table_2(results: Sequence[Result], way: Way) -> Table | None:
         )
     return Table(
         title="Share of labels against UA, WA and minutes (the paper's Table 2)",
-        note=f"{way}; mean over {len(line.runs)} runs with 95 % intervals. The paper's figures are those of its merged "
+        note=f"{way}; {_averaged(line)}. The paper's figures are those of its merged "
         "corpus with wav2vec2-base on a GPU. Minutes are wall clock of one run on one core: TAPT, "
         "training and ranking.",
         head=("labels", "UA %", "WA %", "minutes", "paper UA", "paper WA", "paper minutes"),
@@ -134,13 +134,18 @@ def table_4(results: Sequence[Result], grid: Grid) -> Table | None:
                 rows.append((f"{share:.0%}", *figures, *map(str, PAPER_TABLE_4.get(share, ("",) * 4))))
             return Table(
                 title="With and without TAPT and acquisition (the paper's Table 4)",
-                note=f"UA in %, preset {preset}, mean over {len(found[0].runs)} runs with 95 % intervals; then the "
+                note=f"UA in %, preset {preset}, {_averaged(found[0])}; then the "
                 "paper's figures in the same order (random FT, random TAPT+FT, entropy FT, AFTER). Our 100 % is one "
                 "training with all labels from the start; the paper's ways each go there round by round.",
                 head=("labels", *lines, "paper 1", "paper 2", "paper 3", "paper 4"),
                 rows=tuple(rows),
             )
     return None
+
+
+def _averaged(line: Series) -> str:
+    runs = len(line.runs)
+    return "of a single run" if runs == 1 else f"mean over {runs} runs with 95 % intervals"
 
 
 def every_way(results: Sequence[Result], grid: Grid) -> Table:
