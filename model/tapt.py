@@ -23,6 +23,7 @@ from transformers import Wav2Vec2ForPreTraining
 from model.adaptation import Adaptation, CurvePoint, read_adaptation
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.clips import Clip, Progress, silent
+from model.digest import digest
 from model.mini import MINI
 from model.pool import Pool
 from model.pretrainer import Pretrainer, TaptSettings
@@ -253,11 +254,9 @@ def _key(
     backbone: Wav2Vec2ForPreTraining, clips: Sequence[Clip], settings: TaptSettings, seed: int, teacher: Teacher | None
 ) -> str:
     """Names a run by all that its result depends on, so that a checkpoint of another one is not taken for its own."""
-    run = [sorted(clip.id for clip in clips), asdict(settings), seed, teacher and teacher.fingerprint]
-    digest = hashlib.sha256(json.dumps(run).encode())
-    for weight in backbone.state_dict().values():
-        digest.update(weight.float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    weights = digest(backbone.state_dict())
+    run = [sorted(clip.id for clip in clips), asdict(settings), seed, teacher and teacher.fingerprint, weights]
+    return hashlib.sha256(json.dumps(run).encode()).hexdigest()
 
 
 def _save(run: _Run, trainer: Pretrainer, checkpoint: Path, key: str) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ class World:
     def pool(self) -> Pool:
         return Pool(self.folder / "pool")
 
-    @property
+    @cached_property  # every cell's name needs it, and a corpus may have 100,000 clips
     def corpus_key(self) -> str:
         """Names clips, labels, speakers and folds."""
         told = [[clip.id, clip.speaker] for clip in self.clips], self.labels, self.folds, self.classes
