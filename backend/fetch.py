@@ -81,8 +81,10 @@ class Fetcher:
             )
 
     def _get(self, url: str, *, authorized: bool) -> bytes | str:
-        """The content at `url`, or the address that it redirects to. Messages never hold the address: it may be "
-        "signed."""
+        """The content at `url`, or the address that it redirects to.
+
+        Messages never hold the address: it may be signed.
+        """
         host = urlsplit(url).hostname
         try:
             headers = {"Authorization": self._label_studio.authorization()} if authorized else {}

@@ -1,5 +1,7 @@
-"""The one job queue: RQ on Redis, an embedded one when none is set. Per project one `advance` runs and one waits at "
-"most."""
+"""The one job queue: RQ on Redis, an embedded one when none is set.
+
+Per project one `advance` runs and one waits at most.
+"""
 
 import atexit
 import fcntl

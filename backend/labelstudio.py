@@ -76,8 +76,10 @@ class LabelStudio:
             yield from self._call("GET", f"api/projects/{project}/export", params)
 
     def tasks_changed_since(self, project: int, moment: str) -> dict[int, str]:
-        """Tasks created, annotated, edited or un-annotated after `moment` (ISO 8601, Label Studio's clock), and "
-        "when."""
+        """When each task was created, annotated, edited or un-annotated, of those where that was after `moment`.
+
+        Moments are ISO 8601, by Label Studio's clock.
+        """
         condition = {"filter": "filter:tasks:updated_at", "operator": "greater", "value": moment, "type": "Datetime"}
         query = {"filters": {"conjunction": "and", "items": [condition]}, "ordering": ["tasks:id"]}
         params = {"project": project, "page_size": QUERY_PAGE, "fields": "task_only", "query": json.dumps(query)}

@@ -1,5 +1,4 @@
-"""Putting a round at the head of the annotators' queue, so that a kill between any two steps changes nothing for "
-"them."""
+"""Putting a round at the head of the annotators' queue; a kill between any two steps changes nothing for them."""
 
 import logging
 from collections.abc import Mapping, Sequence

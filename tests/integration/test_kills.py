@@ -1,5 +1,4 @@
-"""Killed with SIGKILL and started again: the loop goes on, nothing is lost, nothing doubled, and the queue never "
-"breaks."""
+"""Killed with SIGKILL and started again: the loop goes on, nothing is lost or doubled, and the queue never breaks."""
 
 import os
 import signal
