@@ -2,32 +2,36 @@
 
 import json
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` beside `path` and rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
+    """Write `text` beside `path` and rename it into place.
+
+    Args:
+        private: only the owner may read it; by default the umask says who may.
+    """
+    scratch = _beside(path)
+    handle = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        scratch.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        scratch.unlink(missing_ok=True)
         raise
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, whole or not at all."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+def write_json(path: Path, value: Any, *, private: bool = False) -> None:
+    """Write `value` as JSON, whole or not at all; `private` as for `write_text`."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n", private=private)
 
 
 def read_json(path: Path, default: Any = None) -> Any:
@@ -41,8 +45,8 @@ def read_json(path: Path, default: Any = None) -> Any:
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
     """A scratch folder that becomes `path` when the block ends well and disappears when it doesn't."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    scratch = _beside(path)
+    scratch.mkdir()
     try:
         yield scratch
         if path.exists():
@@ -51,3 +55,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def _beside(path: Path) -> Path:
+    """A name in `path`'s folder, which is made if need be, that nothing has yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}"

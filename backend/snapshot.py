@@ -87,7 +87,8 @@ def read_snapshot(label_studio: LabelStudio, project: int, settings: Settings, m
     if len(changed) > FULL_READ or len(tasks) != raw["task_number"] or miscounted:
         tasks = {row["id"]: parse(row) for row in label_studio.export(project)}
     if tasks != known or kept.get("shape") != shape or kept.get("total") != total:
-        write_json(memory, {"shape": shape, "total": total, "tasks": [asdict(task) for task in tasks.values()]})
+        kept = {"shape": shape, "total": total, "tasks": [asdict(task) for task in tasks.values()]}
+        write_json(memory, kept, private=True)  # addresses of audio may be signed
     return Snapshot(
         project=project,
         title=raw["title"],

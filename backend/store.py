@@ -44,8 +44,7 @@ class Problem:
 
     @property
     def retry_at(self) -> float:
-        """Epoch seconds before which the step isn't tried again: a minute after the first failure, doubling to an "
-        "hour."""
+        """Epoch seconds before which the step isn't tried again: a minute after the first failure, doubling to 1 h."""
         return self.at + min(60.0 * 2 ** (self.times - 1), 3600.0)
 
 
@@ -77,8 +76,7 @@ class ProjectStore:
     # -- connection ------------------------------------------------------------------------------------------------
 
     def connect(self, connection: Connection) -> None:
-        """Remember a project; nothing is written when nothing changed, since Label Studio says it thousands of "
-        "times."""
+        """Remember a project; writes only what is new, since Label Studio says the same thousands of times."""
         if self.connection() != connection:
             write_json(self.folder / "connection.json", asdict(connection))
 
@@ -94,8 +92,9 @@ class ProjectStore:
         return {url: Source(**raw) for url, raw in read_json(self.folder / "sources.json", default={}).items()}
 
     def save_sources(self, sources: Mapping[str, Source]) -> None:
-        """Replace what is known about audio addresses."""
-        write_json(self.folder / "sources.json", {url: asdict(source) for url, source in sources.items()})
+        """Replace what is known about audio addresses, which may be signed: only the owner may read the file."""
+        known = {url: asdict(source) for url, source in sources.items()}
+        write_json(self.folder / "sources.json", known, private=True)
 
     def exam(self) -> dict[str, bool]:
         """For each clip that was ever assigned: whether it belongs to the exam. Never changes once written."""
@@ -161,8 +160,10 @@ class ProjectStore:
         )
 
     def complete_round(self, number: int) -> None:
-        """The round made in `next/` is whole: from now on it is round `number`. Old rounds' weights go, records "
-        "stay."""
+        """The round made in `next/` is whole: from now on it is round `number`.
+
+        Old rounds' weights go, their records stay.
+        """
         folder = self.round_folder(number)
         folder.parent.mkdir(parents=True, exist_ok=True)
         self.next.replace(folder)
@@ -256,9 +257,8 @@ class ProjectStore:
 
 @lru_cache(maxsize=64)
 def _read_round(file: Path, written: int) -> Round:
-    """A round's record; read once, since it never changes. `written` tells it from one of another store there "
-    "before."""
-    del written
+    """A round's record; read once, since it never changes."""
+    del written  # tells the file from one of another store that lay there before
     return Round.from_json(read_json(file))
 
 

@@ -46,7 +46,7 @@ class StateFile:
         return self.state
 
     def _write(self) -> None:
-        write_json(self._path, asdict(self.state))
+        write_json(self._path, asdict(self.state), private=True)
 
 
 @contextmanager
