@@ -62,7 +62,7 @@ class Attempt:
                 standardise(self.classifier, features[self.learning])
             self.features = features if self.depth is Depth.PROBE else None
         groups = _trainable(self.classifier, self.depth, self.recipe)
-        optimizer = torch.optim.AdamW(groups, weight_decay=self.recipe.weight_decay)
+        optimizer = torch.optim.AdamW(groups, weight_decay=self.recipe.weight_decay, fused=True)
         total = max(self.recipe.updates, self.recipe.epochs * len(self._batches()))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(total, self.recipe.warmup))
         devices = [self.device] if self.device.type == "cuda" else []
