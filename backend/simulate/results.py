@@ -4,7 +4,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +56,14 @@ class Interval:
     low: float
     high: float
 
+    def between(self, least: float, most: float) -> "Interval":
+        """The part of it that is possible; a few runs that differ much give an interval beyond."""
+        low, high = np.clip([self.low, self.high], least, most)
+        return replace(self, low=float(low), high=float(high))
+
     def percent(self) -> str:
         """Of a share: `61.2 [59.0 to 63.4]`."""
-        return self.written(100, 1)
+        return self.between(0, 1).written(100, 1)
 
     def written(self, factor: float, digits: int, sign: str = "") -> str:
         mean = f"{self.mean * factor:{sign}.{digits}f}"

@@ -98,10 +98,9 @@ def table_2(results: Sequence[Result], way: Way) -> Table | None:
     rows = []
     for row, share in enumerate(line.shares):
         ua, wa, minutes = PAPER_TABLE_2.get(share, ("", "", ""))
-        figures = interval(line.ua[row]).percent(), interval(line.wa[row]).percent()
-        rows.append(
-            (f"{share:.0%}", *figures, interval(line.minutes[row]).written(1, 1), str(ua), str(wa), str(minutes))
-        )
+        took = interval(line.minutes[row]).between(0, np.inf).written(1, 1)
+        figures = interval(line.ua[row]).percent(), interval(line.wa[row]).percent(), took
+        rows.append((f"{share:.0%}", *figures, str(ua), str(wa), str(minutes)))
     return Table(
         title="Share of labels against UA, WA and minutes (the paper's Table 2)",
         note=f"{way}; {_averaged(line)}. The paper's figures are those of its merged "

@@ -304,6 +304,10 @@ def test_differences_are_paired_by_run() -> None:
     assert interval(np.array([0.5])).percent() == "50.0"
 
 
+def test_an_interval_of_a_share_ends_where_shares_end() -> None:
+    assert interval(np.array([0.2, 0.9])).percent() == "55.0 [0.0 to 100.0]"
+
+
 def test_a_choice_is_judged_by_what_it_changes_in_every_other_way() -> None:
     gains = {"random": 0.0, "entropy": 0.05}
     results = [
