@@ -18,7 +18,7 @@ from model.exam import assign_exam
 from model.layermeans import LayerMeans
 from model.loss import class_weights, cross_entropy
 from model.pool import Pool
-from model.precision import bf16_is_faster
+from model.precision import transformer_in_bf16
 from model.recipe import Depth, Recipe
 from model.scoring import extract_features
 
@@ -138,7 +138,8 @@ class Attempt:
             features = self.features[torch.from_numpy(rows)]
         else:
             frames, lengths = pad([self._cropped(self.clips[row]) for row in rows])
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16_is_faster(self.device)):
+            bf16 = transformer_in_bf16(self.classifier.config, self.device)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
                 features = clip_features(self.classifier, frames.to(self.device), lengths)  # (B, L, D) float32
         embedded = torch.nn.functional.dropout(embed(self.classifier, features), self.recipe.dropout)
         return self.classifier.classifier(embedded)

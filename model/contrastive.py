@@ -18,7 +18,7 @@ from transformers import Wav2Vec2ForPreTraining
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQuantizer
 
 from model.backbone import contextualise
-from model.precision import bf16_is_faster
+from model.precision import transformer_in_bf16
 
 KAPPA = 0.1  # temperature of the contrastive softmax, AFTER eq. 1
 NEGATIVES = 100  # distractors per masked frame, wav2vec 2.0 §4.2
@@ -144,7 +144,7 @@ def masked_forward(backbone: Wav2Vec2ForPreTraining, frames: Tensor, lengths: Te
 
 def _in_bf16(backbone: Wav2Vec2ForPreTraining, device: torch.device) -> bool:
     """In training where that is faster; always on a GPU, whose sums differ from batch to batch anyway."""
-    return bf16_is_faster(device) and (backbone.training or device.type == "cuda")
+    return transformer_in_bf16(backbone.config, device) and (backbone.training or device.type == "cuda")
 
 
 def quantise(quantizer: Wav2Vec2GumbelVectorQuantizer, latents: Tensor) -> Codes:

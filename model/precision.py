@@ -1,6 +1,9 @@
 """Which number format training computes in."""
 
 import torch
+from transformers import Wav2Vec2Config
+
+NARROWEST = 16  # channels per group of a convolution that bfloat16 is trusted with on a CPU
 
 
 def bf16_is_faster(device: torch.device) -> bool:
@@ -8,3 +11,13 @@ def bf16_is_faster(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def transformer_in_bf16(config: Wav2Vec2Config, device: torch.device) -> bool:
+    """Whether training runs this transformer in bfloat16: where that is faster, and right.
+
+    On CPUs with AMX, PyTorch 2.11 computes a grouped convolution of 8 channels per group wrongly in bfloat16, so narrow
+    positional convolutions stay in float32 on any CPU. Those of aftertone-mini and wav2vec 2.0 are wide enough.
+    """
+    wide = config.hidden_size // config.num_conv_pos_embedding_groups >= NARROWEST
+    return bf16_is_faster(device) and (wide or device.type == "cuda")

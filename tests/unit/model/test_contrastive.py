@@ -102,7 +102,7 @@ def test_gradients_equal_those_of_transformers(monkeypatch: pytest.MonkeyPatch) 
         return functional.one_hot(soft.argmax(-1), soft.shape[-1]) - soft.detach() + soft
 
     monkeypatch.setattr(functional, "gumbel_softmax", without_noise)
-    monkeypatch.setattr(contrastive, "bf16_is_faster", lambda _: False)  # transformers is run in float32 too
+    monkeypatch.setattr(contrastive, "transformer_in_bf16", lambda *_: False)  # transformers is run in float32 too
     backbone = small_backbone().train()
     backbone.freeze_feature_encoder()
     frames, lengths = cnn_frames(backbone, waveforms())
