@@ -1,4 +1,4 @@
-"""The command line: `aftertone serve | worker | demo | export | status | strategies`."""
+"""The command line, `aftertone`: what it can do is what `aftertone --help` lists."""
 
 import json
 import logging
