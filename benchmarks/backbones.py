@@ -145,9 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("# What backbones know of emotion\n")
         print(
             f"{len(world.clips)} clips, {len({clip.speaker for clip in world.clips})} speakers, {FOLDS} folds of whole "
-            f"speakers. UA with its 95 % bootstrap interval over speakers; chance is {1 / len(world.classes):.2f}. "
-            f"Fine-tuning: preset `practical`, all layers, all labels.\n"
+            f"speakers. UA with its 95 % bootstrap interval over speakers; chance is {1 / len(world.classes):.2f}.\n"
         )
+        print("Fine-tuning: preset `practical`, all layers, all labels of the other folds, no TAPT.\n")
         libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "scikit-learn"))
         print(f"{libraries}, Python {platform.python_version()}, {platform.machine()}.\n")
         print(

@@ -16,8 +16,9 @@ def bf16_is_faster(device: torch.device) -> bool:
 def transformer_in_bf16(config: Wav2Vec2Config, device: torch.device) -> bool:
     """Whether training runs this transformer in bfloat16: where that is faster, and right.
 
-    On CPUs with AMX, PyTorch 2.11 computes a grouped convolution of 8 channels per group wrongly in bfloat16, so narrow
-    positional convolutions stay in float32 on any CPU. Those of aftertone-mini and wav2vec 2.0 are wide enough.
+    On CPUs with AMX, PyTorch 2.11 computes a grouped convolution of 8 channels per group wrongly in bfloat16, so a
+    transformer with a positional convolution that narrow trains in float32 on any CPU. Those of aftertone-mini and
+    wav2vec 2.0 are wide enough.
     """
     wide = config.hidden_size // config.num_conv_pos_embedding_groups >= NARROWEST
     return bf16_is_faster(device) and (wide or device.type == "cuda")
