@@ -2,7 +2,7 @@
 
     python -m benchmarks.acquisition > docs/benchmarks/acquisition.md
 
-Every case runs in a process of its own, so that its peak memory is its own. Evidence is made up: a linear head over
+Every case runs in a process of its own, so that its peak memory is its own. Inputs is made up: a linear head over
 clustered embeddings under dropout masks. No network, no GPU.
 """
 
@@ -81,7 +81,7 @@ def embeddings(candidates: int) -> NDArray[np.float32]:
 
 
 def prepare(case: Case) -> Callable[[], list[int]]:
-    """What is timed: from evidence in memory to the picks."""
+    """What is timed: from inputs in memory to the picks."""
     if case.strategy == "batchbald":
         mc = dropout_samples(case.candidates)
         if case.library == "aftertone":
@@ -98,10 +98,10 @@ def prepare(case: Case) -> Callable[[], list[int]]:
     return _scikit_activeml_badge(case, chances, points)
 
 
-def _ours(case: Case, **evidence: NDArray[np.float32]) -> Callable[[], list[int]]:
-    from model.acquisition import STRATEGIES, Evidence
+def _ours(case: Case, **inputs: NDArray[np.float32]) -> Callable[[], list[int]]:
+    from aftertone_model.acquisition import STRATEGIES, Inputs
 
-    known = Evidence(candidates=case.candidates, **evidence)
+    known = Inputs(candidates=case.candidates, **inputs)
     return lambda: STRATEGIES[case.strategy].rank(known, case.picks, np.random.default_rng(0)).picks.tolist()
 
 
@@ -127,8 +127,8 @@ def _scikit_activeml_badge(
 def measure(case: Case) -> dict[str, float | list[int]]:
     """Runs one case in this process."""
     exhausted = BufferingHandler(capacity=1_000)
-    logging.getLogger("model.acquisition").addHandler(exhausted)
-    logging.getLogger("model.acquisition").setLevel(logging.INFO)
+    logging.getLogger("aftertone_model.acquisition").addHandler(exhausted)
+    logging.getLogger("aftertone_model.acquisition").setLevel(logging.INFO)
     pick = prepare(case)
     walls, cpus, picks = [], [], []
     for _ in range(case.runs):
@@ -159,9 +159,9 @@ def report() -> None:
     print("Printed by `python -m benchmarks.acquisition`.\n")
     print(f"- Machine: {machine()}")
     print(f"- Versions: {', '.join(f'{name} {version(name)}' for name in PACKAGES)}")
-    print(f"- Evidence: C = {CLASSES}; BatchBALD K = {SAMPLES}, {OUTCOMES:,} joint outcomes; BADGE D = {DIMENSIONS}")
+    print(f"- Inputs: C = {CLASSES}; BatchBALD K = {SAMPLES}, {OUTCOMES:,} joint outcomes; BADGE D = {DIMENSIONS}")
     print(f"- Load average at the start: {os.getloadavg()[0]:.1f}; CPU time is the fairer figure on a busy machine\n")
-    print("Median of the runs; peak memory is the process's, with libraries and evidence.\n")
+    print("Median of the runs; peak memory is the process's, with libraries and inputs.\n")
     print("| strategy | library | clips | picks | runs | wall s | CPU s | peak GB |")
     print("| --- | --- | --: | --: | --: | --: | --: | --: |")
     results = {}
@@ -181,7 +181,7 @@ def report() -> None:
                 f"use up what {SAMPLES} samples tell (log {SAMPLES} = {np.log(SAMPLES):.1f} nats); "
                 "PowerBALD draws the others."
             )
-    print("\nAgainst the peers, same evidence, same size:\n")
+    print("\nAgainst the peers, same inputs, same size:\n")
     for case, theirs in results.items():
         if case.library == "aftertone":
             continue

@@ -19,6 +19,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from aftertone.progress import ProgressBars
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.mini import MINI, draw_mini
+from aftertone_model.classification.classifier import new_classifier
+from aftertone_model.classification.scoring import extract_features
+from aftertone_model.config import PRACTICAL
+from aftertone_model.data.audio import SAMPLE_RATE
+from aftertone_model.evaluation.metrics import Metrics, measure
+from aftertone_model.learner import Learner
+from aftertone_model.pretraining.teacher import load_teacher
+from aftertone_model.progress import hide_library_bars
+from aftertone_model.simulate.labelled_corpus import read_labelled
+from aftertone_model.simulate.prepared import Prepared, decode
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
@@ -29,20 +42,6 @@ from torchaudio.functional import compute_deltas, detect_pitch_frequency
 from torchaudio.transforms import MFCC
 from tqdm import tqdm
 from transformers import Wav2Vec2ForPreTraining
-
-from backend.bars import Bars
-from backend.logs import hide_progress_bars
-from backend.simulate.corpus import read_labelled
-from backend.simulate.world import World, decode
-from model.audio import SAMPLE_RATE
-from model.backbone import load_backbone
-from model.classifier import new_classifier
-from model.learner import Learner
-from model.metrics import Metrics, measure
-from model.mini import MINI, draw_mini
-from model.recipe import PRACTICAL
-from model.scoring import extract_features
-from model.teacher import load_teacher
 
 FOLDS = 5
 Features = NDArray[np.float32]  # (N, D)
@@ -67,22 +66,22 @@ def _moments(contours: torch.Tensor) -> torch.Tensor:
     return torch.cat([contours.mean(-1), contours.std(-1)])
 
 
-def by_clip(world: World, embed: Callable[[NDArray[np.float32]], NDArray[np.float32]], name: str) -> Features:
-    return np.stack([embed(world.pool.waveform(clip.id)) for clip in tqdm(world.clips, desc=name, mininterval=5)])
+def by_clip(prepared: Prepared, embed: Callable[[NDArray[np.float32]], NDArray[np.float32]], name: str) -> Features:
+    return np.stack([embed(prepared.pool.waveform(clip.id)) for clip in tqdm(prepared.clips, desc=name, mininterval=5)])
 
 
-def layer_means(world: World, backbone: Wav2Vec2ForPreTraining) -> Features:
+def layer_means(prepared: Prepared, backbone: Wav2Vec2ForPreTraining) -> Features:
     """Mean over time of each layer, side by side: (N, L · D)."""
-    world.pool.extract(backbone, world.clips)
-    classifier = new_classifier(backbone, world.classes, mix_layers=True, seed=0)
-    return extract_features(classifier, world.pool, world.clips).flatten(1).numpy()
+    prepared.pool.extract(backbone, prepared.clips)
+    classifier = new_classifier(backbone, prepared.classes, mix_layers=True, seed=0)
+    return extract_features(classifier, prepared.pool, prepared.clips).flatten(1).numpy()
 
 
-def probed(world: World, features: Features, kind: str) -> Metrics:
+def probed(prepared: Prepared, features: Features, kind: str) -> Metrics:
     """Each speaker's clips judged by a probe that was trained on other speakers."""
-    labels, speakers = np.array(world.labels), np.array([clip.speaker for clip in world.clips])
-    scores = np.zeros((len(labels), len(world.classes)))
-    for test in world.folds:
+    labels, speakers = np.array(prepared.labels), np.array([clip.speaker for clip in prepared.clips])
+    scores = np.zeros((len(labels), len(prepared.classes)))
+    for test in prepared.folds:
         train = np.setdiff1d(np.arange(len(labels)), test)
         if kind == "linear":
             inner = StratifiedGroupKFold(4, shuffle=True, random_state=0)
@@ -92,22 +91,22 @@ def probed(world: World, features: Features, kind: str) -> Metrics:
         else:
             probe = make_pipeline(StandardScaler(), SVC(class_weight="balanced")).fit(features[train], labels[train])
         scores[list(test), probe.predict(features[list(test)])] = 1.0
-    return measure(labels, scores, world.classes, speakers=list(speakers))
+    return measure(labels, scores, prepared.classes, speakers=list(speakers))
 
 
-def finetuned(world: World, backbone: Wav2Vec2ForPreTraining, progress: Bars) -> Metrics:
+def finetuned(prepared: Prepared, backbone: Wav2Vec2ForPreTraining, progress: ProgressBars) -> Metrics:
     """The same folds, every layer trained on all labels."""
-    recipe = replace(PRACTICAL, layers_from=0, full_from=0)
-    hidden = world.one_hot()
-    row = {clip.id: number for number, clip in enumerate(world.clips)}
-    probabilities = np.zeros((len(world.clips), len(world.classes)))
-    for fold in range(len(world.folds)):
-        learning, tested = world.sides(fold)
-        learner = Learner(world.pool, backbone, world.classes, recipe, seed=fold, progress=progress)
+    config = replace(PRACTICAL, layers_from=0, full_from=0)
+    hidden = prepared.one_hot()
+    row = {clip.id: number for number, clip in enumerate(prepared.clips)}
+    probabilities = np.zeros((len(prepared.clips), len(prepared.classes)))
+    for fold in range(len(prepared.folds)):
+        learning, tested = prepared.sides(fold)
+        learner = Learner(prepared.pool, backbone, prepared.classes, config, seed=fold, progress=progress)
         training = learner.train({clip.id: hidden[clip.id] for clip in learning}, {}, learning)
         probabilities[[row[clip.id] for clip in tested]] = learner.predict(training.classifier, tested)
-    speakers = [clip.speaker for clip in world.clips]
-    return measure(np.array(world.labels), probabilities, world.classes, speakers=speakers)
+    speakers = [clip.speaker for clip in prepared.clips]
+    return measure(np.array(prepared.labels), probabilities, prepared.classes, speakers=speakers)
 
 
 def written(metrics: Metrics | None) -> str:
@@ -123,29 +122,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bare", action="store_true", help="only the backbones named")
     parser.add_argument("--work", type=Path, help="a folder to keep decoded clips in, for another run")
     args = parser.parse_args(arguments)
-    hide_progress_bars()
-    bars = Bars()
+    hide_library_bars()
+    bars = ProgressBars()
     with tempfile.TemporaryDirectory() as scratch:
-        world = decode(read_labelled(args.manifest), args.work or Path(scratch), args.backbones[0], FOLDS, bars)
+        prepared = decode(read_labelled(args.manifest), args.work or Path(scratch), args.backbones[0], FOLDS, bars)
         bars.close()
         rows: dict[str, tuple[Features, Metrics | None]] = {}
         if not args.bare:
-            rows["MFCC and F0 statistics"] = by_clip(world, classical, "MFCC"), None
-            rows["aftertone-mini's shape, random weights"] = layer_means(world, draw_mini(0)), None
+            rows["MFCC and F0 statistics"] = by_clip(prepared, classical, "MFCC"), None
+            rows["aftertone-mini's shape, random weights"] = layer_means(prepared, draw_mini(0)), None
         if args.teacher:
             teacher = load_teacher(args.teacher)
             outputs = slice(-teacher.fc[3].out_features, None)
             embed = lambda waveform: teacher.embed(waveform)[:, outputs].mean(0, dtype=np.float32)  # noqa: E731
-            rows["BYOL-S, mean"] = by_clip(world, embed, "BYOL-S"), None
+            rows["BYOL-S, mean"] = by_clip(prepared, embed, "BYOL-S"), None
         for name in args.backbones:
             backbone = load_backbone(name)
-            tuned = finetuned(world, backbone, bars) if args.finetune else None
+            tuned = finetuned(prepared, backbone, bars) if args.finetune else None
             bars.close()
-            rows[name] = layer_means(world, backbone), tuned
+            rows[name] = layer_means(prepared, backbone), tuned
         print("# What backbones know of emotion\n")
         print(
-            f"{len(world.clips)} clips, {len({clip.speaker for clip in world.clips})} speakers, {FOLDS} folds of whole "
-            f"speakers. UA with its 95 % bootstrap interval over speakers; chance is {1 / len(world.classes):.2f}.\n"
+            f"{len(prepared.clips)} clips, {len({clip.speaker for clip in prepared.clips})} speakers, {FOLDS} folds of "
+            f"whole speakers. UA with its 95 % bootstrap interval over speakers; "
+            f"chance is {1 / len(prepared.classes):.2f}.\n"
         )
         print("Fine-tuning: preset `practical`, all layers, all labels of the other folds, no TAPT.\n")
         libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "scikit-learn"))
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "| features | dimensions | linear probe | SVM | fine-tuned |\n| --- | --- | --- | --- | --- |", flush=True
         )
         for name, (features, tuned) in rows.items():
-            probes = [written(probed(world, features, kind)) for kind in ("linear", "svm")]
+            probes = [written(probed(prepared, features, kind)) for kind in ("linear", "svm")]
             print(f"| {name} | {features.shape[1]} | {probes[0]} | {probes[1]} | {written(tuned)} |", flush=True)
 
 

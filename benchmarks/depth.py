@@ -3,7 +3,7 @@
     python -m benchmarks.depth MANIFEST [--counts 60 240] [--seeds 1]
 
 The backbone (the tiny one unless told otherwise) is adapted once, briefly, to the learning part of the corpus. Each
-depth is then trained with the recipe `practical` on the same random labels and examined on the same clips. Speakers are
+depth is then trained with the config `practical` on the same random labels and examined on the same clips. Speakers are
 never on both sides. Prints a line per count and depth: UA with its 95 % interval on the pooled exams, and seconds.
 """
 
@@ -18,19 +18,18 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.classification.finetune import finetune
+from aftertone_model.classification.scoring import score
+from aftertone_model.config import PRACTICAL, Tuning
+from aftertone_model.data.audio import decode
+from aftertone_model.data.clips import Clip
+from aftertone_model.data.manifest import read_manifest
+from aftertone_model.data.pool import Pool
+from aftertone_model.evaluation.metrics import measure
+from aftertone_model.evaluation.test_split import assign_test_split
+from aftertone_model.pretraining.run import adapt, suited_settings
 from tqdm import tqdm
-
-from model.audio import decode
-from model.backbone import load_backbone
-from model.clips import Clip
-from model.exam import assign_exam
-from model.finetune import finetune
-from model.manifest import read_manifest
-from model.metrics import measure
-from model.pool import Pool
-from model.recipe import PRACTICAL, Depth
-from model.scoring import score
-from model.tapt import adapt, suited_settings
 
 
 def read_clips(manifest: Path, pool: Pool, longest: float, limit: int) -> tuple[list[Clip], dict[str, str]]:
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         clips, emotions = read_clips(args.manifest, pool, args.longest, args.limit)
         classes = sorted(set(emotions.values()))
         one_hot = {id: np.eye(len(classes))[classes.index(emotion)] for id, emotion in emotions.items()}
-        sides = assign_exam(clips, {}, share=0.3)
+        sides = assign_test_split(clips, {}, share=0.3)
         exam = [clip for clip in clips if sides[clip.id]]
         learning = [clip for clip in clips if not sides[clip.id]]
         truth = np.array([one_hot[clip.id].argmax() for clip in exam])
@@ -79,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         print("labels depth    UA     95 % interval   train accuracy  seconds", flush=True)
         for count in args.counts:
-            for depth in Depth:
+            for depth in Tuning:
                 probabilities, accuracies, seconds = [], [], 0.0
                 for seed in range(args.seeds):
                     rows = np.random.default_rng([seed, 1]).permutation(len(learning))[:count]

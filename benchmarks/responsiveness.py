@@ -24,8 +24,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-
-from backend.interface import SMALLEST_CONFIG
+from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 
 CALLS = 200
 SETUP = {"project": "1.0", "schema": SMALLEST_CONFIG, "hostname": "http://localhost:8080", "extra_params": None}
@@ -34,12 +33,12 @@ WEBHOOK = {"action": "ANNOTATION_CREATED", "project": {"id": 1}}
 
 def train(manifest: Path, clips: int, folder: Path, ready: Event) -> None:
     """Fine-tune over and over until told to stop."""
-    from model.audio import decode
-    from model.backbone import load_backbone
-    from model.learner import Learner
-    from model.manifest import read_manifest
-    from model.pool import Pool
-    from model.recipe import PRACTICAL
+    from aftertone_model.backbones.backbone import load_backbone
+    from aftertone_model.config import PRACTICAL
+    from aftertone_model.data.audio import decode
+    from aftertone_model.data.manifest import read_manifest
+    from aftertone_model.data.pool import Pool
+    from aftertone_model.learner import Learner
 
     rows = [row for row in read_manifest(manifest) if row.emotion][:clips]
     classes = sorted({row.emotion for row in rows if row.emotion})
@@ -60,7 +59,7 @@ def server(folder: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "MODEL_DIR": str(folder), "HOST": "127.0.0.1", "PORT": str(port), "REDIS_URL": ""}
-    process = subprocess.Popen([sys.executable, "-m", "backend", "serve"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "aftertone", "serve"], env=environment)
     try:
         url = f"http://127.0.0.1:{port}"
         while True:

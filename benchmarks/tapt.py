@@ -16,16 +16,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.data.audio import decode
+from aftertone_model.data.clips import Clip
+from aftertone_model.data.manifest import read_manifest
+from aftertone_model.data.pool import Pool
+from aftertone_model.errors import AudioError
+from aftertone_model.pretraining.record import Adaptation
+from aftertone_model.pretraining.run import adapt, suited_settings
 from tqdm import tqdm
-
-from model.adaptation import Adaptation
-from model.audio import decode
-from model.backbone import load_backbone
-from model.clips import Clip
-from model.errors import AudioError
-from model.manifest import read_manifest
-from model.pool import Pool
-from model.tapt import adapt, suited_settings
 
 
 def read_clips(manifest: Path, pool: Pool, limit: int | None) -> list[Clip]:

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aftertone.demo.accounts import open_account
+from aftertone.demo.environment import label_studio_command
+from aftertone.demo.processes import Processes
+from aftertone.demo.server import free_port, start_label_studio
+from aftertone.demo.session import Session
+from aftertone.pipeline import jobs
+from aftertone.settings import load_settings
+from aftertone.store.project import Connection
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from backend import jobs
-from backend.demo.accounts import open_account
-from backend.demo.environment import label_studio_command
-from backend.demo.labelstudio import free_port, start_label_studio
-from backend.demo.processes import Processes
-from backend.demo.session import Session
-from backend.settings import load_settings
-from backend.store import Connection
 from tests.integration.loop import Loop
 from tests.integration.server import Server
 

@@ -6,9 +6,9 @@ import signal
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from backend.advance import Advance
-from backend.labelstudio import LabelStudio
-from backend.settings import load_settings
+from aftertone.labelstudio.client import LabelStudio
+from aftertone.pipeline.advance import Advance
+from aftertone.settings import load_settings
 
 
 class Death(Protocol):
@@ -66,7 +66,7 @@ def advance_and_die(project: int, death: Death) -> None:
     It is forked from a process that never ran torch: a fork of this one would wait for threads that it hasn't got.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["backend.advance"])
+    context.set_forkserver_preload(["aftertone.pipeline.advance"])
     child = context.Process(target=_advance, args=(project, death, dict(os.environ)))
     child.start()
     child.join(300)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from backend.advance import Advance
-from backend.settings import Settings
-from backend.store import ProjectStore, Store
+from aftertone.pipeline.advance import Advance
+from aftertone.settings import Settings
+from aftertone.store.project import ProjectStore, Store
+
 from tests.integration.server import Annotator, Server, tone, wav
 
 LABELS = ("neutral", "happy", "angry", "sad")

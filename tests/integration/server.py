@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-
-from backend.demo.accounts import Account, invitation, open_account
-from backend.demo.labelstudio import LabelStudio
-from backend.demo.project import (
+from aftertone.demo.accounts import Account, invitation, open_account
+from aftertone.demo.project import (
     create_project,
     import_tasks,
     label_config,
@@ -21,7 +18,9 @@ from backend.demo.project import (
     served_at,
     submit_choice,
 )
-from backend.demo.session import Session
+from aftertone.demo.server import LabelStudio
+from aftertone.demo.session import Session
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+from aftertone.demo.errors import DemoError
+from aftertone.demo.server import free_port
+from aftertone.labelstudio.label_config import SMALLEST_CONFIG
+from aftertone.pipeline import jobs
 
-from backend import jobs
-from backend.demo.errors import DemoError
-from backend.demo.labelstudio import free_port
-from backend.interface import SMALLEST_CONFIG
 from tests.integration.loop import Loop, wait_for
 
 MakeLoop = Any
@@ -28,7 +28,7 @@ def served(make_loop: MakeLoop, tmp_path: Path) -> Iterator[tuple[Loop, str]]:
     port = free_port()
     environment = {**os.environ, "HOST": "127.0.0.1", "PORT": str(port)}
     with (tmp_path / "serve.log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "backend", "serve"], env=environment, stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", "aftertone", "serve"], env=environment, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         wait_for(lambda: _up(url))
@@ -80,7 +80,7 @@ def test_a_project_without_a_question_is_refused_and_the_log_says_what_works(
 def test_ending_the_last_process_ends_the_embedded_redis(tmp_path: Path) -> None:
     port = free_port()
     environment = {**os.environ, "MODEL_DIR": str(tmp_path), "HOST": "127.0.0.1", "PORT": str(port), "REDIS_URL": ""}
-    process = subprocess.Popen([sys.executable, "-m", "backend", "serve"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "aftertone", "serve"], env=environment)
     wait_for(lambda: _up(f"http://127.0.0.1:{port}"))
     (registry,) = (tmp_path / "redis").glob("*.settings")
     socket = Path(json.loads(registry.read_text())["unixsocket"])
@@ -93,6 +93,6 @@ def test_ending_the_last_process_ends_the_embedded_redis(tmp_path: Path) -> None
 def test_status_before_any_worker_says_so(served: tuple[Loop, str], tmp_path: Path) -> None:
     loop, url = served
     loop.server.session.post("/api/ml", {"url": url, "project": loop.project, "title": "Aftertone"})
-    command = [sys.executable, "-m", "backend", "status"]
+    command = [sys.executable, "-m", "aftertone", "status"]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "no worker has looked at it yet" in shown.stdout

@@ -77,7 +77,7 @@ def test_in_the_middle_of_a_round(make_loop: MakeLoop, stage: str) -> None:
 @contextmanager
 def worker(loop: Loop) -> Iterator[subprocess.Popen[bytes]]:
     """A real `aftertone worker` process."""
-    process = subprocess.Popen([sys.executable, "-m", "backend", "worker"], env=os.environ)
+    process = subprocess.Popen([sys.executable, "-m", "aftertone", "worker"], env=os.environ)
     try:
         yield process
     finally:

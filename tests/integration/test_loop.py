@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from aftertone.status import describe, status
+from aftertone.store.project import Store
+from aftertone_model.pretraining.record import read_adaptation
 from numpy.typing import NDArray
 
-from backend.status import describe, status
-from backend.store import Store
-from model.adaptation import read_adaptation
 from tests.integration.loop import LABELS, Loop, more_files
 from tests.integration.server import tone, wav
 
@@ -144,7 +144,7 @@ def test_tasks_deleted_while_publishing_only_leave_the_queue(
     make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop: Loop = make_loop(12)
-    from backend.labelstudio import LabelStudio
+    from aftertone.labelstudio.client import LabelStudio
 
     real = LabelStudio.import_predictions
     deleted: list[int] = []

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aftertone.labelstudio.label_config import SMALLEST_CONFIG
+from aftertone.pipeline import jobs
+from aftertone.plugin import Aftertone
+from aftertone.settings import load_settings
+from aftertone.store.project import Store
+from aftertone.store.round_scores import Score, write_scores
+from aftertone_model.data.files import whole_folder, write_json
 from flask.testing import FlaskClient
 
-from backend import jobs
-from backend.files import whole_folder, write_json
-from backend.interface import SMALLEST_CONFIG
-from backend.plugin import Aftertone
-from backend.scores import Score, write_scores
-from backend.settings import load_settings
-from backend.store import Store
 from tests.integration.conftest import fresh_caches
-from tests.unit.backend.records import make_round
+from tests.unit.aftertone.records import make_round
 
 EVENT = {"action": "ANNOTATION_CREATED", "project": {"id": 5, "label_config": SMALLEST_CONFIG}, "annotation": {"id": 1}}
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aftertone.errors import LabelStudioError
+from aftertone.labelstudio.client import LabelStudio
+from aftertone.labelstudio.snapshot import Snapshot, read_snapshot
+from aftertone.settings import Settings
 from pydantic import SecretStr
 
-from backend.errors import LabelStudioError
-from backend.labelstudio import LabelStudio
-from backend.settings import Settings
-from backend.snapshot import Snapshot, read_snapshot
 from tests.integration.server import Annotator, Server, tone, wav
 
 
@@ -112,8 +112,8 @@ def test_settings_of_the_project_are_read(label_studio: Server, read: Callable[[
     )
     snapshot = read(project)
     assert (snapshot.sampling, snapshot.overlap, snapshot.model_version) == ("Uncertainty sampling", 2, "")
-    assert snapshot.interface.choices == "emotion"
-    assert {"neutral", "happy", "angry", "sad"} <= set(snapshot.interface.classes)
+    assert snapshot.question.control == "emotion"
+    assert {"neutral", "happy", "angry", "sad"} <= set(snapshot.question.classes)
 
 
 def test_both_kinds_of_token_work(label_studio: Server, settings: Settings) -> None:

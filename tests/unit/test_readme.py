@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
+from aftertone.cli import app
+from aftertone.server.app import create_app
+from aftertone.settings import Settings
 from typer.main import get_command
-
-from backend.cli import app
-from backend.server import create_app
-from backend.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

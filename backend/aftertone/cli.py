@@ -1,0 +1,295 @@
+"""The command line, `aftertone`: what it can do is what `aftertone --help` lists."""
+
+import json
+import logging
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from aftertone_model.errors import AftertoneError
+from aftertone_model.progress import hide_library_bars
+
+from aftertone.logs import configure_logging
+from aftertone.settings import Settings, load_settings
+
+app = typer.Typer(
+    help="A Label Studio ML backend that learns speech emotion from a fifth of the labels. Settings are environment "
+    "variables; see docs/settings.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ProjectArgument = Annotated[int, typer.Argument(help="The project's number in Label Studio.")]
+
+
+@contextmanager
+def _explained() -> Iterator[Settings]:
+    """The settings; an error that a user can mend ends the command with its message alone."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_format)
+        yield settings
+    except AftertoneError as error:
+        typer.echo(f"aftertone: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def serve() -> None:
+    """Answer Label Studio. Runs beside at least one `aftertone worker`."""
+    import uvicorn
+
+    from aftertone.pipeline import jobs
+    from aftertone.server.app import create_app
+
+    with _explained() as settings:
+        # uvicorn repeats the signal that ended it; unheeded, SIGTERM would skip the embedded Redis' end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        jobs.connect()
+        logging.getLogger("aftertone").info("Serving on http://%s:%d", settings.host, settings.port)
+        uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_level="warning", access_log=False)
+
+
+@app.command()
+def worker() -> None:
+    """Do the work: fetch audio, adapt, train, rank, publish. Any number may run."""
+    from aftertone.pipeline.worker import run_worker
+
+    with _explained() as settings:
+        run_worker(settings)
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False) -> None:
+    """Say how each project stands: labels, rounds, what is being done, what a person must mend."""
+    from aftertone.status import describe
+    from aftertone.status import status as everything
+    from aftertone.store.project import Store
+
+    with _explained() as settings:
+        found = everything(Store(settings.model_dir))
+        if as_json:
+            typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        elif found["projects"]:
+            typer.echo("\n\n".join(describe(project) for project in found["projects"]))
+        else:
+            typer.echo(
+                f"No project has connected yet (MODEL_DIR={settings.model_dir}). In Label Studio: Settings > Model > "
+                f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}."
+            )
+
+
+@app.command()
+def export(
+    project: ProjectArgument,
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")] = Path("aftertone-model"),
+    number: Annotated[int | None, typer.Option("--round", help="Round to export; the newest by default.")] = None,
+) -> None:
+    """Write a round's model as a folder that transformers.pipeline("audio-classification") loads."""
+    from aftertone.export import export_model
+    from aftertone.store.project import Store
+
+    with _explained() as settings:
+        hide_library_bars()
+        record = export_model(Store(settings.model_dir).project(project), settings, out, number)
+        typer.echo(f"Round {record.number} ({record.labels} labels) is in {out}. Its README.md says how good it is.")
+
+
+@app.command()
+def adapt(project: ProjectArgument) -> None:
+    """Adapt the backbone again, to a pool that has grown since. Needs a running worker; the queue goes on meanwhile."""
+    from aftertone.pipeline import jobs
+    from aftertone.store.project import Store
+
+    with _explained() as settings:
+        Store(settings.model_dir).project(project).forget_adaptation()
+        jobs.wake(project)
+        typer.echo("The worker adapts the backbone now; the next round starts from it.")
+
+
+@app.command()
+def strategies() -> None:
+    """List the acquisition functions: what each needs, costs, and where it comes from."""
+    from aftertone_model.acquisition import STRATEGIES
+
+    for name, strategy in STRATEGIES.items():
+        needs = ", ".join(sorted(need.value for need in strategy.requires)) or "nothing"
+        typer.echo(f"{name}\n  {strategy.description}\n  needs {needs}; {strategy.cost}\n  {strategy.source}")
+        if strategy.departs:
+            typer.echo(f"  departs from it: {strategy.departs}")
+
+
+@app.command()
+def pretrain(
+    manifest: Annotated[Path, typer.Argument(help="A manifest.csv with a column path, or a folder of audio.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")],
+    work: Annotated[Path, typer.Option(help="Keeps decoded audio and checkpoints.")] = Path(".pretrain"),
+    teacher: Annotated[Path | None, typer.Option(help="BYOL-S weights (.pth) to learn from as well.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="config.json of the wav2vec 2.0 to make; aftertone-mini's shape if unset.")
+    ] = None,
+    passes: Annotated[float, typer.Option(help="How often the audio is gone through.")] = 10.0,
+    speeds: Annotated[str, typer.Option(help="Each clip at each of these speeds, such as 0.85,1,1.2.")] = "1",
+    device: Annotated[str, typer.Option(help="cpu or cuda; a GPU where there is one if unset.")] = "auto",
+    seed: int = 0,
+) -> None:
+    """Make a speech backbone from unlabelled audio, from nothing. Interrupted, it goes on where it was."""
+    import torch
+    from aftertone_model.pretraining.from_scratch import SETTINGS
+    from aftertone_model.pretraining.from_scratch import pretrain as run_pretrain
+
+    from aftertone.progress import ProgressBars
+
+    with _explained():
+        hide_library_bars()
+        bars = ProgressBars()
+        adaptation = run_pretrain(
+            manifest,
+            out,
+            work=work,
+            config=config,
+            teacher=teacher,
+            settings=replace(SETTINGS, passes=passes),
+            speeds=_speeds(speeds),
+            seed=seed,
+            device=("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
+            progress=bars,
+        )
+        bars.close()
+        typer.echo(f"{adaptation.reason} The model is in {out}; set BACKBONE={out.resolve()} to use it.")
+
+
+def _speeds(text: str) -> list[float]:
+    try:
+        speeds = [float(part) for part in text.split(",")]
+    except ValueError:
+        speeds = []
+    if not speeds or min(speeds) < 0.5 or max(speeds) > 2.0:
+        raise typer.BadParameter("give speeds from 0.5 to 2 with commas between them, such as 0.85,1,1.2")
+    return speeds
+
+
+@app.command()
+def simulate(
+    manifest: Annotated[Path, typer.Argument(help="A manifest.csv with the columns path, emotion and speaker.")],
+    out: Annotated[Path, typer.Option(help="Folder for results; a run that was interrupted goes on there.")] = Path(
+        "simulation"
+    ),
+    strategies: Annotated[str, typer.Option(help="See `aftertone strategies`.")] = "random,entropy,entropy-clusters",
+    initialisations: Annotated[str, typer.Option(help="How the seed set is drawn.")] = "random,clustered",
+    tapt: Annotated[str, typer.Option(help="off, on, or both: off,on.")] = "off,on",
+    preset: Annotated[
+        list[str] | None,
+        typer.Option(help="light, practical or paper, perhaps changed: light:warm_start=true. May be repeated."),
+    ] = None,
+    shares: Annotated[str, typer.Option(help="Percentages of labels at which models are examined.")] = "5,10,20,40,100",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Groups of speakers that are left out in turn.")] = 5,
+    every_fold: Annotated[bool, typer.Option(help="Each seed on every fold, not on one.")] = False,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Labels between two rounds; as many as to the next share if unset.")
+    ] = None,
+    four: Annotated[bool, typer.Option("--table-4", help="Only the four ways of the paper's Table 4.")] = False,
+    classes: Annotated[str, typer.Option(help="Emotions that may occur; all that do if unset.")] = "",
+    backbone: Annotated[str | None, typer.Option(help="The setting BACKBONE if unset.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if unset.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda, for every process.")] = "cpu",
+    plan: Annotated[bool, typer.Option("--plan", help="List cells, time and disk, and run nothing.")] = False,
+) -> None:
+    """Find out on a labelled corpus what labelling less costs: hide its labels, and reveal them as strategies ask."""
+    from aftertone_model.simulate.cost import Simulation, check
+    from aftertone_model.simulate.grid import Grid
+
+    with _explained() as settings:
+        simulation = Simulation(
+            manifest=manifest,
+            out=out,
+            grid=Grid(
+                strategies=_listed(strategies),
+                initialisations=_listed(initialisations),
+                tapt=_switches(tapt),
+                presets=tuple(preset or ["light"]),
+                shares=_percentages(shares),
+                seeds=seeds,
+                folds=folds,
+                every_fold=every_fold,
+                batch=batch,
+                four=four,
+            ),
+            backbone=backbone or settings.backbone,
+            classes=_listed(classes),
+            jobs=jobs or os.cpu_count() or 1,
+            device=device,
+            command=shlex.join(["aftertone", *sys.argv[1:]]),
+        )
+        corpus, estimate = check(simulation)
+        if plan:
+            typer.echo("\n".join(cell.name for cell in simulation.grid.cells()))
+        typer.echo(str(estimate), err=not plan)
+        if plan:
+            return
+        from aftertone_model.simulate.simulation import (
+            simulate as run_simulation,  # takes seconds, after what a person waits for
+        )
+
+        from aftertone.progress import ProgressBars
+
+        hide_library_bars()
+        bars = ProgressBars()
+        page = run_simulation(simulation, corpus, lambda line: typer.echo(line, err=True), bars)
+        bars.close()
+        typer.echo((out / "tables.md").read_text(encoding="utf-8").partition("\n\n")[0])
+        typer.echo(f"The report is {page}.")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _switches(text: str) -> tuple[bool, ...]:
+    states = {"off": False, "on": True}
+    if not _listed(text) or not set(_listed(text)) <= set(states):
+        raise typer.BadParameter("--tapt takes off, on, or off,on")
+    return tuple(states[state] for state in _listed(text))
+
+
+def _percentages(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(sorted({float(part) / 100 for part in _listed(text)}))
+    except ValueError:
+        raise typer.BadParameter("--shares takes percentages with commas between them, such as 5,10,20,100") from None
+
+
+@app.command()
+def demo(
+    audio: Annotated[
+        Path | None, typer.Option(envvar="AUDIO", help="Folder or manifest.csv; spoken clips if unset.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(envvar="LIMIT", min=1, help="Use only so many clips.")] = None,
+    oracle: Annotated[
+        bool, typer.Option(envvar="ORACLE", help="Label from the manifest instead of by a person.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(envvar="ROUNDS", min=1, help="Rounds that the oracle labels for.")] = 3,
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps everything.")] = Path(".demo"),
+) -> None:
+    """Start a real Label Studio, connect this backend to it and open the queue."""
+    from aftertone.demo.run import demo as run_demo
+
+    with _explained():
+        raise typer.Exit(run_demo(audio=audio, limit=limit, oracle=oracle, rounds=rounds, folder=folder))
+
+
+def main() -> None:
+    """Entry point of the `aftertone` command."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Threads that wait for each other sleep instead of spinning: the worker shares its cores with Label Studio.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.exit(app())

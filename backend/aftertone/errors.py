@@ -1,0 +1,31 @@
+"""The backend's errors. Each message names what happened and the setting to change."""
+
+from aftertone_model.errors import AftertoneError
+
+
+class SettingsError(AftertoneError):
+    """A setting is missing or contradicts another."""
+
+
+class LabelStudioError(AftertoneError):
+    """Label Studio can't be reached, refuses the token, or answered something unexpected. Trying later may help."""
+
+
+class TasksVanishedError(LabelStudioError):
+    """Tasks were deleted while a round was being published; the next snapshot shows which."""
+
+
+class LabelConfigError(AftertoneError):
+    """The project's labelling interface has no single-choice question about an audio clip."""
+
+
+class StoreError(AftertoneError):
+    """What lies in MODEL_DIR is not what Aftertone wrote there, or isn't there yet."""
+
+
+class FetchError(AftertoneError):
+    """A task's audio can't be fetched for now; another attempt may succeed."""
+
+
+class AddressError(AftertoneError):
+    """A task's audio lies where the operator doesn't allow to fetch from; the message names the setting."""

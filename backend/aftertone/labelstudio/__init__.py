@@ -1,0 +1,1 @@
+"""What Aftertone reads from Label Studio and writes there: projects, annotations, audio, the annotators' queue."""

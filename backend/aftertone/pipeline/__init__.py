@@ -1,0 +1,1 @@
+"""The background work: `advance` decides a project's next step and does it."""

@@ -1,0 +1,113 @@
+"""Tasks and clips joined: which clip each task holds, and what people have said about each clip."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from aftertone_model.data.clips import Clip
+from numpy.typing import NDArray
+
+from aftertone.labelstudio.annotations import Answer
+from aftertone.labelstudio.snapshot import Snapshot, Task
+
+RETRY_SECONDS = 600.0  # after which audio that couldn't be fetched is asked for again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What became of one audio address."""
+
+    clip: str | None = None  # id of the decoded clip; None when there is none
+    seconds: float = 0.0  # duration of the clip
+    error: str = ""  # why there is no clip, for people
+    retry: bool = False  # whether another attempt may succeed
+    at: float = 0.0  # epoch seconds of the last attempt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One clip of the pool with the tasks that hold it; the same audio imported twice is one clip."""
+
+    clip: Clip
+    tasks: tuple[int, ...]  # ascending
+    answer: Answer  # of all its tasks together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """The pool as the project sees it now."""
+
+    classes: tuple[str, ...]
+    entries: Mapping[str, Entry]  # clip id -> entry, in order of the first task
+    failed: Mapping[int, str]  # task id -> why its audio can't be used
+    missing: tuple[Task, ...]  # tasks whose audio is still to be fetched, or fetched again by now
+
+    @cached_property
+    def labels(self) -> dict[str, NDArray[np.float64]]:
+        """Soft label (C,) of every clip that has a vote for one of the classes."""
+        found = {clip: entry.answer.distribution(self.classes) for clip, entry in self.entries.items()}
+        return {clip: label for clip, label in found.items() if label is not None}
+
+    @cached_property
+    def clips(self) -> list[Clip]:
+        """Every usable clip."""
+        return [entry.clip for entry in self.entries.values()]
+
+    @property
+    def open_clips(self) -> list[Clip]:
+        """Clips that nobody has answered or passed over: what a round may ask for."""
+        return [e.clip for e in self.entries.values() if not e.answer.given and not e.answer.passed]
+
+    @property
+    def passed_clips(self) -> list[Clip]:
+        """Clips that were skipped or submitted blank: asked for last, never dropped."""
+        return [e.clip for e in self.entries.values() if e.answer.passed]
+
+    def strange_labels(self) -> dict[str, int]:
+        """Answers that are no longer in the labelling question, with the number of clips that carry them."""
+        counts: dict[str, int] = {}
+        for entry in self.entries.values():
+            for label in set(entry.answer.votes) - set(self.classes):
+                counts[label] = counts.get(label, 0) + 1
+        return counts
+
+
+def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Dataset:
+    """Join a project's tasks with what is known about their audio.
+
+    Args:
+        snapshot: the project as it is.
+        sources: what became of each audio address so far.
+        now: epoch seconds, for addresses that may be tried again.
+    """
+    held: dict[str, list[Task]] = {}
+    failed: dict[int, str] = {}
+    missing: list[Task] = []
+    for task in snapshot.tasks.values():
+        if not task.source:
+            failed[task.id] = "The task has no audio address; check the audio field's name."
+        elif (source := sources.get(task.source)) is None:
+            missing.append(task)
+        elif source.clip is not None:
+            held.setdefault(source.clip, []).append(task)
+        else:
+            failed[task.id] = source.error
+            if source.retry and now - source.at >= RETRY_SECONDS:
+                missing.append(task)
+    entries = {clip: _entry(clip, tasks, sources[tasks[0].source].seconds) for clip, tasks in held.items()}
+    return Dataset(classes=snapshot.question.classes, entries=entries, failed=failed, missing=tuple(missing))
+
+
+def _entry(clip: str, tasks: Sequence[Task], seconds: float) -> Entry:
+    votes: dict[str, float] = {}
+    for task in tasks:
+        for label, count in task.answer.votes.items():
+            votes[label] = votes.get(label, 0.0) + count
+    speaker = next((task.speaker for task in tasks if task.speaker), None)
+    passed = not votes and all(task.answer.passed for task in tasks)
+    return Entry(
+        clip=Clip(id=clip, seconds=seconds, speaker=speaker),
+        tasks=tuple(task.id for task in tasks),
+        answer=Answer(votes=votes, passed=passed),
+    )

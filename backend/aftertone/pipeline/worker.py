@@ -1,0 +1,68 @@
+"""The worker: takes jobs from the queue, one at a time, each in a process of its own."""
+
+import ctypes
+import logging
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
+
+from aftertone_model.progress import hide_library_bars
+from rq import Worker as RQWorker
+
+from aftertone.pipeline import jobs
+from aftertone.settings import Settings
+from aftertone.store.project import Store
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1  # between looks at the alarms while idle
+CLEAN_SECONDS = 600.0  # between RQ's own clean-ups
+PR_SET_PDEATHSIG = 1
+
+
+class Worker(RQWorker):
+    """RQ's worker, which also wakes projects when their alarm is due and stops at once when asked to.
+
+    Stopping at once loses nothing: every step can be repeated.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        # RQ waits worker_ttl - 15 s for a job before it looks around.
+        super().__init__(
+            [jobs.queue()], connection=jobs.connect(), maintenance_interval=TICK_SECONDS,
+            worker_ttl=15 + TICK_SECONDS, job_monitoring_interval=5, log_job_description=False, **options,
+        )  # fmt: skip
+        self._cleaned = 0.0
+
+    def run_maintenance_tasks(self) -> None:
+        """Called by RQ about every tick while idle."""
+        jobs.ring()
+        if time.monotonic() - self._cleaned > CLEAN_SECONDS:
+            super().run_maintenance_tasks()
+            self._cleaned = time.monotonic()
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """End the running job too instead of waiting for it."""
+        if self.horse_pid:
+            self.kill_horse()
+        super().request_stop(signum, frame)
+
+
+def run_worker(settings: Settings) -> None:
+    """Work until told to stop. Every project that ever connected is looked at first: a restart needs no webhook."""
+    import aftertone.pipeline.advance  # noqa: F401  (loaded before the first job, so that its process starts warm)
+
+    hide_library_bars()
+    for project in Store(settings.model_dir).projects():
+        jobs.wake_taken(project)  # by a worker that may have been killed right after
+        jobs.wake(project)
+    log.info("Worker ready", extra={"action": "worker_ready"})
+    Worker().work(logging_level="WARNING")
+
+
+def end_with_parent() -> None:
+    """Let this job's process die with its worker, so that a killed worker leaves no second `advance` behind (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

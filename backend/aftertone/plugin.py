@@ -1,0 +1,51 @@
+"""The classic hooks: Aftertone as a `LabelStudioMLBase`, for teams that host models with label-studio-ml.
+
+Works under label-studio-ml 1.0.9 (PyPI) and 2.x (GitHub), which call these methods differently. Both build the object
+anew for every request, so it holds nothing; an `aftertone worker` beside the host does the work.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from label_studio_ml.model import LabelStudioMLBase
+
+from aftertone.pipeline import jobs
+from aftertone.server.app import START_TRAINING, project_id
+from aftertone.server.predict import predict
+from aftertone.settings import load_settings, parse_extra_params
+from aftertone.store.project import Connection, Store
+
+
+class Aftertone(LabelStudioMLBase):
+    """Answers predictions from the served round and hands every event to the worker."""
+
+    def predict(  # pyright: ignore[reportIncompatibleMethodOverride] -- 2.x passes `context` by position
+        self, tasks: Sequence[Mapping[str, Any]], context: Any = None, **kwargs: Any
+    ) -> list[dict[str, Any]]:
+        """One answer per task, in order. `context` and the rest, which hosts pass along, are not needed."""
+        del context, kwargs
+        store = Store(load_settings().model_dir)
+        label_config = self.label_config or ""
+        if not tasks:
+            return []
+        return predict(store.project(project_id(tasks[0].get("project"))), tasks, label_config)
+
+    def fit(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Something happened in a project: remember it and wake its worker. Returns at once.
+
+        1.0.9 calls fit((), event=..., data=..., ...), 2.x calls fit(event, data, ...).
+        """
+        event = kwargs.get("event") or (args[0] if args and isinstance(args[0], str) else "")
+        data = kwargs.get("data") or (args[1] if len(args) > 1 else {})
+        row = data.get("project") or {}
+        number = project_id(row.get("id") if isinstance(row, Mapping) else row)
+        store = Store(load_settings().model_dir).project(number)
+        label_config = row.get("label_config") if isinstance(row, Mapping) else None
+        known = store.connection()
+        if label_config and (known is None or known.label_config != label_config):
+            extra = parse_extra_params(known.extra_params if known else None)
+            store.connect(Connection(project=number, label_config=label_config, extra_params=extra))
+        if event == START_TRAINING:
+            store.request_training()
+        jobs.wake(number)
+        return {"project": number}

@@ -1,0 +1,1 @@
+"""The HTTP side: Label Studio's five calls, answered from the store at once."""

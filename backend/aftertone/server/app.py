@@ -1,0 +1,163 @@
+"""The HTTP side: five routes that answer at once, because everything slow happens in a worker.
+
+Label Studio allows 1 s for /health, 3 s for /setup, 1 s for /webhook inside the annotator's submit, and 100 s for
+/predict. No route loads a model or asks Label Studio anything.
+"""
+
+import base64
+import binascii
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aftertone_model.errors import AftertoneError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from aftertone.errors import LabelConfigError
+from aftertone.labelstudio.label_config import parse_label_config
+from aftertone.pipeline import jobs
+from aftertone.server.predict import latest_version, predict
+from aftertone.settings import Settings, parse_extra_params
+from aftertone.store.project import Connection, Store
+
+log = logging.getLogger(__name__)
+
+START_TRAINING = "START_TRAINING"
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(settings: Settings) -> Starlette:
+    """The server as an ASGI application."""
+    store = Store(settings.model_dir)
+
+    async def health(_: Request) -> Response:
+        return JSONResponse({"status": "UP", "model_class": "Aftertone"})
+
+    async def setup(request: Request) -> Response:
+        body = await _json(request)
+        project = project_id(body.get("project"))
+        connection = Connection(
+            project=project,
+            label_config=str(body.get("schema") or ""),
+            extra_params=parse_extra_params(body.get("extra_params")),
+        )
+
+        def connect() -> str:
+            settings.for_project(connection.extra_params)
+            parse_label_config(connection.label_config)
+            store.project(project).connect(connection)
+            jobs.wake(project)
+            return latest_version(store.project(project))
+
+        return JSONResponse({"model_version": await run_in_threadpool(connect)})
+
+    async def predictions(request: Request) -> Response:
+        body = await _json(request)
+        project = store.project(project_id(body.get("project")))
+        results = await run_in_threadpool(
+            predict, project, body.get("tasks") or [], str(body.get("label_config") or "")
+        )
+        return JSONResponse({"results": results})
+
+    async def webhook(request: Request) -> Response:
+        body = await _json(request)
+        project = project_id((body.get("project") or {}).get("id"))
+
+        def note() -> None:
+            # A hint that something changed, nothing more: what is true is read from Label Studio later. So it needs no
+            # password, which Label Studio doesn't send here; Start Training comes another way and with one.
+            if project in store.projects():
+                if body.get("action") == START_TRAINING and authorised(request, settings):
+                    store.project(project).request_training()
+                jobs.wake(project)
+
+        await run_in_threadpool(note)
+        return JSONResponse({})
+
+    async def versions(_: Request) -> Response:
+        found = await run_in_threadpool(lambda: [latest_version(store.project(p)) for p in store.projects()])
+        return JSONResponse({"versions": found})
+
+    def guarded(handle: Handler) -> Handler:
+        async def checked(request: Request) -> Response:
+            return await handle(request) if authorised(request, settings) else _unauthorised()
+
+        return checked
+
+    routes = [
+        Route("/", health),
+        Route("/health", health),
+        Route("/setup", guarded(setup), methods=["POST"]),
+        Route("/predict", guarded(predictions), methods=["POST"]),
+        Route("/webhook", webhook, methods=["POST"]),
+        Route("/versions", guarded(versions)),
+    ]
+    return Starlette(routes=routes, exception_handlers={AftertoneError: _explain, Exception: _apologise})
+
+
+def authorised(request: Request, settings: Settings) -> bool:
+    """Whether the caller gave BASIC_AUTH_USER and BASIC_AUTH_PASS, or none are asked for."""
+    if not settings.basic_auth_user:
+        return True
+    expected = f"{settings.basic_auth_user}:{settings.basic_auth_pass.get_secret_value()}".encode()
+    scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
+    try:
+        given = base64.b64decode(encoded, validate=True) if scheme.lower() == "basic" else b""
+    except binascii.Error:
+        given = b""
+    return secrets.compare_digest(given, expected)
+
+
+def project_id(raw: Any) -> int:
+    """The project's number from what Label Studio sends: 5, "5" or "5.1795222710".
+
+    Raises:
+        AftertoneError: there is none.
+    """
+    try:
+        return int(str(raw).split(".")[0])
+    except ValueError:
+        raise AftertoneError(
+            "The request names no project. Webhooks need `send payload` switched on (Label Studio: Settings > "
+            "Webhooks)."
+        ) from None
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    try:
+        body = await request.json()
+    except ValueError:
+        raise AftertoneError("The body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise AftertoneError("The body must be a JSON object.")
+    return body
+
+
+async def _explain(request: Request, error: Exception) -> Response:
+    # Label Studio shows its user the status alone and sends them to this log.
+    log.warning("%s: %s", request.url.path, error, extra={"action": "request_refused"})
+    status = 422 if isinstance(error, LabelConfigError) else 400
+    return JSONResponse({"error": type(error).__name__, "detail": str(error)}, status_code=status)
+
+
+async def _apologise(request: Request, error: Exception) -> Response:
+    log.error("%s failed", request.url.path, exc_info=error, extra={"action": "request_failed"})
+    detail = "Aftertone failed; its log holds the details."
+    return JSONResponse({"error": type(error).__name__, "detail": detail}, status_code=500)
+
+
+def _unauthorised() -> Response:
+    return JSONResponse(
+        {
+            "error": "Unauthorized",
+            "detail": "BASIC_AUTH_USER and BASIC_AUTH_PASS are set here; give them with the connection.",
+        },
+        status_code=401,
+        headers={"WWW-Authenticate": "Basic"},
+    )

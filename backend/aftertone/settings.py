@@ -1,0 +1,170 @@
+"""Every setting of a running backend: environment variables, with a project's extra parameters winning over them."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from aftertone.errors import SettingsError
+
+PROJECT_OPTIONS = (
+    "audio_field",
+    "batch_size",
+    "test_share",
+    "prelabel",
+    "seed",
+    "seed_size",
+    "speaker_field",
+    "strategy",
+)
+"""Settings that a project's connection may override (Label Studio: Settings > Model > Extra params, as JSON)."""
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Names are environment variables in upper case."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="", extra="ignore", populate_by_name=True)
+
+    # Label Studio
+    label_studio_url: str = Field(
+        "http://localhost:8080",
+        validation_alias=AliasChoices("label_studio_url", "label_studio_host"),  # the second is what older backends set
+        description="Where Label Studio answers, as this machine sees it.",
+    )
+    label_studio_api_key: SecretStr = Field(
+        SecretStr(""), description="A personal access token or a legacy token of a member who may edit the project."
+    )
+    audio_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts beside Label Studio's own that task audio may be fetched from, comma-separated; "
+        "`*.example.org` is understood.",
+    )
+    label_studio_timeout: float = Field(120.0, gt=0, description="Seconds that one call to Label Studio may take.")
+    audio_timeout: float = Field(
+        30.0, gt=0, description="Seconds without a byte after which an audio download is given up."
+    )
+    max_audio_megabytes: float = Field(200.0, gt=0, description="Largest audio file that is downloaded, in MB.")
+    max_clip_seconds: float = Field(60.0, gt=0, description="Longest clip that is used, in seconds.")
+
+    # this backend
+    model_dir: Path = Field(Path("aftertone-data"), description="Folder that holds everything Aftertone keeps.")
+    redis_url: str = Field("", description="Redis for the job queue; empty: an embedded one in MODEL_DIR.")
+    host: str = Field("0.0.0.0", description="Address that `aftertone serve` listens on.")
+    port: int = Field(9090, ge=0, le=65535, description="Port that `aftertone serve` listens on.")
+    basic_auth_user: str = Field("", description="User name that callers must give; empty: none asked.")
+    basic_auth_pass: SecretStr = Field(SecretStr(""), description="Password that goes with BASIC_AUTH_USER.")
+    adapt_again_share: float = Field(
+        0.5,
+        gt=0,
+        description="Growth of the pool since TAPT from which on `aftertone status` suggests `aftertone adapt`.",
+    )
+    settle_seconds: float = Field(
+        20.0, ge=0, description="Seconds without new tasks after which an import counts as done."
+    )
+    reconcile_seconds: float = Field(
+        60.0, gt=0, description="Seconds after which a project is looked at without any webhook."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="`text` for people, `json` for log collectors.")
+
+    # the method
+    backbone: str = Field(
+        "aftertone-mini",
+        description="wav2vec 2.0 to start from: `aftertone-mini`, which is bundled and made for CPUs; a hub name such "
+        "as `facebook/wav2vec2-base`, for a GPU; or a local folder.",
+    )
+    device: str = Field("auto", description="`cpu`, `cuda`, or `auto`: the GPU when there is one.")
+    preset: Literal["practical", "paper"] = Field(
+        "practical", description="Hyper-parameters: `practical`, or `paper` to the letter."
+    )
+    strategy: str = Field("", description="Acquisition function, see `aftertone strategies`; empty: the preset's.")
+    batch_size: int = Field(0, ge=0, description="Labels that a round waits for (k); 0: 5 % of the pool, at least 20.")
+    seed_size: int = Field(0, ge=0, description="Clips in the seed set; 0: 1 % of the pool, at least 5 per class.")
+    test_share: float = Field(
+        0.1, ge=0, le=0.5, description="Share of what annotators are asked for that is never trained on."
+    )
+    queue_factor: int = Field(
+        4, ge=1, description="How many times k a round publishes, so that nobody runs out while it trains."
+    )
+    seed: int = Field(0, ge=0, description="Random seed of everything that draws.")
+    prelabel: bool = Field(
+        False, description="Show the model's guess to annotators; off, so that it doesn't sway them."
+    )
+    audio_field: str = Field("", description="Task field of the audio; empty: what the labelling interface says.")
+    speaker_field: str = Field("speaker", description="Task field that names the speaker, where there is one.")
+
+    @field_validator("audio_hosts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("label_studio_url")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return value.rstrip("/")
+
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if value not in ("auto", "cpu", "cuda") and not value.startswith("cuda:"):
+            raise ValueError("must be auto, cpu, cuda or cuda:N")
+        return value
+
+    def for_project(self, extra: Mapping[str, Any]) -> "Settings":
+        """These settings with a project's extra parameters on top.
+
+        Raises:
+            SettingsError: an extra parameter isn't a project option, or its value doesn't fit.
+        """
+        if unknown := sorted(set(extra) - set(PROJECT_OPTIONS)):
+            raise SettingsError(
+                f"Extra params of the connection: {', '.join(unknown)} can't be set there. "
+                f"Known: {', '.join(PROJECT_OPTIONS)}."
+            )
+        return _validated(
+            lambda: Settings.model_validate({**self.model_dump(), **extra}), "Extra params of the connection"
+        )
+
+
+def _validated(make: Any, where: str) -> Settings:
+    try:
+        return make()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors(include_url=False)
+        )
+        raise SettingsError(f"{where}: {wrong}.") from None
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """The settings of this process, from its environment.
+
+    Raises:
+        SettingsError: a variable's value doesn't fit; the message names it.
+    """
+    return _validated(Settings, "Environment")
+
+
+def parse_extra_params(value: Any) -> dict[str, Any]:
+    """Extra params as Label Studio sends them: an object by API, a JSON string from its form, '' or null when empty.
+
+    Raises:
+        SettingsError: it is not a JSON object.
+    """
+    if value in (None, "", [], {}):
+        return {}
+    try:
+        parsed = json.loads(value) if isinstance(value, str) else value
+    except json.JSONDecodeError as error:
+        raise SettingsError(
+            f'Extra params of the connection are not JSON ({error}). Example: {{"batch_size": 50}}'
+        ) from None
+    if not isinstance(parsed, dict):
+        raise SettingsError('Extra params of the connection must be a JSON object, such as {"batch_size": 50}.')
+    return parsed

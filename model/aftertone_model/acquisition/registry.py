@@ -1,0 +1,113 @@
+"""Every acquisition strategy by name. The docs page and `aftertone strategies` are printed from this dict."""
+
+from aftertone_model.acquisition.alps import rank_by_alps
+from aftertone_model.acquisition.badge import rank_by_badge
+from aftertone_model.acquisition.bald import rank_by_bald, rank_by_powerbald
+from aftertone_model.acquisition.batchbald import rank_by_batchbald
+from aftertone_model.acquisition.clusters import rank_by_entropy_and_clusters, rank_by_kmeans
+from aftertone_model.acquisition.inputs import Requires
+from aftertone_model.acquisition.random_sampling import rank_by_chance
+from aftertone_model.acquisition.strategy import Strategy
+from aftertone_model.acquisition.uncertainty import rank_by_entropy, rank_by_least_confidence, rank_by_margin
+from aftertone_model.errors import AftertoneError
+
+
+class StrategyError(AftertoneError):
+    """No strategy has this name. The message lists the names there are."""
+
+
+STRATEGIES: dict[str, Strategy] = {
+    "random": Strategy(
+        description="Clips drawn by chance: the baseline to beat, and unbiased.",
+        requires=frozenset(),
+        cost="O(N)",
+        source="Baseline",
+        function=rank_by_chance,
+    ),
+    "entropy": Strategy(
+        description="Clips whose class probabilities are the most spread out. AFTER's own choice.",
+        requires=frozenset({Requires.PROBABILITIES}),
+        cost="O(N C)",
+        source="Li et al. 2023, AFTER, arXiv 2310.00283 §3.2; Shannon entropy in nats",
+        function=rank_by_entropy,
+    ),
+    "least-confidence": Strategy(
+        description="Clips whose likeliest class is the least likely.",
+        requires=frozenset({Requires.PROBABILITIES}),
+        cost="O(N C)",
+        source="Settles 2009, Active Learning Literature Survey §3.1; AFTER §3.1.2",
+        function=rank_by_least_confidence,
+    ),
+    "margin": Strategy(
+        description="Clips whose two likeliest classes are the closest.",
+        requires=frozenset({Requires.PROBABILITIES}),
+        cost="O(N C)",
+        source="Scheffer et al. 2001; Settles 2009 §3.1; AFTER §3.1.2",
+        function=rank_by_margin,
+    ),
+    "bald": Strategy(
+        description="Clips on which the dropout samples of the classifier disagree the most, each judged alone.",
+        requires=frozenset({Requires.MC}),
+        cost="O(N K C)",
+        source="Houlsby et al. 2011, arXiv 1112.5745 eq. 2; Gal et al. 2017, arXiv 1703.02910",
+        function=rank_by_bald,
+    ),
+    "batchbald": Strategy(
+        description="The batch that tells the most about the classifier jointly, so that no two picks teach the same.",
+        requires=frozenset({Requires.MC}),
+        cost="at most O(k N M K C) time for M = 4,096 joint outcomes, a fraction of it in practice; O(N) memory",
+        source="Kirsch et al. 2019, arXiv 1906.08158 algorithm 1",
+        departs="once a pick gains under 1 % of the largest BALD score, PowerBALD draws; K samples hold log K nats.",
+        function=rank_by_batchbald,
+    ),
+    "powerbald": Strategy(
+        description="A random draw in proportion to BALD: as cheap, and without its near-duplicates.",
+        requires=frozenset({Requires.MC}),
+        cost="O(N K C)",
+        source="Kirsch, Farquhar et al. 2021, arXiv 2106.12059 §3, beta = 1",
+        function=rank_by_powerbald,
+    ),
+    "badge": Strategy(
+        description="Clips whose gradients are large and point in different directions: uncertain and diverse at once.",
+        requires=frozenset({Requires.PROBABILITIES, Requires.EMBEDDINGS}),
+        cost="O(k N (C + D)) time, O(N) memory",
+        source="Ash et al. 2020, arXiv 1906.03671 algorithm 1; factored as in arXiv 2306.09910 appendix D",
+        departs="the first pick is the largest gradient, as in the authors' code; k-means++ draws it by chance.",
+        function=rank_by_badge,
+    ),
+    "alps": Strategy(
+        description="Clips spread over what surprises the adapted backbone under masks; needs no labels.",
+        requires=frozenset({Requires.SURPRISAL}),
+        cost="O(k N B), B = 32; the surprisal itself costs as much as scoring the pool once",
+        source="Yuan et al. 2020, arXiv 2010.09535, carried over from text to audio",
+        departs="a clip's vector is 32 quantiles of its loss, not its loss by position; see model/surprisal.py.",
+        function=rank_by_alps,
+    ),
+    "kmeans": Strategy(
+        description='The clip nearest to each of k cluster centres: spread alone ("wav2vec 2.0 & clustering").',
+        requires=frozenset({Requires.EMBEDDINGS}),
+        cost="O(k N D), centres fitted on at most 20,000 clips",
+        source="AFTER, arXiv 2310.00283 §3.1.2",
+        departs="the paper names no details; the vectors are the fine-tuned classifier's.",
+        function=rank_by_kmeans,
+    ),
+    "entropy-clusters": Strategy(
+        description="The 10 k clips of highest entropy, clustered; one from each of k clusters.",
+        requires=frozenset({Requires.PROBABILITIES, Requires.EMBEDDINGS}),
+        cost="O(N C + k² D)",
+        source="Zhdanov 2019, arXiv 1901.05954 algorithm 1, with entropy as the informativeness",
+        departs="entropy in place of the margin. AFTER's Entropy+Clustering is `entropy` after a clustered seed set.",
+        function=rank_by_entropy_and_clusters,
+    ),
+}
+
+
+def find_strategy(name: str) -> Strategy:
+    """The strategy of that name.
+
+    Raises:
+        StrategyError: there is none.
+    """
+    if name not in STRATEGIES:
+        raise StrategyError(f"There is no strategy {name!r}. Set one of: {', '.join(STRATEGIES)}.")
+    return STRATEGIES[name]

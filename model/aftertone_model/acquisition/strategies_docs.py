@@ -1,0 +1,64 @@
+"""docs/strategies.md, written from the registry: `python -m aftertone_model.acquisition.strategies_docs`."""
+
+from aftertone_model.acquisition.inputs import Requires
+from aftertone_model.acquisition.registry import STRATEGIES
+
+REQUIRES = {
+    Requires.PROBABILITIES: "the classifier's class probabilities",
+    Requires.MC: "class probabilities under K dropout masks of the head, shared by all clips; the encoder runs once",
+    Requires.EMBEDDINGS: "the pooled hidden states that enter the classifier's last layer",
+    Requires.SURPRISAL: "the adapted backbone's contrastive loss at seeded masks of each clip; no labels",
+}
+
+OPENING = """\
+# Acquisition strategies
+
+Which unlabelled clips to ask for next. Every strategy orders the whole pool: its picks first, the rest after them.
+The same inputs and the same seed give the same order.
+
+In the costs, N is the number of unlabelled clips, C of classes, K of dropout samples, D of dimensions of an embedding,
+k of clips asked for. Working memory beyond the inputs is O(N) plus blocks of a fixed size; no strategy builds an
+array of N x C x D.
+
+## What a strategy can need
+"""
+
+SEED_SET = """\
+## The seed set
+
+Before there is a classifier, clips are asked for by clusters of their representations, clusters taking turns, the
+largest first; clips that have labels already use up their cluster's turns.
+
+- `kmeans`: AFTER's (arXiv 2310.00283 §3.2). K-means on mean CNN frames, as many clusters as the elbow of the inertia
+  curve says (1 to 20), the clips nearest to the centres; 1 % of the pool, at least one clip per cluster. The paper
+  names neither the elbow's rule nor how clips are shared out; we take the point furthest below the line between the
+  curve's ends, and equal turns.
+- `typiclust`: TypiClust (arXiv 2202.02794 algorithm 1). As many clusters as there will be labels (at most 500), the
+  clip nearest to its 20 neighbours. In clusters of more than 2,000 clips neighbours are looked for among 2,000 of them.
+"""
+
+
+def guide() -> str:
+    """The page as Markdown; docs/strategies.md is this text."""
+    lines = [OPENING]
+    lines += [f"- `{need}`: {meaning}." for need, meaning in REQUIRES.items()]
+    lines += ["", "What a strategy needs is computed once per round; what it doesn't need isn't computed.", ""]
+    for name, strategy in STRATEGIES.items():
+        needs = ", ".join(f"`{need}`" for need in REQUIRES if need in strategy.requires) or "nothing"
+        lines += [
+            f"## {name}",
+            "",
+            strategy.description,
+            "",
+            f"- Needs: {needs}",
+            f"- Cost: {strategy.cost}",
+            f"- Source: {strategy.source}",
+        ]
+        if strategy.departs:
+            lines.append(f"- Departs from it: {strategy.departs}")
+        lines.append("")
+    return "\n".join([*lines, SEED_SET])
+
+
+if __name__ == "__main__":
+    print(guide(), end="")

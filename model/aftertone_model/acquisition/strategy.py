@@ -1,0 +1,76 @@
+"""The one contract of acquisition: a strategy declares what it needs and turns it into an order of the candidates."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aftertone_model.acquisition.inputs import Inputs, Requires
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranked:
+    """All N candidates in the order in which to ask for their labels."""
+
+    order: NDArray[np.intp]  # (N,) row indices, ask-first first; order[:k] are the picks, which may owe to each other
+    k: int  # how many of `order` are picks, 0..N
+    scores: NDArray[np.float64]  # (N,) by row, finite, higher = ask first; the picks of a batch strategy may defy it
+    clusters: NDArray[np.intp] | None = None  # (N,) by row, 0 = the largest cluster; None where nothing was clustered
+
+    @property
+    def picks(self) -> NDArray[np.intp]:
+        """(k,) row indices of the picks, ask-first first."""
+        return self.order[: self.k]
+
+    @classmethod
+    def by_score(cls, scores: NDArray[np.float64], k: int, *, clusters: NDArray[np.intp] | None = None) -> "Ranked":
+        """Highest score first, ties in row order."""
+        return cls(order=np.argsort(-scores, kind="stable"), k=k, scores=scores, clusters=clusters)
+
+    @classmethod
+    def picks_first(
+        cls,
+        picks: NDArray[np.intp],
+        scores: NDArray[np.float64],
+        k: int,
+        *,
+        clusters: NDArray[np.intp] | None = None,
+    ) -> "Ranked":
+        """The given picks first (at most k, distinct), then everything else, highest score first, ties in row order."""
+        by_score = np.argsort(-scores, kind="stable")
+        rest = by_score[~np.isin(by_score, picks)]
+        return cls(order=np.concatenate([picks, rest]).astype(np.intp), k=k, scores=scores, clusters=clusters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """A way to choose what to label next. `STRATEGIES` lists them all; docs and command line print from there."""
+
+    description: str  # one line for people who choose among strategies
+    requires: frozenset[Requires]  # what must be in the inputs, no more
+    cost: str  # time, and memory beyond the inputs; N candidates, C classes, K MC samples, D dimensions, k picks
+    source: str  # the paper, and where it says so
+    departs: str = ""  # in what we do otherwise than the source, for the docs
+    function: Callable[[Inputs, int, np.random.Generator], Ranked]  # called with N >= 1 and 1 <= k <= N
+
+    def rank(self, inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
+        """Order all candidates; the first min(k, N) are the picks, distinct.
+
+        Args:
+            inputs: of the N candidates, with at least what `needs` names.
+            k: how many clips to ask for, >= 0; more than there are means all of them.
+            rng: the only source of chance; strategies that need none don't draw from it.
+
+        Raises:
+            ValueError: k is negative, or the inputs lacks something that `needs` names.
+        """
+        if k < 0:
+            raise ValueError(f"Can't ask for {k} clips; k must be 0 or more.")
+        for need in self.requires:
+            inputs.require(need)
+        k = min(k, inputs.candidates)
+        if k == 0:
+            order = np.arange(inputs.candidates, dtype=np.intp)
+            return Ranked(order=order, k=0, scores=np.zeros(inputs.candidates))
+        return self.function(inputs, k, rng)

@@ -1,0 +1,1 @@
+"""Self-supervised speech models: a frozen CNN over the waveform, a transformer over its frames."""

@@ -1,0 +1,1 @@
+"""From a backbone and labels to a classifier, and its scores on clips."""

@@ -1,0 +1,1 @@
+"""Audio in: decoding, the pool of clips, manifests, batches, files."""

@@ -1,0 +1,153 @@
+"""The pool on disk: every clip decoded once, and the frozen CNN's frames of each clip.
+
+    index.tsv                       a line per clip: samples, id
+    clips/3f/3f9a....npy            int16 PCM, mono, 16 kHz
+    features/<fingerprint>/3f/...   (T, C) float16 frames of the backbone whose CNN has this fingerprint; pre-training
+                                    keeps its teacher's embeddings in the same way
+
+Every file is written beside its place and renamed when whole, so a kill at any time costs at most the clip in work.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aftertone_model.backbones.backbone import Backbone, encode_waveform, fingerprint
+from aftertone_model.data.audio import SAMPLE_RATE
+from aftertone_model.data.clips import Clip
+from aftertone_model.progress import Progress, silent
+
+FULL_SCALE = 32_768  # of int16 PCM
+ID_DIGITS = 24  # hex digits of a clip's id: 96 bits of SHA-256 over its PCM
+
+
+class Pool:
+    """Decoded clips and their cached frames under one folder; several processes may use it at once.
+
+    In memory it holds one small index entry per clip and nothing else.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._index = folder / "index.tsv"
+        self._samples: dict[str, int] = {}  # clip id -> samples
+        self._read = 0  # bytes of the index read so far
+        self._refresh()
+
+    def add(self, waveform: NDArray[np.float32]) -> Clip:
+        """Keep a decoded clip (S,), 16 kHz; the same samples twice are one clip. Scaled down if beyond full scale."""
+        peak = max(1.0, float(np.abs(waveform).max()))
+        pcm = np.clip(np.rint(waveform * (FULL_SCALE / peak)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+        clip_id = hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS]
+        if clip_id not in self:
+            _save(self._clip_path(clip_id), pcm)
+            self._append(clip_id, len(pcm))
+        return self.clip(clip_id)
+
+    def __contains__(self, clip_id: str) -> bool:
+        if clip_id not in self._samples:
+            self._refresh()
+        return clip_id in self._samples
+
+    def __len__(self) -> int:
+        self._refresh()
+        return len(self._samples)
+
+    def clip(self, clip_id: str) -> Clip:
+        """The clip's record, without a speaker, whom only the project knows. KeyError if there is no such clip."""
+        if clip_id not in self:
+            raise KeyError(clip_id)
+        return Clip(id=clip_id, seconds=self._samples[clip_id] / SAMPLE_RATE)
+
+    def waveform(self, clip_id: str) -> NDArray[np.float32]:
+        """The decoded samples (S,), 16 kHz, in [-1, 1)."""
+        return np.load(self._clip_path(clip_id)).astype(np.float32) / FULL_SCALE
+
+    def extract(self, backbone: Backbone, clips: Sequence[Clip], progress: Progress = silent) -> None:
+        """Compute and keep the frames of those clips that have none yet under this backbone's CNN, on its device."""
+        self.keep(fingerprint(backbone), lambda waveform: encode_waveform(backbone, waveform), clips, progress)
+
+    def keep(
+        self,
+        name: str,
+        encode: Callable[[NDArray[np.float32]], NDArray[np.float16]],
+        clips: Sequence[Clip],
+        progress: Progress = silent,
+    ) -> None:
+        """Compute and keep what `encode` makes of a waveform (S,), for clips that have nothing under `name` yet."""
+        folder = self._features_folder(name)
+        present = _names(folder)
+        missing = [clip for clip in clips if clip.id not in present]
+        reported = time.monotonic()
+        for done, clip in enumerate(missing):
+            if time.monotonic() - reported > 0.5:
+                progress("extract", done, len(missing))
+                reported = time.monotonic()
+            _save(_fanned(folder, clip.id), encode(self.waveform(clip.id)))
+        progress("extract", len(missing), len(missing))
+
+    def frames(self, name: str, clip_id: str) -> NDArray[np.float16]:
+        """The frames (T, C) that `keep` kept under `name`, or `extract` under the backbone's `fingerprint`; read-only.
+
+        They are mapped from disk, not read.
+        """
+        return np.load(_fanned(self._features_folder(name), clip_id), mmap_mode="r")
+
+    def _clip_path(self, clip_id: str) -> Path:
+        return _fanned(self.folder / "clips", clip_id)
+
+    def _features_folder(self, name: str) -> Path:
+        return self.folder / "features" / name
+
+    def _append(self, clip_id: str, samples: int) -> None:
+        with self._index.open("ab+") as index:
+            if index.tell() and index.seek(-1, os.SEEK_END) and index.read(1) != b"\n":
+                index.write(b"\n")  # ends a line that a power cut tore
+            index.write(f"{samples}\t{clip_id}\n".encode())
+        self._samples[clip_id] = samples
+
+    def _refresh(self) -> None:
+        """Take in what this or another process has appended to the index since the last look."""
+        try:
+            size = self._index.stat().st_size
+        except FileNotFoundError:
+            return
+        if size == self._read:
+            return
+        with self._index.open("rb") as index:
+            index.seek(self._read)
+            whole, newline, _ = index.read().rpartition(b"\n")  # a line still being written is read next time
+        self._read += len(whole) + len(newline)
+        for line in whole.decode().split("\n"):
+            samples, _, clip_id = line.partition("\t")
+            if len(clip_id) == ID_DIGITS:  # a torn line is shorter
+                self._samples[clip_id] = int(samples)
+
+
+def _fanned(folder: Path, name: str) -> Path:
+    """One of 256 subfolders, so that no folder of a large pool holds more than some thousand files."""
+    return folder / name[:2] / f"{name}.npy"
+
+
+def _names(folder: Path) -> set[str]:
+    """Ids of all files under a fanned folder, from 256 directory listings instead of a look per clip."""
+    if not folder.is_dir():
+        return set()
+    return {file.stem for fan in folder.iterdir() for file in fan.iterdir() if file.suffix == ".npy"}
+
+
+def _save(path: Path, array: NDArray[np.generic]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{uuid4().hex}.part")
+    try:
+        with part.open("wb") as file:
+            np.save(file, array)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""How good a classifier is: the held-out test set, metrics, calibration, stop advice."""

@@ -1,0 +1,88 @@
+"""The exam: a random tenth of the pool that is asked for but never trained on, so that its figures are honest."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+
+import numpy as np
+
+from aftertone_model.data.clips import Clip
+
+SHARE = 0.1  # of the pool, and of what annotators are asked for
+
+
+def assign_test_split(
+    clips: Iterable[Clip], assigned: Mapping[str, bool], *, share: float = SHARE, seed: int = 0
+) -> dict[str, bool]:
+    """Which clips belong to the exam: id -> True for the exam, False for learning.
+
+    Whole speakers go to one side, so that no voice is both learnt from and examined. A clip without a speaker counts
+    as a speaker of its own. Where speakers are too few for that (a tenth would be less than half of any speaker),
+    the exam is made of random clips; `speaker_disjoint` tells.
+
+    Earlier assignments never change, also those of clips that have vanished. The draw depends on the seed and on
+    names only, not on the order of the clips.
+
+    Args:
+        clips: the pool as it is now.
+        assigned: what earlier calls returned; {} at first.
+        share: of the clips that should be in the exam, in (0, 1).
+    """
+    clips = list(clips)
+    sides = dict(assigned)
+    of_speaker: dict[str, set[bool]] = defaultdict(set)
+    for clip in clips:
+        if clip.speaker is not None and clip.id in assigned:
+            of_speaker[clip.speaker].add(assigned[clip.id])
+    voices: dict[str, list[str]] = defaultdict(list)  # new clips by who speaks
+    for clip in clips:
+        if clip.id in sides:
+            continue
+        known = of_speaker.get(clip.speaker, set()) if clip.speaker is not None else set()
+        if known:
+            sides[clip.id] = known == {True}
+        else:
+            voices[f"clip {clip.id}" if clip.speaker is None else f"speaker {clip.speaker}"].append(clip.id)
+
+    room = share * len(clips) - sum(sides.get(clip.id, False) for clip in clips)
+    for voice in shuffled(voices, seed):
+        chosen = len(voices[voice]) <= 2 * room  # overshoot by no more than what leaving it out would lack
+        sides |= dict.fromkeys(voices[voice], chosen)
+        room -= len(voices[voice]) * chosen
+    if room >= max(1.0, share * len(clips) / 2):  # speakers too large to move as a whole
+        new = [id for ids in voices.values() for id in ids if not sides[id]]
+        sides |= dict.fromkeys(shuffled(new, seed)[: round(room)], True)
+    return sides
+
+
+def speaker_disjoint(clips: Iterable[Clip], assigned: Mapping[str, bool]) -> bool:
+    """Whether every clip's speaker is known and no speaker is on both sides."""
+    sides: dict[str | None, set[bool]] = defaultdict(set)
+    for clip in clips:
+        if clip.id in assigned:
+            sides[clip.speaker].add(assigned[clip.id])
+    return None not in sides and all(len(side) == 1 for side in sides.values())
+
+
+def with_test_clips(order: Sequence[str], exam: Iterable[str], *, share: float = SHARE, seed: int = 0) -> list[str]:
+    """One queue out of two: in every run of 1 / share places, a random one is an exam clip, in random order.
+
+    Args:
+        order: ids that acquisition ranked, ask-first first.
+        exam: ids of exam clips that still want a label; what is left of them stands at the end.
+    """
+    waiting = shuffled(exam, seed)[::-1]
+    run = round(1 / share)
+    rng = np.random.default_rng(seed)
+    queue: list[str] = []
+    for start in range(0, len(order), run - 1):
+        stretch = list(order[start : start + run - 1])
+        if waiting:
+            stretch.insert(int(rng.integers(len(stretch) + 1)), waiting.pop())
+        queue += stretch
+    return queue + waiting[::-1]
+
+
+def shuffled(names: Iterable[str], seed: int) -> list[str]:
+    """A random order that depends on the seed and each name alone, so that a grown pool keeps its draw."""
+    return sorted(names, key=lambda name: sha256(f"{seed} {name}".encode()).digest())

@@ -1,0 +1,120 @@
+"""Export: a folder that `transformers.pipeline("audio-classification")` loads, with a model card."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
+
+from aftertone_model.classification.classifier import class_names
+from aftertone_model.data.audio import SAMPLE_RATE
+from aftertone_model.evaluation.metrics import Estimate, Metrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a model comes from, for its card."""
+
+    name: str  # of the model, as a title
+    backbone: str  # name or folder of the speech model it started from
+    adapted: bool  # whether that was adapted to the pool before (TAPT)
+    clips: int  # in the pool
+    hours: float  # of audio in the pool
+    labels: Mapping[str, float]  # class -> training labels; soft votes count in parts
+    strategy: str  # acquisition strategy that chose what to label
+    exam: Metrics | None  # None where there was none
+    speaker_disjoint: bool  # no speaker is both learnt from and examined, and all are known
+
+
+def export(classifier: Wav2Vec2ForSequenceClassification, folder: Path, provenance: Provenance) -> None:
+    """Write weights (safetensors), config, preprocessor_config.json and README.md into `folder`, made if it is missing.
+
+    The weights are written in float32. `pipeline("audio-classification", model=folder)` takes any audio file of its own
+    accord and resamples it to 16 kHz.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    classifier.save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(
+        feature_size=1,
+        sampling_rate=SAMPLE_RATE,
+        padding_value=0.0,
+        do_normalize=True,  # as `encode_waveform` does
+        # Group norm sees padding whatever the mask says; for layer norm the mask makes it harmless.
+        return_attention_mask=classifier.config.feat_extract_norm == "layer",
+    ).save_pretrained(folder)
+    (folder / "README.md").write_text(model_card(class_names(classifier), provenance), encoding="utf-8")
+
+
+def model_card(classes: tuple[str, ...], provenance: Provenance) -> str:
+    """The model card as Markdown, with the metadata that the Hugging Face hub reads."""
+    labels = "\n".join(f"| {name} | {provenance.labels.get(name, 0):g} |" for name in classes)
+    adapted = "adapted to the pool without labels (TAPT)" if provenance.adapted else "as it came, without adaptation"
+    return f"""---
+library_name: transformers
+pipeline_tag: audio-classification
+tags: [speech-emotion-recognition, wav2vec2, active-learning, aftertone]
+---
+
+# {provenance.name}
+
+Tells the emotion of a speech clip: {", ".join(classes)}. Made with Aftertone, which follows AFTER (arXiv 2310.00283).
+
+```python
+from transformers import pipeline
+
+pipeline("audio-classification", model="path/to/this/folder")("clip.wav")
+```
+
+## Data
+
+The pool held {provenance.clips:,} clips, {provenance.hours:.1f} hours. Clips to label were chosen by the strategy
+"{provenance.strategy}", so the labels below are not a random sample of the pool.
+
+| class | training labels |
+| --- | --- |
+{labels}
+
+## How good it is
+
+{_figures(provenance)}
+
+## Backbone and licence
+
+Backbone: {provenance.backbone}, {adapted}. The licence of the backbone and that of the audio are not known to
+Aftertone. Look them up before you pass this model on: it may be bound by both.
+
+## Limits
+
+It knows the classes above and must choose one of them, also for silence, noise or music. It hears what annotators
+heard in clips like those of the pool; other languages, microphones, or ways to speak may lower its figures a lot. What
+it tells is how a voice sounds to others, not what the person feels. Don't use it to judge people.
+"""
+
+
+def _figures(provenance: Provenance) -> str:
+    exam = provenance.exam
+    if exam is None:
+        return "Unknown: no clip was kept apart to examine it."
+    spoken = "who don't occur in training" if provenance.speaker_disjoint else "who may occur in training"
+    recalls = "\n".join(
+        f"| {name} | {'no clip' if recall is None else f'{recall:.1%}'} |"
+        for name, recall in zip(exam.classes, exam.recall, strict=True)
+    )
+    return f"""Measured on an exam of {exam.clips} clips, chosen by chance and never trained on, by speakers {spoken}.
+Intervals are 95 % bootstrap intervals.
+
+| figure | value | interval |
+| --- | --- | --- |
+| UA (mean recall of the classes) | {_row(exam.ua)} |
+| WA (share of clips that are right) | {_row(exam.wa)} |
+| macro-F1 | {_row(exam.macro_f1)} |
+
+Expected calibration error: {exam.ece:.3f}.
+
+| class | recall |
+| --- | --- |
+{recalls}"""
+
+
+def _row(figure: Estimate) -> str:
+    return f"{figure.value:.1%} | {figure.low:.1%} to {figure.high:.1%}"

@@ -1,0 +1,109 @@
+"""Pre-training a backbone from random weights on unlabelled speech: TAPT's own code, with the CNN learning too."""
+
+import logging
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+
+import torch
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.mini import draw_mini
+from aftertone_model.data.corpus import decode_corpus
+from aftertone_model.data.manifest import read_manifest
+from aftertone_model.data.pool import Pool
+from aftertone_model.errors import BackboneError
+from aftertone_model.pretraining.record import Adaptation, read_adaptation
+from aftertone_model.pretraining.run import adapt
+from aftertone_model.pretraining.teacher import load_teacher
+from aftertone_model.pretraining.trainer import TaptSettings
+from aftertone_model.progress import Progress, silent
+
+log = logging.getLogger(__name__)
+
+SETTINGS = TaptSettings(
+    learning_rate=1e-3,
+    mask_span=3,
+    fresh_codes=True,
+    warm_temperature=2.0,
+    train_cnn=True,
+    diversity_weight=3.0,
+    distil_weight=30.0,
+    batch_seconds=32.0,
+    crop_seconds=4.0,
+    max_steps=1_000_000,
+    validations=10,
+    patience=10,
+)
+"""For a backbone of some million parameters and some hours of speech."""
+
+
+def pretrain(
+    manifest: Path,
+    folder: Path,
+    *,
+    work: Path,
+    config: Path | None = None,
+    teacher: Path | None = None,
+    settings: TaptSettings = SETTINGS,
+    speeds: Sequence[float] = (1.0,),
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Adaptation:
+    """Pre-train a wav2vec 2.0 and save it in float16, with its record, as `folder`.
+
+    Audio is decoded into `work` once and read from there a batch at a time. A run that was killed goes on from its last
+    validation when it is called again with the same arguments.
+
+    Args:
+        manifest: a manifest.csv or a folder of audio files.
+        folder: complete or absent; where it is complete its record is returned as it stands.
+        work: decoded clips, the teacher's embeddings and checkpoints are kept here; may be deleted afterwards.
+        config: a config.json of a `Wav2Vec2Config`; aftertone-mini's shape by default.
+        teacher: BYOL-S weights, see `aftertone_model.pretraining.teacher`.
+        speeds: each clip is taken at each of these speeds, see `decode_corpus`.
+
+    Raises:
+        ManifestError, TeacherError, BackboneError: the message says what to change.
+    """
+    found = read_adaptation(folder)
+    if found is not None:
+        return found
+    backbone = draw_mini(seed) if config is None else _drawn(config, seed)
+    taught = None if teacher is None else load_teacher(teacher)
+    pool = Pool(work / "pool")
+    decoded = decode_corpus(pool, [row.path for row in read_manifest(manifest)], speeds=speeds, progress=progress)
+    for line in decoded.refused:
+        log.warning("Left out: %s", line)
+    clips = [pool.clip(id) for id in dict.fromkeys(chain.from_iterable(decoded.clips))]
+    adaptation = adapt(
+        pool,
+        clips,
+        backbone,
+        settings,
+        work / "pretrained",
+        teacher=taught,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+    part = folder.with_name(f"{folder.name}.part")
+    load_backbone(str(work / "pretrained")).half().save_pretrained(part)
+    adaptation.write(part)
+    part.replace(folder)
+    return adaptation
+
+
+def _drawn(config: Path, seed: int) -> Wav2Vec2ForPreTraining:
+    try:
+        shape = Wav2Vec2Config.from_json_file(config)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return Wav2Vec2ForPreTraining(shape).eval()
+    except (OSError, ValueError, TypeError) as error:
+        raise BackboneError(
+            f"{config} is no config.json of a wav2vec 2.0 ({str(error).splitlines()[0]}). Take one that "
+            "Wav2Vec2Config.save_pretrained wrote."
+        ) from error

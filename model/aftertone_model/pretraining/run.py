@@ -1,0 +1,292 @@
+"""Task-adaptive pre-training (TAPT): go on training the backbone on the pool, without labels, before any fine-tuning.
+
+AFTER (arXiv 2310.00283) §2.2, eq. 3: contrastive loss plus reconstruction loss, here with wav2vec 2.0's diversity term,
+without which the quantiser may shrink to a few codes. The CNN stays frozen; its cached frames are all that is read.
+"""
+
+import hashlib
+import json
+import logging
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import Wav2Vec2ForPreTraining
+
+from aftertone_model.backbones.digest import digest
+from aftertone_model.backbones.mini import MINI
+from aftertone_model.backbones.tiny import TINY
+from aftertone_model.data.clips import Clip
+from aftertone_model.data.pool import Pool
+from aftertone_model.pretraining.checkpoint import load_checkpoint, save_checkpoint
+from aftertone_model.pretraining.record import Adaptation, CurvePoint, read_adaptation
+from aftertone_model.pretraining.teacher import Teacher
+from aftertone_model.pretraining.trainer import Pretrainer, TaptSettings
+from aftertone_model.progress import Progress, silent
+
+log = logging.getLogger(__name__)
+
+MIN_SECONDS = 0.5  # shorter clips have too few masked frames to tell apart
+MIN_CLIPS = 8  # fewer can't spare clips to hold out
+HELD_OUT_SHARE = 0.02
+HELD_OUT = (16, 200)  # fewest and most held-out clips: enough masked frames for a mean, few enough to be quick
+COLLAPSED = 0.05  # share of the maximal code perplexity below which the quantiser has collapsed
+
+CONTINUED = TaptSettings()
+FROM_SCRATCH = TaptSettings(
+    learning_rate=2e-3,
+    mask_span=3,  # 60 ms: of spans of 200 ms a model that knows nothing learns nothing for hundreds of steps
+    fresh_codes=True,
+    warm_temperature=2.0,
+    batch_seconds=10.0,
+    passes=4.0,
+    max_steps=3_000,
+    validations=10,
+)
+"""For a small backbone that starts from random weights: many small, bold steps instead of few careful ones."""
+
+SMALL = TaptSettings(
+    learning_rate=3e-4,
+    mask_span=3,  # 120 ms at a frame per 40 ms
+    batch_seconds=32.0,
+    passes=2.0,
+    max_steps=5_000,
+    validations=5,
+    patience=5,
+)
+"""Continues the bundled backbone: briefly, since it forgets its teacher meanwhile."""
+
+
+def suited_settings(backbone: Wav2Vec2ForPreTraining) -> TaptSettings:
+    """The settings to use where nobody chose any."""
+    return {TINY: FROM_SCRATCH, MINI: SMALL}.get(backbone.name_or_path or "", CONTINUED)
+
+
+def adapt(
+    pool: Pool,
+    clips: Sequence[Clip],
+    backbone: Wav2Vec2ForPreTraining,
+    settings: TaptSettings,
+    folder: Path,
+    *,
+    teacher: Teacher | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Adaptation:
+    """Adapt a copy of `backbone` to the clips and save it, with its record, as `folder`.
+
+    `folder` is complete or absent; where it is complete its record is returned as it stands. A run that was killed or
+    cancelled goes on from its last validation, kept in `<folder>.part`, when it is called again with the same
+    arguments, and comes to the same result.
+
+    A slice of clips is held out. The weights with the lowest contrastive loss on it (with a teacher, the lowest
+    distillation loss) are kept; the run stops early once
+    that loss stops falling, and at once when the codes collapse. If nothing beats the start, `folder` gets the backbone
+    as it came, and the record says why.
+
+    Args:
+        clips: of `pool`; frames that it lacks are extracted first.
+        backbone: left as it is.
+        settings: see `suited_settings`.
+        teacher: its embeddings are learnt as well, beside AFTER's losses; for pre-training from scratch.
+        seed: of everything that is drawn.
+        device: "cpu" or "cuda".
+    """
+    part = folder.with_name(f"{folder.name}.part")
+    adaptation = read_adaptation(folder)
+    if adaptation is None:
+        part.mkdir(parents=True, exist_ok=True)
+        adaptation, adapted = _adapted(pool, clips, backbone, settings, part, teacher, seed, device, progress)
+        saved = part / "backbone"
+        adapted.save_pretrained(saved)
+        adaptation.write(saved)
+        saved.replace(folder)
+        log.info("TAPT ended", extra={"action": "adapted", "kept": adaptation.kept, "reason": adaptation.reason})
+    shutil.rmtree(part, ignore_errors=True)
+    return adaptation
+
+
+def split(clips: Sequence[Clip], seed: int) -> tuple[list[Clip], list[Clip]]:
+    """Clips to train on and clips held out, about 2 %; both empty where too few are long enough."""
+    usable = sorted((clip for clip in clips if clip.seconds >= MIN_SECONDS), key=lambda clip: clip.id)
+    if len(usable) < MIN_CLIPS:
+        return [], []
+    fewest, most = HELD_OUT
+    count = min(max(round(HELD_OUT_SHARE * len(usable)), fewest), most, len(usable) // 4)
+    order = np.random.default_rng([seed, 0]).permutation(len(usable))
+    return [usable[i] for i in order[count:]], [usable[i] for i in order[:count]]
+
+
+def _adapted(
+    pool: Pool,
+    clips: Sequence[Clip],
+    backbone: Wav2Vec2ForPreTraining,
+    settings: TaptSettings,
+    part: Path,
+    teacher: Teacher | None,
+    seed: int,
+    device: str,
+    progress: Progress,
+) -> tuple[Adaptation, Wav2Vec2ForPreTraining]:
+    training, held_out = split(clips, seed)
+    run = _Run()
+    if training:
+        where = torch.device(device)
+        trainer = Pretrainer(pool, training, held_out, backbone, settings, seed, where, teacher, progress)
+        key = _key(backbone, clips, settings, seed, teacher)
+        _train(run, trainer, settings, part / "checkpoint.safetensors", key, progress)
+        trainer.load_weights(run.best)
+        backbone = trainer.backbone.eval()
+    kept, reason = _verdict(run.curve, settings, len(held_out))
+    adaptation = Adaptation(
+        kept=kept,
+        reason=reason,
+        clips=len(clips),
+        seconds_of_audio=sum(clip.seconds for clip in training),
+        held_out=len(held_out),
+        mask_ratio=run.masked_frames / max(run.seen_frames, 1),
+        steps=run.step,
+        seconds=run.seconds,
+        seed=seed,
+        settings=asdict(settings),
+        curve=tuple(run.curve),
+    )
+    return adaptation, backbone
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """How far a run has come; what a checkpoint holds beside the weights in training and the optimiser."""
+
+    step: int = 0  # optimiser steps taken
+    seconds: float = 0.0  # wall clock, over all attempts
+    masked_frames: int = 0
+    seen_frames: int = 0
+    curve: list[CurvePoint] = field(default_factory=list)
+    best: dict[str, Tensor] = field(default_factory=dict)  # the weights at the best point of the curve, on the CPU
+
+
+def _train(
+    run: _Run, trainer: Pretrainer, settings: TaptSettings, checkpoint: Path, key: str, progress: Progress
+) -> None:
+    """Train until the last step or a reason to stop, from the checkpoint on where there is one of this very run."""
+    _restore(run, trainer, checkpoint, key)
+    started = time.monotonic() - run.seconds
+    if not run.curve:
+        _validate(run, trainer, None, progress)
+        trainer.settle()
+    every = math.ceil(trainer.steps / settings.validations)
+    losses: list[Tensor] = []
+    batches = islice(trainer.schedule(), run.step, trainer.steps) if _stop_reason(run.curve, settings) is None else ()
+    for batch in batches:
+        step = trainer.step(run.step, batch)
+        losses.append(step.loss)
+        run.step += 1
+        run.masked_frames += step.masked_frames
+        run.seen_frames += step.seen_frames
+        progress("adapt", run.step, trainer.steps)
+        if run.step % every == 0 or run.step == trainer.steps:
+            _validate(run, trainer, torch.stack(losses).mean().item(), progress)
+            losses.clear()
+            run.seconds = time.monotonic() - started
+            _save(run, trainer, checkpoint, key)
+            if _stop_reason(run.curve, settings) is not None:
+                break
+
+
+def _validate(run: _Run, trainer: Pretrainer, training_loss: float | None, progress: Progress) -> None:
+    losses = trainer.validate(progress)
+    run.curve.append(CurvePoint(step=run.step, training=training_loss, **asdict(losses)))
+    if _best(run.curve) is run.curve[-1]:
+        run.best = {name: weight.detach().to("cpu", copy=True) for name, weight in trainer.weights().items()}
+
+
+def _healthy(point: CurvePoint) -> bool:
+    return math.isfinite(point.contrastive) and point.perplexity >= COLLAPSED
+
+
+def _best(curve: list[CurvePoint]) -> CurvePoint:
+    """The healthy point of the lowest objective; the start where none is better."""
+    return min(curve[:1] + [point for point in curve[1:] if _healthy(point)], key=lambda point: point.objective)
+
+
+def _stop_reason(curve: list[CurvePoint], settings: TaptSettings) -> str | None:
+    """Why no further step makes sense, or None."""
+    last = curve[-1]
+    if not math.isfinite(last.contrastive):
+        return f"the loss at step {last.step} was not a number"
+    if len(curve) > 1 and not _healthy(last):
+        return f"the codes collapsed to {last.perplexity:.0%} of their maximal perplexity at step {last.step}"
+    since = len(curve) - 1 - curve.index(_best(curve))
+    if since >= settings.patience:
+        return f"the last {since} validations were no better"
+    return None
+
+
+def _verdict(curve: list[CurvePoint], settings: TaptSettings, held_out: int) -> tuple[bool, str]:
+    """Whether the adapted backbone is used, and a sentence on why."""
+    if not curve:
+        return False, f"The backbone stays as it came: fewer than {MIN_CLIPS} clips last {MIN_SECONDS} s or longer."
+    start, best, stop = curve[0], _best(curve), _stop_reason(curve, settings)
+    name = "contrastive" if start.distillation is None else "distillation"
+    loss = f"{name} loss on {held_out} held-out clips"
+    ending = f"; stopped at step {curve[-1].step} because {stop}" if stop else ""
+    if best is start:
+        lowest = min((point.objective for point in curve[1:]), default=math.nan)
+        return False, (
+            f"The backbone stays as it came: the {loss} was {start.objective:.3f} before and no better than "
+            f"{lowest:.3f} after{ending}."
+        )
+    return True, (
+        f"The {loss} fell from {start.objective:.3f} to {best.objective:.3f} by step {best.step}, with "
+        f"{best.perplexity:.0%} of the maximal code perplexity{ending}."
+    )
+
+
+def _key(
+    backbone: Wav2Vec2ForPreTraining, clips: Sequence[Clip], settings: TaptSettings, seed: int, teacher: Teacher | None
+) -> str:
+    """Names a run by all that its result depends on, so that a checkpoint of another one is not taken for its own."""
+    weights = digest(backbone.state_dict())
+    run = [sorted(clip.id for clip in clips), asdict(settings), seed, teacher and teacher.fingerprint, weights]
+    return hashlib.sha256(json.dumps(run).encode()).hexdigest()
+
+
+def _save(run: _Run, trainer: Pretrainer, checkpoint: Path, key: str) -> None:
+    groups = {"weights": trainer.weights(), "best": run.best, "optimizer": trainer.optimizer_tensors()}
+    tensors = {f"{group}/{name}": tensor for group, named in groups.items() for name, tensor in named.items()}
+    state = {
+        "key": key,
+        "step": run.step,
+        "seconds": run.seconds,
+        "masked_frames": run.masked_frames,
+        "seen_frames": run.seen_frames,
+        "curve": [asdict(point) for point in run.curve],
+    }
+    save_checkpoint(checkpoint, tensors, state)
+
+
+def _restore(run: _Run, trainer: Pretrainer, checkpoint: Path, key: str) -> None:
+    loaded = load_checkpoint(checkpoint)
+    if loaded is None or loaded[1].pop("key") != key:
+        return
+    tensors, state = loaded
+    groups: dict[str, dict[str, Tensor]] = {"weights": {}, "best": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        group, _, rest = name.partition("/")
+        groups[group][rest] = tensor
+    trainer.load_weights(groups["weights"])
+    trainer.load_optimizer(groups["optimizer"])
+    run.best = groups["best"]
+    run.curve = [CurvePoint(**point) for point in state.pop("curve")]
+    for name, value in state.items():
+        setattr(run, name, value)
+    log.info("TAPT goes on", extra={"action": "adapt_resumed", "step": run.step})

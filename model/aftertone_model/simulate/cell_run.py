@@ -1,0 +1,117 @@
+"""One cell: a project played from its seed set to its last label, and how good its model was on the condition."""
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from transformers import Wav2Vec2ForSequenceClassification
+
+from aftertone_model.data.clips import Clip
+from aftertone_model.data.files import write_json
+from aftertone_model.evaluation.metrics import measure
+from aftertone_model.learner import Learner
+from aftertone_model.pretraining.record import read_adaptation
+from aftertone_model.simulate.grid import ALL, Cell, Grid, Initialisation, label_counts
+from aftertone_model.simulate.prepared import Prepared
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A model at one share of the labels, on the speakers left out."""
+
+    share: float  # of the pool's labels
+    labels: int
+    depth: str  # how much of the backbone was trained
+    ua: float
+    wa: float
+    macro_f1: float
+    ece: float
+    tapt_seconds: float  # wall clock; 0 without TAPT
+    train_seconds: float  # of all rounds so far
+    rank_seconds: float  # the same, seed set included
+
+
+def run_cell(prepared: Prepared, grid: Grid, cell: Cell, device: str) -> list[Measured]:
+    """Play the cell. Deterministic but for the seconds."""
+    learner = prepared.learner(cell, device)
+    learning, tested = prepared.sides(cell.fold)
+    hidden = prepared.one_hot()
+    adaptation = read_adaptation(prepared.adapted(cell.fold)) if cell.tapt else None
+    shares = grid.shares_of(cell)
+    wanted = dict(zip(label_counts(shares, len(learning)), shares, strict=True))
+    counts = [len(learning)] if cell.strategy == ALL else _rounds(sorted(wanted), len(learning), grid.batch)
+    train_seconds = rank_seconds = 0.0
+    labelled: list[str] = []
+    previous: Wav2Vec2ForSequenceClassification | None = None
+    examined: list[Measured] = []
+    for count in counts:
+        began = time.monotonic()
+        labelled += _next(learner, cell, learning, labelled, count - len(labelled), previous)
+        rank_seconds += time.monotonic() - began
+        began = time.monotonic()
+        training = learner.train({id: hidden[id] for id in labelled}, {}, learning, previous)
+        train_seconds += time.monotonic() - began
+        previous = training.classifier
+        if count in wanted:
+            truth = np.array([hidden[clip.id].argmax() for clip in tested])
+            metrics = measure(truth, learner.predict(previous, tested), prepared.classes)
+            examined.append(
+                Measured(
+                    share=wanted[count],
+                    labels=count,
+                    depth=training.tuned.depth.value,
+                    ua=metrics.ua.value,
+                    wa=metrics.wa.value,
+                    macro_f1=metrics.macro_f1.value,
+                    ece=metrics.ece,
+                    tapt_seconds=adaptation.seconds if adaptation else 0.0,
+                    train_seconds=train_seconds,
+                    rank_seconds=rank_seconds,
+                )
+            )
+    return examined
+
+
+def run_and_keep(prepared: Prepared, grid: Grid, cell: Cell, file: Path, device: str) -> None:
+    """Run the cell and write what it found as `file`, whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    found = [asdict(examined) for examined in run_cell(prepared, grid, cell, device)]
+    write_json(file, {"cell": asdict(cell), "examined": found})
+
+
+def read_cell(file: Path) -> list[Measured] | None:
+    """What `run_and_keep` wrote; None where it hasn't."""
+    try:
+        return [Measured(**record) for record in json.loads(file.read_text(encoding="utf-8"))["examined"]]
+    except FileNotFoundError:
+        return None
+
+
+def _rounds(wanted: list[int], pool: int, batch: int | None) -> list[int]:
+    """Labels at each round: the seed set, 1 % of the pool, and then a batch more each time, never past a wanted one."""
+    counts = [min(max(1, round(0.01 * pool)), wanted[0])]
+    while counts[-1] < wanted[-1]:
+        goal = next(count for count in wanted if count > counts[-1])
+        counts.append(goal if batch is None else min(goal, counts[-1] + batch))
+    return counts
+
+
+def _next(
+    learner: Learner,
+    cell: Cell,
+    learning: list[Clip],
+    labelled: list[str],
+    k: int,
+    classifier: Wav2Vec2ForSequenceClassification | None,
+) -> list[str]:
+    """Ids of the k clips to reveal next."""
+    if classifier is not None:
+        return list(learner.rank(classifier, learning, k, labelled, cell.strategy).picks)
+    if cell.strategy == ALL:
+        return [clip.id for clip in learning]
+    if cell.initialisation == Initialisation.CLUSTERED:
+        return list(learner.seed(learning, k).picks)
+    ids = sorted(clip.id for clip in learning)
+    return [ids[row] for row in np.random.default_rng(cell.seed).permutation(len(ids))[:k]]

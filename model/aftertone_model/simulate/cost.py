@@ -1,0 +1,126 @@
+"""What a simulation is asked for, and what it will take, before anything runs. Needs neither torch nor its seconds."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from aftertone_model.acquisition import STRATEGIES
+from aftertone_model.acquisition.inputs import Requires
+from aftertone_model.config import Tuning
+from aftertone_model.data.manifest import Row
+from aftertone_model.simulate.grid import ALL, Cell, Grid, config_of, label_counts
+from aftertone_model.simulate.labelled_corpus import LabelledCorpus, read_labelled
+
+SAMPLE = 50  # files whose length is read where the manifest has no column duration_s
+# Seconds of audio per second on one core, with aftertone-mini; ten or more times less for wav2vec2-base.
+DECODED = 200.0
+EXTRACTED = 150.0
+ADAPTED = 130.0
+TUNED = 130.0
+SURPRISED = 100.0
+PROBED = 4.0  # seconds for a round that trains the head alone
+TAPT_PASSES = 2.0
+# Bytes per second of audio, and per clip and backbone.
+PCM, FRAMES = 32_000, 12_800
+LAYER_MEANS, ADAPTED_BACKBONE = 6_200, 28_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What a person asked for."""
+
+    manifest: Path
+    out: Path
+    grid: Grid
+    backbone: str
+    classes: tuple[str, ...] = ()
+    jobs: int = 1
+    device: str = "cpu"
+    command: str = ""  # for the report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Rough: it tells minutes from days."""
+
+    cells: int
+    clips: int
+    hours_of_audio: float
+    seconds: float  # wall clock of all cells, on `jobs` processes
+    disk: float  # bytes
+
+    def __str__(self) -> str:
+        return (
+            f"{self.cells:,} cells; {self.clips:,} clips, {self.hours_of_audio:.1f} h of audio; about "
+            f"{clock(self.seconds)} from nothing on a machine like the one measured; {self.disk / 1e9:.1f} GB on disk."
+        )
+
+
+def clock(seconds: float) -> str:
+    """A duration for people: `45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def check(simulation: Simulation) -> tuple[LabelledCorpus, Estimate]:
+    """Read the corpus, and say what the simulation will take. Starts nothing.
+
+    Raises:
+        ManifestError: the message names the rows to mend.
+    """
+    corpus = read_labelled(simulation.manifest, simulation.classes)
+    corpus.folds(simulation.grid.folds)  # fails now rather than after an hour of decoding
+    return corpus, estimate(corpus, simulation.grid, simulation.jobs)
+
+
+def estimate(corpus: LabelledCorpus, grid: Grid, jobs: int) -> Estimate:
+    """Of a grid on a corpus, from the manifest alone."""
+    audio, cells = _audio_seconds(corpus.rows), grid.cells()
+    folds = {cell.fold for cell in cells if cell.tapt}
+    seconds = audio / DECODED + audio / EXTRACTED + len(folds) * audio * TAPT_PASSES / ADAPTED
+    seconds += sum(cell_seconds(cell, grid, len(corpus.rows), audio) for cell in cells)
+    backbones = 1 + (grid.folds if True in grid.tapt else 0)
+    return Estimate(
+        cells=len(cells),
+        clips=len(corpus.rows),
+        hours_of_audio=audio / 3600,
+        seconds=seconds / jobs,
+        disk=audio * (PCM + FRAMES) + backbones * (len(corpus.rows) * LAYER_MEANS + ADAPTED_BACKBONE),
+    )
+
+
+def cell_seconds(cell: Cell, grid: Grid, clips: int, audio: float) -> float:
+    """One cell on one core."""
+    config, each = config_of(cell.preset), audio / clips
+    pool = clips * (1 - 1 / grid.folds)
+    seconds = 0.0
+    for labels in label_counts(grid.shares_of(cell), round(pool)):
+        if config.depth(labels) is Tuning.PROBE:
+            seconds += PROBED
+        else:
+            epochs = max(config.epochs, config.updates * config.batch_seconds / (labels * each))
+            epochs = min(epochs, 2 * config.patience) if config.patience else epochs
+            seconds += epochs * labels * each / TUNED + pool * each / EXTRACTED
+    if cell.strategy != ALL and Requires.SURPRISAL in STRATEGIES[cell.strategy].requires:
+        seconds += pool * each / SURPRISED
+    return seconds
+
+
+def _audio_seconds(rows: Sequence[Row]) -> float:
+    """Of all clips: what the manifest says, or what a sample of the files says."""
+    told = [row.seconds for row in rows if row.seconds]
+    if len(told) < len(rows) / 2:
+        told = [seconds for row in rows[:: max(1, len(rows) // SAMPLE)] if (seconds := _length(row)) is not None]
+    return statistics.fmean(told or [3.0]) * len(rows)
+
+
+def _length(row: Row) -> float | None:
+    try:
+        return soundfile.info(row.path).duration
+    except soundfile.LibsndfileError:
+        return None

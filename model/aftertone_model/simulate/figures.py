@@ -1,0 +1,84 @@
+"""The paper's figures, drawn from our results: UA and time by share of labels, with intervals."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from aftertone_model.simulate.grid import Grid
+from aftertone_model.simulate.results import Result, interval
+from aftertone_model.simulate.tables import Condition, conditions
+
+FORMATS = ("png", "svg")
+SIZE = (7.0, 4.2)  # inches per panel
+# Okabe and Ito's colours, which the colour-blind can tell apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+MOST_BANDS = 6  # lines whose intervals can be told apart; the tables have them all
+STYLES = {"random": "--", "clustered": "-"}
+
+
+def draw(results: Sequence[Result], grid: Grid, folder: Path) -> list[Path]:
+    """Draw every figure as PNG and SVG; returns the SVGs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = [_panels(results, grid, "ua"), _panels(results, grid, "minutes")]
+    saved = []
+    for name, figure in zip(("accuracy", "time"), drawn, strict=True):
+        for kind in FORMATS:
+            figure.savefig(folder / f"{name}.{kind}", dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        plt.close(figure)
+        saved.append(folder / f"{name}.svg")
+    return saved
+
+
+def _panels(results: Sequence[Result], grid: Grid, what: str) -> Figure:
+    """One panel per preset and TAPT, as Figure 2 (UA) and Figure 3 (time) of the paper."""
+    panels = [(preset, tapt) for preset in grid.presets for tapt in grid.tapt]
+    size = (SIZE[0] * len(grid.tapt), SIZE[1] * len(grid.presets))
+    figure, found = plt.subplots(
+        len(grid.presets), len(grid.tapt), figsize=size, sharey=what == "ua", squeeze=False, layout="constrained"
+    )
+    for (preset, tapt), axes in zip(panels, found.flat, strict=True):
+        chosen = [condition for condition in conditions(grid) if (condition.preset, condition.tapt) == (preset, tapt)]
+        for condition in chosen:
+            _line(axes, results, grid, condition, what)
+        axes.set_title(f"{preset}, {'TAPT' if tapt else 'no TAPT'}", fontsize=11)
+        axes.set_xlabel("labels, % of the pool")
+        axes.set_xscale("log")
+        axes.set_xticks([100 * share for share in grid.shares], [f"{100 * share:g}" for share in grid.shares])
+        axes.minorticks_off()
+        axes.set_ylabel("UA, %" if what == "ua" else "minutes")
+        if what == "ua" and axes.lines:
+            means = [float(y) for line in axes.lines for y in line.get_ydata()]  # pyright: ignore[reportGeneralTypeIssues, reportAttributeAccessIssue]
+            axes.set_ylim(max(0.0, min(means) - 6), min(100.0, max(means) + 6))  # few runs have wild intervals
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend(fontsize=7, ncols=2, frameon=False)
+    return figure
+
+
+def _line(axes: Axes, results: Sequence[Result], grid: Grid, condition: Condition, what: str) -> None:
+    line = condition.of(results)
+    if line is None:
+        return
+    values = 100 * line.ua if what == "ua" else line.minutes
+    found = [interval(row) for row in values]
+    colour = COLOURS[grid.strategies.index(condition.strategy) % len(COLOURS)]
+    shares = [100 * share for share in line.shares]
+    axes.plot(
+        shares,
+        [point.mean for point in found],
+        STYLES[condition.initialisation],
+        color=colour,
+        marker="o",
+        markersize=3,
+        label=f"{condition.strategy}, {condition.initialisation} seeds",
+    )
+    if what == "ua" and len(grid.strategies) * len(grid.initialisations) <= MOST_BANDS:
+        axes.fill_between(
+            shares, [point.low for point in found], [point.high for point in found], color=colour, alpha=0.07
+        )

@@ -1,0 +1,141 @@
+"""Which cells a simulation has, and about how long they take."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+
+from aftertone_model.acquisition import STRATEGIES
+from aftertone_model.config import PRACTICAL, TrainingConfig
+from aftertone_model.config import PRESETS as PRODUCT_PRESETS
+from aftertone_model.errors import SimulationError
+
+ALL = "all"  # the strategy of cells that have every label at once
+NEVER = 10**9  # labels
+PRESETS: Mapping[str, TrainingConfig] = PRODUCT_PRESETS | {
+    "light": replace(PRACTICAL, layers_from=NEVER, full_from=NEVER)
+}
+"""The product's presets, and `light`: `practical` without fine-tuning, which needs seconds instead of minutes."""
+
+
+class Initialisation:
+    """How the seed set is drawn."""
+
+    RANDOM = "random"
+    CLUSTERED = "clustered"
+
+
+INITIALISATIONS = (Initialisation.RANDOM, Initialisation.CLUSTERED)
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Cell:
+    """One simulated project, from its seed set to its last label."""
+
+    preset: str
+    tapt: bool
+    initialisation: str
+    strategy: str
+    seed: int
+    fold: int  # whose speakers are tested on
+
+    @property
+    def name(self) -> str:
+        parts = (self.preset, "tapt" if self.tapt else "as-it-came", self.initialisation, self.strategy)
+        return "-".join((*parts, f"seed{self.seed}", f"fold{self.fold}")).replace(":", "+").replace("=", "_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """Everything that a simulation is asked to try."""
+
+    strategies: tuple[str, ...]
+    initialisations: tuple[str, ...] = INITIALISATIONS
+    tapt: tuple[bool, ...] = (False, True)
+    presets: tuple[str, ...] = ("light",)
+    shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 1.0)  # of the pool's labels, ascending
+    seeds: int = 5
+    folds: int = 5
+    every_fold: bool = False  # every seed on every fold; otherwise seed s leaves out fold s, modulo the folds
+    batch: int | None = None  # labels between two rounds; None: as many as to the next share
+    four: bool = False  # only the four conditions of the paper's Table 4
+
+    def __post_init__(self) -> None:
+        for name in self.strategies:
+            if name not in STRATEGIES:
+                raise SimulationError(f"There is no strategy {name}. There are: {', '.join(STRATEGIES)}.")
+        for name in self.initialisations:
+            if name not in INITIALISATIONS:
+                raise SimulationError(f"There is no initialisation {name}. There are: {', '.join(INITIALISATIONS)}.")
+        for preset in self.presets:
+            config_of(preset)
+        if not self.shares or min(self.shares) <= 0 or max(self.shares) > 1:
+            raise SimulationError("Shares of labels are percentages above 0 and up to 100, such as 5,10,20,100.")
+
+    def cells(self) -> list[Cell]:
+        """All of them, those of the first seed first, so that a first picture is there early."""
+        found: list[Cell] = []
+        for seed, fold in self._splits():
+            for preset, tapt in itertools.product(self.presets, self.tapt):
+                if min(self.shares) < 1:
+                    found += [
+                        Cell(preset=preset, tapt=tapt, initialisation=start, strategy=strategy, seed=seed, fold=fold)
+                        for strategy, start in itertools.product(self.strategies, self.initialisations)
+                        if not self.four or _in_table_4(tapt, start, strategy)
+                    ]
+                if max(self.shares) == 1:
+                    found.append(Cell(preset=preset, tapt=tapt, initialisation=ALL, strategy=ALL, seed=seed, fold=fold))
+        return found
+
+    def shares_of(self, cell: Cell) -> tuple[float, ...]:
+        """The shares at which a cell is examined: all labels at once are the same project for every strategy."""
+        return (1.0,) if cell.strategy == ALL else tuple(share for share in sorted(self.shares) if share < 1)
+
+    def key(self, cell: Cell, corpus: str, backbone: str) -> str:
+        """16 hex digits that name all that a cell's figures depend on."""
+        told = [asdict(cell), asdict(config_of(cell.preset)), self.shares_of(cell), self.batch, self.folds]
+        return hashlib.sha256(json.dumps([*told, corpus, backbone]).encode()).hexdigest()[:16]
+
+    def _splits(self) -> list[tuple[int, int]]:
+        if self.every_fold:
+            return list(itertools.product(range(self.seeds), range(self.folds)))
+        return [(seed, seed % self.folds) for seed in range(self.seeds)]
+
+
+def _in_table_4(tapt: bool, initialisation: str, strategy: str) -> bool:
+    """Whether a way is one of the paper's four: its own, and those that lack TAPT, acquisition or both."""
+    if strategy == "random" or not tapt:
+        return initialisation == Initialisation.RANDOM
+    return initialisation == Initialisation.CLUSTERED
+
+
+def config_of(preset: str) -> TrainingConfig:
+    """The config of a preset's name, such as `paper`, or of one with changes: `light:warm_start=true,dropout=0.1`.
+
+    Raises:
+        SimulationError: there is no such preset or field, or its value can't be read.
+    """
+    name, _, changes = preset.partition(":")
+    if name not in PRESETS:
+        raise SimulationError(f"There is no preset {name}. There are: {', '.join(PRESETS)}.")
+    kinds = {field.name: type(getattr(PRESETS[name], field.name)) for field in fields(TrainingConfig)}
+    values = {}
+    for change in filter(None, changes.split(",")):
+        field, _, text = change.partition("=")
+        if field not in kinds:
+            raise SimulationError(f"A config has no field {field}. It has: {', '.join(kinds)}.")
+        values[field] = _read(kinds[field], text, change)
+    return replace(PRESETS[name], **values)
+
+
+def _read(kind: type, text: str, change: str) -> object:
+    try:
+        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+    except (KeyError, ValueError):
+        raise SimulationError(f"{change}: the value must be a {kind.__name__}.") from None
+
+
+def label_counts(shares: Sequence[float], pool: int) -> list[int]:
+    """Labels at each share of a pool, at least one."""
+    return [max(1, round(share * pool)) for share in shares]

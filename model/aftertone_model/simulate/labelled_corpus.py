@@ -1,0 +1,64 @@
+"""A labelled corpus, and its folds: whole speakers are left out, always."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aftertone_model.data.manifest import ManifestError, Row, faulty_lines, read_manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledCorpus:
+    """Clips with an emotion and a speaker each."""
+
+    rows: tuple[Row, ...]
+    classes: tuple[str, ...]  # in alphabetical order
+
+    @property
+    def speakers(self) -> list[str]:
+        return [row.speaker or "" for row in self.rows]
+
+    def folds(self, count: int) -> list[NDArray[np.intp]]:
+        """Rows of each test fold; no speaker is in two, and each has about the corpus' share of every class.
+
+        Raises:
+            ManifestError: fewer speakers than folds.
+        """
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        speakers = self.speakers
+        if (known := len(set(speakers))) < count:
+            raise ManifestError(f"The corpus has {known} speakers, too few for {count} folds. Ask for fewer folds.")
+        splitter = StratifiedGroupKFold(count, shuffle=True, random_state=0)
+        emotions = [row.emotion for row in self.rows]
+        return [test for _, test in splitter.split(emotions, emotions, speakers)]
+
+
+def read_labelled(manifest: Path, classes: Sequence[str] = ()) -> LabelledCorpus:
+    """Read a manifest.csv with the columns path, emotion and speaker, and check every row.
+
+    Args:
+        classes: the emotions that may occur; all that do by default.
+
+    Raises:
+        ManifestError: rows without a file, emotion or speaker, or with another emotion; the message names their lines.
+    """
+    rows = read_manifest(manifest)
+    faults = []
+    for row in rows:
+        where = f"line {row.line} ({row.path.name})" if row.line else str(row.path)
+        if not row.emotion:
+            faults.append(f"{where} has no emotion")
+        elif classes and row.emotion not in classes:
+            faults.append(f"{where} has the emotion {row.emotion}, which is none of {', '.join(classes)}")
+        if not row.speaker:
+            faults.append(f"{where} has no speaker, whom folds need")
+    if faults:
+        raise faulty_lines(manifest, faults)
+    found = sorted(classes or {row.emotion for row in rows if row.emotion})
+    if len(found) < 2:
+        raise ManifestError(f"{manifest} has one emotion only, {found[0]}: there is nothing to tell apart.")
+    return LabelledCorpus(rows=tuple(rows), classes=tuple(found))

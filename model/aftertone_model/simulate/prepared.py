@@ -1,0 +1,136 @@
+"""What all cells of a simulation share: decoded clips, hidden labels, folds, adapted backbones."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.digest import digest
+from aftertone_model.classification.classifier import new_classifier
+from aftertone_model.classification.layer_cache import LayerCache
+from aftertone_model.classification.scoring import extract_features
+from aftertone_model.config import PRACTICAL
+from aftertone_model.data.clips import Clip
+from aftertone_model.data.corpus import decode_corpus
+from aftertone_model.data.manifest import ManifestError
+from aftertone_model.data.pool import Pool
+from aftertone_model.learner import Learner
+from aftertone_model.progress import Progress, hide_library_bars
+from aftertone_model.simulate.grid import Cell, config_of
+from aftertone_model.simulate.labelled_corpus import LabelledCorpus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """Small enough to be sent to every process; audio and features are in the pool on disk."""
+
+    folder: Path
+    backbone: str
+    backbone_key: str  # names its weights
+    classes: tuple[str, ...]
+    clips: tuple[Clip, ...]
+    labels: tuple[int, ...]  # class of each clip
+    folds: tuple[tuple[int, ...], ...]  # clips tested on in each fold
+    refused: tuple[str, ...]  # files left out, and why
+
+    @property
+    def pool(self) -> Pool:
+        return Pool(self.folder / "pool")
+
+    @cached_property  # every cell's name needs it, and a corpus may have 100,000 clips
+    def corpus_key(self) -> str:
+        """Names clips, labels, speakers and folds."""
+        told = [[clip.id, clip.speaker] for clip in self.clips], self.labels, self.folds, self.classes
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+    def sides(self, fold: int) -> tuple[list[Clip], list[Clip]]:
+        """Clips to learn from, and clips of other speakers to be examined on."""
+        tested = set(self.folds[fold])
+        sides = [clip for row, clip in enumerate(self.clips) if row not in tested], [self.clips[row] for row in tested]
+        return sides[0], sorted(sides[1], key=lambda clip: clip.id)
+
+    def one_hot(self) -> dict[str, NDArray[np.float64]]:
+        """The hidden labels: clip id -> (C,)."""
+        eye = np.eye(len(self.classes))
+        return {clip.id: eye[label] for clip, label in zip(self.clips, self.labels, strict=True)}
+
+    def adapted(self, fold: int) -> Path:
+        """Where the backbone is kept that TAPT made of the fold's clips to learn from."""
+        return self.folder / "adapted" / f"{self.backbone_key}-{self.corpus_key}" / f"fold-{fold}"
+
+    def learner(self, cell: Cell, device: str) -> Learner:
+        """The very learner that the backend drives, with the cell's config and the fold's adapted backbone."""
+        name = str(self.adapted(cell.fold)) if cell.tapt else self.backbone
+        config = config_of(cell.preset)
+        return Learner(self.pool, load_backbone(name, seed=0), self.classes, config, seed=cell.seed, device=device)
+
+
+def decode(corpus: LabelledCorpus, folder: Path, backbone: str, folds: int, progress: Progress) -> Prepared:
+    """Decode the corpus; files that can't be used, and the second of two alike, are left out and named."""
+    pool = Pool(folder / "pool")
+    pool.folder.mkdir(parents=True, exist_ok=True)
+    decoded = decode_corpus(pool, [row.path for row in corpus.rows], progress=progress)
+    first: dict[str, int] = {}
+    refused = list(decoded.refused)
+    for number, ids in enumerate(decoded.clips):
+        for id in ids:
+            if id in first:
+                twin = corpus.rows[first[id]].path
+                refused.append(f"{corpus.rows[number].path}: the same audio as {twin}")
+            first.setdefault(id, number)
+    rows = [corpus.rows[number] for number in first.values()]
+    used = LabelledCorpus(rows=tuple(rows), classes=corpus.classes)
+    if len(rows) < 2 * folds:
+        raise ManifestError(f"Only {len(rows)} clips of the corpus can be used. " + " ".join(refused[:3]))
+    clips = [pool.clip(id) for id in first]
+    return Prepared(
+        folder=folder,
+        backbone=backbone,
+        backbone_key=digest(load_backbone(backbone).state_dict()),
+        classes=corpus.classes,
+        clips=tuple(
+            Clip(id=clip.id, seconds=clip.seconds, speaker=row.speaker) for clip, row in zip(clips, rows, strict=True)
+        ),
+        labels=tuple(corpus.classes.index(row.emotion or "") for row in rows),
+        folds=tuple(tuple(map(int, test)) for test in used.folds(folds)),
+        refused=tuple(refused),
+    )
+
+
+def extract(prepared: Prepared, part: Sequence[int], device: str) -> None:
+    """CNN frames of some clips, and what the unadapted transformer makes of each."""
+    backbone = load_backbone(prepared.backbone)
+    backbone.to(device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
+    clips = [prepared.clips[row] for row in part]
+    prepared.pool.extract(backbone, clips)
+    _keep_layer_means(prepared, prepared.backbone, clips, device)
+
+
+def adapt(prepared: Prepared, fold: int, device: str) -> float:
+    """TAPT on the clips to learn from, without labels; the wall-clock seconds it took when it was done."""
+    learning, _ = prepared.sides(fold)
+    learner = Learner(prepared.pool, load_backbone(prepared.backbone), prepared.classes, PRACTICAL, device=device)
+    adaptation = learner.adapt(learning, prepared.adapted(fold))
+    _keep_layer_means(prepared, str(prepared.adapted(fold)), prepared.clips, device)
+    return adaptation.seconds
+
+
+def _keep_layer_means(prepared: Prepared, backbone: str, clips: Sequence[Clip], device: str) -> None:
+    """Now, once, instead of in each of the cells that run side by side."""
+    loaded = load_backbone(backbone)
+    classifier = new_classifier(loaded, prepared.classes, mix_layers=True, seed=0)
+    classifier.to(device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
+    extract_features(classifier, prepared.pool, clips, cache=LayerCache(prepared.pool.folder, loaded))
+
+
+def one_thread() -> None:
+    """How a process among as many as there are cores computes fastest, and quietly."""
+    hide_library_bars()
+    torch.set_num_threads(1)

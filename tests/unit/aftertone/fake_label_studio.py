@@ -1,0 +1,151 @@
+"""A Label Studio in memory: the same calls as the real client and annotators who answer, without HTTP."""
+
+import io
+import wave
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from aftertone.errors import LabelStudioError, TasksVanishedError
+from aftertone.labelstudio.client import LabelStudio
+
+CONFIG = """<View><Audio name="audio" value="$audio"/><Choices name="emotion" toName="audio" choice="single">
+<Choice value="neutral"/><Choice value="happy"/><Choice value="sad"/></Choices></View>"""
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FakeLabelStudio(LabelStudio):
+    """One project. `state` is JSON: what the server would have in its database."""
+
+    def __init__(self, state: dict[str, Any] | None = None, *, tasks: int = 0, label_config: str = CONFIG) -> None:
+        self.url = "http://label-studio"
+        self.calls: list[str] = []  # names of the writing calls, in order
+        self.state = state or {
+            "clock": 0,
+            "project": {
+                "id": 1,
+                "title": "Fake",
+                "label_config": label_config,
+                "sampling": "Sequential sampling",
+                "model_version": "",
+                "maximum_annotations": 1,
+            },
+            "tasks": [],
+            "predictions": [],
+            "webhooks": ["http://backend:9090/webhook"],
+        }
+        for _ in range(tasks):
+            self.add_task()
+
+    # -- what people do --------------------------------------------------------------------------------------------
+
+    def add_task(self, **data: Any) -> int:
+        """Import a task; its audio is a tone of its own unless `audio` says otherwise. Returns its id."""
+        number = max((task["id"] for task in self.state["tasks"]), default=0) + 1
+        data = {"audio": f"/data/upload/1/tone-{number}.wav", **data}
+        self.state["tasks"].append({"id": number, "data": data, "annotations": [], "updated_at": self._now()})
+        return number
+
+    def delete_task(self, task: int) -> None:
+        """Delete a task with its predictions."""
+        self.state["tasks"] = [row for row in self.state["tasks"] if row["id"] != task]
+        self.state["predictions"] = [row for row in self.state["predictions"] if row["task"] != task]
+
+    def annotate(self, task: int, *labels: str, by: int = 1, skip: bool = False) -> None:
+        """Submit an answer to the question `emotion`, or skip the task."""
+        row = self._task(task)
+        value = {"from_name": "emotion", "to_name": "audio", "type": "choices", "value": {"choices": list(labels)}}
+        row["updated_at"] = self._now()
+        row["annotations"].append(
+            {
+                "id": self.state["clock"],
+                "completed_by": by,
+                "was_cancelled": skip,
+                "ground_truth": False,
+                "result": [value] if labels else [],
+                "updated_at": row["updated_at"],
+            }
+        )
+
+    def queue(self) -> list[int]:
+        """Unlabelled tasks in the order in which "Label All Tasks" serves them; [] where that order is random."""
+        project = self.state["project"]
+        if project["sampling"] != "Uncertainty sampling":
+            return []
+        rows = [row for row in self.state["predictions"] if row["model_version"] == project["model_version"]]
+        done = {task["id"] for task in self.state["tasks"] if any(not a["was_cancelled"] for a in task["annotations"])}
+        return [row["task"] for row in sorted(rows, key=lambda row: row["score"]) if row["task"] not in done]
+
+    def audio(self, address: str) -> bytes:
+        """The file that is served at a task's address: a WAV of a tone."""
+        number = int("".join(filter(str.isdigit, address.rsplit("-", 1)[-1])))
+        time = np.arange(4_000) / 16_000
+        noise = 0.01 * np.random.default_rng(number).standard_normal(len(time))
+        signal = 0.4 * np.sin(2 * np.pi * 110 * 2 ** (number % 3) * (1 + 0.002 * number) * time) + noise
+        file = io.BytesIO()
+        with wave.open(file, "wb") as out:
+            out.setnchannels(1)
+            out.setsampwidth(2)
+            out.setframerate(16_000)
+            out.writeframes((signal * 32767).astype("<i2").tobytes())
+        return file.getvalue()
+
+    # -- what the backend asks -------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def whoami(self) -> dict[str, Any]:
+        return {"id": 1}
+
+    def project(self, project: int) -> dict[str, Any]:
+        found = self.state["project"]
+        if project != found["id"]:
+            raise LabelStudioError(f"Label Studio answered 404: there is no project {project}.")
+        tasks = self.state["tasks"]
+        total = sum(not a["was_cancelled"] for task in tasks for a in task["annotations"])
+        return {**found, "task_number": len(tasks), "total_annotations_number": total}
+
+    def export(self, project: int, ids: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
+        for task in self.state["tasks"]:
+            if ids is None or task["id"] in ids:
+                yield task
+
+    def tasks_changed_since(self, project: int, moment: str) -> dict[int, str]:
+        return {row["id"]: row["updated_at"] for row in self.state["tasks"] if row["updated_at"] > moment}
+
+    def prediction_counts(self, project: int) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for row in self.state["predictions"]:
+            counts[row["model_version"]] = counts.get(row["model_version"], 0) + 1
+        return counts
+
+    def webhook_urls(self, project: int) -> list[str]:
+        return list(self.state["webhooks"])
+
+    def import_predictions(self, project: int, predictions: Sequence[Mapping[str, Any]]) -> int:
+        self.calls.append("import_predictions")
+        known = {task["id"] for task in self.state["tasks"]}
+        if any(row["task"] not in known for row in predictions):
+            raise TasksVanishedError("Tasks were deleted while the round was being published.")
+        self.state["predictions"] += [dict(row) for row in predictions]
+        return len(predictions)
+
+    def update_project(self, project: int, **values: Any) -> None:
+        self.calls.append("update_project")
+        self.state["project"] |= values
+
+    def delete_version(self, project: int, version: str) -> None:
+        self.calls.append("delete_version")
+        self.state["predictions"] = [row for row in self.state["predictions"] if row["model_version"] != version]
+
+    def authorization(self) -> str:
+        return "Bearer fake"
+
+    def _task(self, task: int) -> dict[str, Any]:
+        return next(row for row in self.state["tasks"] if row["id"] == task)
+
+    def _now(self) -> str:
+        self.state["clock"] += 1
+        return (START + timedelta(seconds=self.state["clock"])).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,97 @@
+"""Each way a person can answer, counted as a person would."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from aftertone.labelstudio.annotations import count_votes
+
+CLASSES = ("neutral", "happy", "sad")
+
+
+def annotation(who: int, *labels: str, at: str = "2026-01-01T00:00:00Z", **fields: Any) -> dict[str, Any]:
+    value = {"choices": list(labels)}
+    result = [{"from_name": "emotion", "to_name": "audio", "type": "choices", "value": value}] if labels else []
+    return {"id": 1, "completed_by": who, "updated_at": at, "result": result, "was_cancelled": False, **fields}
+
+
+def test_one_annotator_is_a_hard_label() -> None:
+    answer = count_votes([annotation(1, "happy")], "emotion")
+    assert answer.given
+    np.testing.assert_array_equal(answer.distribution(CLASSES), [0, 1, 0])
+
+
+def test_two_annotators_who_disagree_share_the_label() -> None:
+    answer = count_votes([annotation(1, "happy"), annotation(2, "sad")], "emotion")
+    np.testing.assert_array_equal(answer.distribution(CLASSES), [0, 0.5, 0.5])
+
+
+def test_three_annotators_weigh_by_votes() -> None:
+    answer = count_votes([annotation(1, "happy"), annotation(2, "sad"), annotation(3, "sad")], "emotion")
+    np.testing.assert_allclose(answer.distribution(CLASSES), [0, 1 / 3, 2 / 3])
+
+
+def test_an_edit_replaces_the_first_answer_of_the_same_person() -> None:
+    edited = [annotation(1, "happy", at="2026-01-01T00:00:00Z"), annotation(1, "sad", at="2026-01-02T00:00:00Z")]
+    assert count_votes(edited, "emotion").votes == {"sad": 1}
+    assert count_votes(reversed(edited), "emotion").votes == {"sad": 1}
+
+
+def test_cancelled_is_no_vote_even_when_it_carries_a_result() -> None:
+    answer = count_votes([annotation(1, "happy", was_cancelled=True)], "emotion")
+    assert not answer.given
+    assert answer.passed
+
+
+def test_a_skip_beside_an_answer_changes_nothing() -> None:
+    answer = count_votes([annotation(1, was_cancelled=True), annotation(2, "sad")], "emotion")
+    assert answer.votes == {"sad": 1}
+    assert not answer.passed
+
+
+def test_a_blank_submission_is_passed_over() -> None:
+    answer = count_votes([annotation(1)], "emotion")
+    assert answer.passed
+    assert answer.distribution(CLASSES) is None
+
+
+def test_no_annotation_is_neither_given_nor_passed() -> None:
+    answer = count_votes([], "emotion")
+    assert not answer.given
+    assert not answer.passed
+
+
+def test_ground_truth_outvotes_everybody() -> None:
+    answer = count_votes(
+        [annotation(1, "happy"), annotation(2, "happy"), annotation(3, "sad", ground_truth=True)], "emotion"
+    )
+    assert answer.votes == {"sad": 1}
+
+
+def test_a_label_that_left_the_interface_counts_for_nothing_until_it_returns() -> None:
+    answer = count_votes([annotation(1, "bored"), annotation(2, "sad")], "emotion")
+    np.testing.assert_array_equal(answer.distribution(CLASSES), [0, 0, 1])
+    np.testing.assert_array_equal(answer.distribution((*CLASSES, "bored")), [0, 0, 0.5, 0.5])
+    only_bored = count_votes([annotation(1, "bored")], "emotion")
+    assert only_bored.given
+    assert only_bored.distribution(CLASSES) is None
+
+
+def test_one_person_with_two_choices_has_half_a_vote_for_each() -> None:
+    assert count_votes([annotation(1, "happy", "sad")], "emotion").votes == {"happy": 0.5, "sad": 0.5}
+
+
+def test_other_questions_and_other_shapes_are_left_aside() -> None:
+    other = annotation(1, "happy")
+    other["result"] = [
+        {"from_name": "quality", "type": "choices", "value": {"choices": ["good"]}},
+        {"from_name": "emotion", "type": "choices", "value": {"choices": [["nested"]]}},
+        {"from_name": "note", "type": "textarea", "value": {"text": ["x"]}},
+    ]
+    assert not count_votes([other], "emotion").given
+
+
+@pytest.mark.parametrize("who", [7, {"id": 7, "email": "a@b.co"}])
+def test_the_annotator_may_be_a_number_or_a_user(who: Any) -> None:
+    both = [annotation(who, "happy", at="2026-01-01"), annotation(7, "sad", at="2026-01-02")]
+    assert count_votes(both, "emotion").votes == {"sad": 1}

@@ -1,0 +1,45 @@
+import numpy as np
+from aftertone.labelstudio.annotations import Answer
+from aftertone.labelstudio.snapshot import Task
+from aftertone.pipeline.dataset import Source, join
+
+from tests.unit.aftertone.records import make_snapshot
+
+
+def clip(name: str) -> Source:
+    return Source(clip=name, seconds=2.0)
+
+
+def test_the_same_audio_in_two_tasks_is_one_clip_with_all_votes() -> None:
+    snapshot = make_snapshot({1: Answer(votes={"happy": 1}), 2: Answer(votes={"sad": 1}), 3: Answer()})
+    dataset = join(snapshot, {"/a/1": clip("same"), "/a/2": clip("same"), "/a/3": clip("other")}, 0.0)
+    assert dataset.entries["same"].tasks == (1, 2)
+    np.testing.assert_array_equal(dataset.labels["same"], [0, 0.5, 0.5])
+    assert [c.id for c in dataset.open_clips] == ["other"]
+
+
+def test_a_skip_closes_a_clip_only_when_every_task_of_it_is_skipped() -> None:
+    snapshot = make_snapshot({1: Answer(passed=True), 2: Answer(), 3: Answer(passed=True)})
+    dataset = join(snapshot, {"/a/1": clip("a"), "/a/2": clip("a"), "/a/3": clip("b")}, 0.0)
+    assert [c.id for c in dataset.open_clips] == ["a"]
+    assert [c.id for c in dataset.passed_clips] == ["b"]
+
+
+def test_unusable_audio_is_listed_with_its_reason() -> None:
+    snapshot = make_snapshot(2, tasks={1: Task(id=1, source=""), 2: Task(id=2, source="/a/2")})
+    dataset = join(snapshot, {"/a/2": Source(error="The file is empty.")}, 0.0)
+    assert "audio field" in dataset.failed[1]
+    assert dataset.failed[2] == "The file is empty."
+    assert not dataset.missing
+
+
+def test_the_speaker_of_any_of_its_tasks_is_the_clips() -> None:
+    tasks = {1: Task(id=1, source="/a/1"), 2: Task(id=2, source="/a/1", speaker="anna")}
+    dataset = join(make_snapshot(0, tasks=tasks), {"/a/1": clip("a")}, 0.0)
+    assert dataset.clips[0].speaker == "anna"
+
+
+def test_strange_labels_are_counted_by_clip() -> None:
+    snapshot = make_snapshot({1: Answer(votes={"bored": 2}), 2: Answer(votes={"bored": 1, "sad": 1})})
+    dataset = join(snapshot, {"/a/1": clip("a"), "/a/2": clip("b")}, 0.0)
+    assert dataset.strange_labels() == {"bored": 2}

@@ -1,0 +1,33 @@
+"""Small builders of the backend's records."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aftertone.labelstudio.annotations import Answer
+from aftertone.labelstudio.client import UNCERTAINTY
+from aftertone.labelstudio.label_config import Question
+from aftertone.labelstudio.snapshot import Snapshot, Task
+from aftertone.store.rounds import Round
+
+QUESTION = Question(audio="audio", field="audio", control="emotion", classes=("neutral", "happy", "sad"))
+
+
+def make_snapshot(answers: Mapping[int, Answer] | int = 0, **fields: Any) -> Snapshot:
+    """A project whose task i holds the audio "/a/i" and the given answers; a number makes that many open tasks."""
+    if isinstance(answers, int):
+        answers = {i: Answer() for i in range(1, answers + 1)}
+    tasks = {i: Task(id=i, source=f"/a/{i}", answer=answer) for i, answer in answers.items()}
+    settings = {
+        "title": "t",
+        "sampling": UNCERTAINTY,
+        "model_version": "",
+        "overlap": 1,
+        "webhook_urls": ("http://b/webhook",),
+    }
+    return Snapshot(**{"project": 1, "question": QUESTION, "tasks": tasks, **settings, **fields})
+
+
+def make_round(number: int = 0, **fields: Any) -> Round:
+    """A round of three published tasks that waits for two labels."""
+    made = {"kind": "seed", "created_at": "2026-01-01T00:00:00Z", "seed": 0, "strategy": "kmeans", "batch": 2}
+    return Round(**{"number": number, "classes": QUESTION.classes, "published": (1, 2, 3), **made, **fields})

@@ -1,0 +1,47 @@
+"""Manifests: a CSV or a folder becomes rows, and a bad line is named."""
+
+from pathlib import Path
+
+import pytest
+from aftertone_model.data.manifest import ManifestError, Row, read_manifest
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "a.wav").touch()
+    manifest = folder / "manifest.csv"
+    manifest.write_text(text, encoding="utf-8")
+    return manifest
+
+
+def test_columns_are_read_and_others_ignored(tmp_path: Path) -> None:
+    manifest = write(tmp_path, "\ufeffpath,corpus,speaker,emotion,duration_s\na.wav,x,s1,happy,2.5\na.wav,x,,,long\n")
+    path = tmp_path / "a.wav"
+    first = Row(path=path, emotion="happy", speaker="s1", seconds=2.5, line=2)
+    assert read_manifest(manifest) == [first, Row(path=path, line=3)]
+
+
+def test_a_folder_gives_its_audio_files_in_order(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    for name in ("b.WAV", "deep/a.flac", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [row.path.name for row in read_manifest(tmp_path)] == ["b.WAV", "a.flac"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("file,emotion\na.wav,sad\n", "no column `path`"),
+        ("path\n", "no rows"),
+        ("path,emotion\na.wav,sad\nb.wav,sad\n,sad\n", "line 3 names b.wav, which is no file; line 4 has no path"),
+    ],
+)
+def test_bad_manifests_name_what_is_wrong(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(ManifestError, match=reason):
+        read_manifest(write(tmp_path, text))
+
+
+def test_missing_or_empty_places(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="There is no"):
+        read_manifest(tmp_path / "none.csv")
+    with pytest.raises(ManifestError, match="no audio files"):
+        read_manifest(tmp_path)

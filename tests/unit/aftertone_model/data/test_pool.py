@@ -1,0 +1,103 @@
+"""The pool: one clip per content, frames computed once, and nothing lost to a kill."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from aftertone_model.backbones.backbone import encode_waveform, fingerprint, load_backbone
+from aftertone_model.data.pool import Pool
+from numpy.typing import NDArray
+from transformers import Wav2Vec2ForPreTraining
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Wav2Vec2ForPreTraining:
+    return load_backbone("tiny")
+
+
+def noise(seed: int, seconds: float = 0.3) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).uniform(-0.5, 0.5, round(seconds * 16_000)).astype(np.float32)
+
+
+def test_a_clip_comes_back_as_it_was_added(tmp_path: Path) -> None:
+    pool = Pool(tmp_path)
+    clip = pool.add(noise(0, 0.5))
+    assert clip.seconds == 0.5
+    assert clip.speaker is None
+    np.testing.assert_allclose(pool.waveform(clip.id), noise(0, 0.5), atol=1 / 65_000)
+
+
+def test_the_same_audio_is_one_clip_also_after_reopening(tmp_path: Path) -> None:
+    pool = Pool(tmp_path)
+    first = pool.add(noise(0))
+    assert pool.add(noise(0)) == first
+    assert Pool(tmp_path).add(noise(0)) == first
+    assert len(Pool(tmp_path)) == 1
+    assert len((tmp_path / "index.tsv").read_text().splitlines()) == 1
+
+
+def test_louder_than_full_scale_is_scaled_not_clipped(tmp_path: Path) -> None:
+    pool = Pool(tmp_path)
+    loud = noise(0) * 10
+    np.testing.assert_allclose(pool.waveform(pool.add(loud).id), loud / np.abs(loud).max(), atol=1e-4)
+
+
+def test_unknown_clips_are_unknown(tmp_path: Path) -> None:
+    pool = Pool(tmp_path)
+    assert "nothing" not in pool
+    with pytest.raises(KeyError):
+        pool.clip("nothing")
+
+
+def test_what_another_process_adds_is_seen(tmp_path: Path) -> None:
+    here, there = Pool(tmp_path), Pool(tmp_path)
+    clip = there.add(noise(1))
+    assert clip.id in here
+    assert here.clip(clip.id) == clip
+
+
+def test_a_line_torn_by_a_power_cut_costs_one_clip_until_it_is_added_again(tmp_path: Path) -> None:
+    pool = Pool(tmp_path)
+    kept, torn = pool.add(noise(0)), pool.add(noise(1))
+    index = tmp_path / "index.tsv"
+    index.write_bytes(index.read_bytes()[:-6])
+    reopened = Pool(tmp_path)
+    assert kept.id in reopened
+    assert torn.id not in reopened
+    later = reopened.add(noise(2))
+    assert reopened.add(noise(1)) == torn
+    assert all(clip.id in Pool(tmp_path) for clip in (kept, torn, later))
+
+
+def test_frames_are_computed_once_per_cnn(tmp_path: Path, tiny: Wav2Vec2ForPreTraining) -> None:
+    pool = Pool(tmp_path)
+    clips = [pool.add(noise(seed)) for seed in range(3)]
+    pool.extract(tiny, clips[:2])
+    cnn = fingerprint(tiny)
+    files = {file: file.stat().st_mtime_ns for file in (tmp_path / "features").rglob("*.npy")}
+    stages: list[tuple[str, int, int]] = []
+    pool.extract(tiny, clips, lambda *stage: stages.append(stage))
+    assert stages[-1] == ("extract", 1, 1)
+    assert all(file.stat().st_mtime_ns == then for file, then in files.items())
+    frames = pool.frames(cnn, clips[2].id)
+    assert isinstance(frames, np.memmap)
+    assert not frames.flags.writeable
+    np.testing.assert_array_equal(frames, encode_waveform(tiny, pool.waveform(clips[2].id)))
+
+
+def test_a_cancelled_extraction_leaves_whole_files_only_and_goes_on(
+    tmp_path: Path, tiny: Wav2Vec2ForPreTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = Pool(tmp_path)
+    clips = [pool.add(noise(seed)) for seed in range(3)]
+
+    def dies_on_its_way(_file: object, _array: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("aftertone_model.data.pool.np.save", dies_on_its_way)
+        with pytest.raises(KeyboardInterrupt):
+            pool.extract(tiny, clips)
+    assert not [file for file in (tmp_path / "features").rglob("*") if file.is_file()]
+    pool.extract(tiny, clips)
+    assert all(len(pool.frames(fingerprint(tiny), clip.id)) for clip in clips)

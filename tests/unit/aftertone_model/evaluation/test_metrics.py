@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+from aftertone_model.evaluation.metrics import calibration_error, measure, truths
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
+
+CLASSES = ("angry", "happy", "neutral", "sad")
+
+
+def exam(clips=200, seed=0, skill=1.0):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(4, size=clips)
+    logits = rng.normal(size=(clips, 4)) + skill * np.eye(4)[truth]
+    return truth, np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_figures_equal_scikit_learns(seed):
+    truth, probabilities = exam(seed=seed)
+    predicted = probabilities.argmax(axis=1)
+    metrics = measure(truth, probabilities, CLASSES)
+    assert metrics.ua.value == pytest.approx(balanced_accuracy_score(truth, predicted))
+    assert metrics.wa.value == pytest.approx(accuracy_score(truth, predicted))
+    assert metrics.macro_f1.value == pytest.approx(f1_score(truth, predicted, average="macro"))
+    assert metrics.recall == pytest.approx(tuple(recall_score(truth, predicted, average=None)))
+    assert np.array_equal(metrics.confusion, confusion_matrix(truth, predicted))
+
+
+def test_a_class_without_clips_has_no_recall_and_does_not_count_in_ua():
+    truth = np.array([0, 0, 1, 1])
+    probabilities = np.eye(4)[[0, 2, 1, 1]]
+    metrics = measure(truth, probabilities, CLASSES)
+    assert metrics.recall == (0.5, 1.0, None, None)
+    assert metrics.ua.value == 0.75
+    assert metrics.wa.value == 0.75
+
+
+def test_intervals_hold_the_figure_and_narrow_with_more_clips():
+    few = measure(*exam(40), CLASSES)
+    many = measure(*exam(2000), CLASSES)
+    for metrics in (few, many):
+        for figure in (metrics.ua, metrics.wa, metrics.macro_f1):
+            assert 0 <= figure.low < figure.value < figure.high <= 1
+    assert many.ua.high - many.ua.low < (few.ua.high - few.ua.low) / 4
+
+
+def test_the_interval_of_wa_is_the_binomial_one():
+    truth, probabilities = exam(1000)
+    wa = measure(truth, probabilities, CLASSES).wa
+    half = 1.96 * np.sqrt(wa.value * (1 - wa.value) / 1000)
+    assert wa.high - wa.low == pytest.approx(2 * half, rel=0.1)
+
+
+def test_clips_of_one_speaker_are_resampled_together():
+    truth, probabilities = exam(20)
+    repeated = np.repeat(truth, 30), np.repeat(probabilities, 30, axis=0)
+    alone = measure(*repeated, CLASSES).wa
+    together = measure(*repeated, CLASSES, speakers=[f"s{i // 30}" for i in range(600)]).wa
+    assert together.high - together.low > 3 * (alone.high - alone.low)
+
+
+def test_same_seed_same_intervals():
+    truth, probabilities = exam()
+    assert measure(truth, probabilities, CLASSES, seed=3) == measure(truth, probabilities, CLASSES, seed=3)
+    assert measure(truth, probabilities, CLASSES, seed=3).ua != measure(truth, probabilities, CLASSES, seed=4).ua
+
+
+def test_calibration_error_by_hand():
+    # Two clips at 0.9 of which one is right, two at 0.6 both right: (2 |0.5 − 0.9| + 2 |1 − 0.6|) / 4.
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
+    assert calibration_error(np.array([0, 1, 0, 0]), probabilities) == pytest.approx(0.4)
+
+
+def test_certain_and_right_is_calibrated():
+    assert calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
+
+
+def test_tied_votes_have_no_truth():
+    labels = np.array([[0.7, 0.3, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    assert truths(labels).tolist() == [0, -1, 2]
+    assert truths(np.empty((0, 3))).tolist() == []
+
+
+def test_an_empty_exam_is_refused():
+    with pytest.raises(ValueError, match="without clips"):
+        measure(np.empty(0, int), np.empty((0, 4)), CLASSES)

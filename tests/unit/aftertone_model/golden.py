@@ -1,0 +1,102 @@
+"""One small project played from TAPT to its second round, in figures that must not change unless somebody means it.
+
+`python -m tests.unit.aftertone_model.golden` writes them anew to golden.json.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from aftertone_model.acquisition import STRATEGIES
+from aftertone_model.acquisition.seeding import SEEDINGS
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.config import PAPER, PRACTICAL, TrainingConfig
+from aftertone_model.data.clips import Clip
+from aftertone_model.data.pool import Pool
+from aftertone_model.learner import Learner
+
+FILE = Path(__file__).with_name("golden.json")
+BACKBONES = ("tiny", "aftertone-mini")
+CLASSES = ("low", "middle", "high")
+CLIPS, TEST = 48, 12  # in all; of these held out
+BATCH = 6
+QUICK = replace(PRACTICAL, updates=40, epochs=1)
+PAPER_QUICK = replace(PAPER, epochs=12, head_rate=1e-3, encoder_rate=3e-4)
+
+
+def play(backbone: str, folder: Path) -> dict[str, Any]:
+    """Every figure of the project, computed in float32 on one thread, so that machines agree."""
+    with patch("aftertone_model.backbones.precision.bf16_is_faster", lambda _: False), torch.random.fork_rng():
+        torch.set_num_threads(1)
+        pool, clips, labels = _speech(folder)
+        learner = _learner(pool, backbone, QUICK)
+        record = learner.adapt(clips, folder / "adapted")
+        found: dict[str, Any] = {
+            "tapt": {
+                "steps": record.steps,
+                "kept": record.kept,
+                "curve": [[p.contrastive, p.reconstruction, p.perplexity] for p in record.curve],
+            }
+        }
+        adapted = str(folder / "adapted")
+        asked, test = clips[TEST:], {clip.id: labels[clip.id] for clip in clips[:TEST]}
+        found["seeds"] = {
+            name: list(_learner(pool, adapted, replace(QUICK, seeding=name)).seed(asked, BATCH).picks)
+            for name in SEEDINGS
+        }
+        for name, config in (("practical", QUICK), ("paper", PAPER_QUICK)):
+            learner = _learner(pool, adapted, config)
+            labelled, previous, rounds = list(found["seeds"]["kmeans"]), None, []
+            for _ in range(2):
+                training = learner.train({id: labels[id] for id in labelled}, test, clips, previous)
+                previous = training.classifier
+                picks = {
+                    strategy: list(learner.rank(previous, asked, BATCH, labelled, strategy).picks)
+                    for strategy in STRATEGIES
+                }
+                tuned = training.tuned
+                rounds.append(
+                    {
+                        "depth": tuned.depth.value,
+                        "warm": tuned.warm,
+                        "retries": tuned.retries,
+                        "loss": tuned.losses[-1],
+                        "picks": picks,
+                    }
+                )
+                labelled += picks["badge"]
+            found[name] = rounds
+    return found
+
+
+def _learner(pool: Pool, backbone: str, config: TrainingConfig) -> Learner:
+    return Learner(pool, load_backbone(backbone), CLASSES, config, seed=3, device="cpu")
+
+
+def _speech(folder: Path) -> tuple[Pool, list[Clip], dict[str, np.ndarray]]:
+    """Voiced sounds of six speakers: what tells the classes is the pitch and how fast it wavers."""
+    pool, rng = Pool(folder / "pool"), np.random.default_rng(11)
+    clips, labels = [], {}
+    for number in range(CLIPS):
+        kind = int(rng.integers(len(CLASSES)))
+        time = np.arange(int(16_000 * rng.uniform(0.6, 1.2))) / 16_000
+        pitch = 120 * 1.4**kind * rng.uniform(0.8, 1.25) * (1 + 0.05 * np.sin(2 * np.pi * (3 + 2 * kind) * time))
+        phase = 2 * np.pi * np.cumsum(pitch) / 16_000
+        wave = sum(np.sin(harmonic * phase) / harmonic for harmonic in range(1, 6)) * 0.2
+        wave += 0.05 * rng.normal(size=len(time))
+        clip = replace(pool.add(np.asarray(wave, np.float32)), speaker=f"s{number % 6}")
+        clips.append(clip)
+        labels[clip.id] = np.eye(len(CLASSES))[kind]
+    return pool, clips, labels
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as scratch:
+        figures = {name: play(name, Path(scratch) / name) for name in BACKBONES}
+        FILE.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,225 @@
+"""The objective: equal to transformers' own, to hand-computed cases, and for each clip the same in any company."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from aftertone_model.pretraining import contrastive
+from aftertone_model.pretraining.contrastive import (
+    Masks,
+    clip_generator,
+    contrastive_loss,
+    diversity_loss,
+    draw_masks,
+    draw_spans,
+    masked_forward,
+    masked_mean,
+    perplexity,
+    reconstruction_loss,
+    surprisal,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+
+SPANS = {"ratio": 0.4, "span": 4, "negatives": 7}
+
+
+def small_backbone(entries: int = 4) -> Wav2Vec2ForPreTraining:
+    """So few codes that negatives with the positive's own code are common."""
+    config = Wav2Vec2Config(
+        conv_dim=(16, 16),
+        conv_kernel=(20, 8),
+        conv_stride=(20, 16),
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=4,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        feat_proj_dropout=0.0,
+        layerdrop=0.0,
+        num_codevectors_per_group=entries,
+        codevector_dim=16,
+        proj_codevector_dim=16,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Wav2Vec2ForPreTraining(config).eval()
+
+
+def waveforms(clips: int = 3) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(0).normal(size=(clips, 16_000)).astype(np.float32))  # (B, S)
+
+
+def cnn_frames(backbone: Wav2Vec2ForPreTraining, waves: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        frames = backbone.wav2vec2.feature_extractor(waves).transpose(1, 2)  # (B, T, C)
+    return frames, torch.full((len(frames),), frames.shape[1])
+
+
+def masks_of(lengths: Tensor) -> Masks:
+    return draw_masks(lengths, [np.random.default_rng(row) for row in range(len(lengths))], **SPANS)
+
+
+def as_transformers_takes_them(masks: Masks, time: int) -> dict[str, Tensor]:
+    """The same masks and negatives as (B, T) and as (B, T, K) numbers of frames in the whole batch."""
+    negatives = torch.zeros(len(masks.positions), time, masks.negatives.shape[-1], dtype=torch.int64)
+    for row, (positions, valid) in enumerate(zip(masks.positions, masks.valid, strict=True)):
+        kept = positions[valid]
+        negatives[row, kept] = row * time + positions[masks.negatives[row, valid]]
+    return {"mask_time_indices": masks.spread(time), "sampled_negative_indices": negatives}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("entries", [4, 320])
+def test_losses_equal_those_of_transformers(entries: int) -> None:
+    backbone = small_backbone(entries)
+    frames, lengths = cnn_frames(backbone, waveforms())
+    masks = masks_of(lengths)
+    theirs = backbone(waveforms(), **as_transformers_takes_them(masks, frames.shape[1]))
+    ours = masked_forward(backbone, frames, lengths, masks)
+    count = masks.valid.sum()
+    torch.testing.assert_close(ours.contrastive.sum(), theirs.contrastive_loss)
+    torch.testing.assert_close(diversity_loss(ours.codes.soft, masks.valid) * count, theirs.diversity_loss)
+
+
+def test_gradients_equal_those_of_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In train mode; the Gumbel noise, of which transformers draws more than we do, is left out on both sides."""
+
+    def without_noise(logits: Tensor, tau: float, hard: bool) -> Tensor:
+        assert hard
+        soft = (logits / tau).softmax(-1)
+        return functional.one_hot(soft.argmax(-1), soft.shape[-1]) - soft.detach() + soft
+
+    monkeypatch.setattr(functional, "gumbel_softmax", without_noise)
+    monkeypatch.setattr(contrastive, "transformer_in_bf16", lambda *_: False)  # transformers is run in float32 too
+    backbone = small_backbone().train()
+    backbone.freeze_feature_encoder()
+    frames, lengths = cnn_frames(backbone, waveforms())
+    masks = masks_of(lengths)
+
+    backbone(waveforms(), **as_transformers_takes_them(masks, frames.shape[1])).loss.backward()
+    theirs = {name: weight.grad for name, weight in backbone.named_parameters() if weight.grad is not None}
+    backbone.zero_grad(set_to_none=True)
+
+    outcome = masked_forward(backbone, frames, lengths, masks)
+    diversity = diversity_loss(outcome.codes.soft, masks.valid) * masks.valid.sum()
+    (outcome.contrastive.sum() + backbone.config.diversity_loss_weight * diversity).backward()
+    ours = {name: weight.grad for name, weight in backbone.named_parameters() if weight.grad is not None}
+
+    assert ours.keys() == theirs.keys()
+    assert {"quantizer.codevectors", "quantizer.weight_proj.weight", "wav2vec2.masked_spec_embed"} <= ours.keys()
+    for name, gradient in theirs.items():
+        torch.testing.assert_close(ours[name], gradient, atol=2e-4, rtol=1e-3, msg=name)
+
+
+def test_equation_1_by_hand() -> None:
+    targets = torch.tensor(
+        [[[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]]]
+    )  # lengths must not matter: the similarity is a cosine
+    predicted = torch.tensor([[[5.0, 0.0], [0.0, 1.0], [0.0, 1.0]]])
+    ids = torch.tensor([[[0], [1], [2]]])
+    negatives = torch.tensor([[[1, 2], [0, 0], [0, 1]]])
+    loss = contrastive_loss(predicted, targets, ids, negatives, kappa=0.5)
+    e = math.exp
+    expected = [
+        -math.log(e(2) / (e(2) + e(0) + e(-2))),
+        -math.log(e(2) / (e(2) + 2 * e(0))),
+        -math.log(e(0) / (e(0) + e(0) + e(2))),
+    ]
+    torch.testing.assert_close(loss, torch.tensor([expected]))
+
+
+def test_a_negative_with_the_positives_code_is_none() -> None:
+    targets = torch.tensor([[[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]])
+    ids = torch.tensor([[[3, 1], [3, 1], [3, 2]]])  # one code word is the choice in every codebook
+    negatives = torch.tensor([[[1, 1], [0, 2], [0, 1]]])
+    loss = contrastive_loss(targets, targets, ids, negatives, kappa=1.0)
+    torch.testing.assert_close(loss[0, :2], torch.tensor([0.0, math.log(1 + math.exp(-1))]))
+
+
+def test_equation_2_by_hand() -> None:
+    logits = torch.tensor(
+        [[[[math.log(3), 0.0], [0.0, 0.0]]]]
+    )  # p = (3/4, 1/4) in one codebook, (1/2, 1/2) in the other
+    torch.testing.assert_close(
+        reconstruction_loss(logits, torch.tensor([[[0, 1]]])), torch.tensor([[-math.log(3 / 8)]])
+    )
+    losses, valid = torch.tensor([[1.0, 2.0, 9.0]]), torch.tensor([[True, True, False]])
+    assert masked_mean(losses, valid).item() == pytest.approx(1.5)  # 1 / N_m
+
+
+def test_perplexity_and_diversity_by_hand() -> None:
+    assert perplexity(torch.tensor([[5.0, 0.0], [1.0, 1.0]])).item() == pytest.approx(1 + 2)
+    soft = torch.tensor([[[[1.0, 0.0], [0.5, 0.5]], [[0.0, 1.0], [0.0, 1.0]]]])  # (1, 2, 2, 2)
+    assert diversity_loss(soft, torch.tensor([[True, False]])).item() == pytest.approx((4 - 3) / 4)
+
+
+@given(st.integers(4, 400), st.floats(0.01, 0.99), st.integers(1, 20), st.integers(0, 2**32))
+def test_spans_mask_exactly_the_ratio(frames: int, ratio: float, span: int, seed: int) -> None:
+    masked = draw_spans(frames, ratio, span, np.random.default_rng(seed))
+    assert len(masked) == min(max(round(ratio * frames), 2), frames - 2)
+    assert (np.diff(masked) > 0).all()
+    assert masked[0] >= 0
+    assert masked[-1] < frames
+
+
+def test_every_frame_can_be_masked_and_spans_hold_together() -> None:
+    drawn = [draw_spans(20, 0.3, 3, np.random.default_rng(seed)) for seed in range(500)]
+    assert set(np.concatenate(drawn).tolist()) == set(range(20))
+    runs = [len(run) for masked in drawn for run in np.split(masked, np.flatnonzero(np.diff(masked) > 1) + 1)]
+    assert set(runs) == {3, 6}
+
+
+def test_negatives_are_other_masked_frames_of_the_same_clip() -> None:
+    masks = masks_of(torch.tensor([50, 11]))
+    assert masks.valid.sum(1).tolist() == [20, 4]
+    for row in range(2):
+        count = int(masks.valid[row].sum())
+        against = masks.negatives[row, :count]
+        assert against.min() >= 0
+        assert against.max() < count
+        assert (against != torch.arange(count)[:, None]).all()
+    assert masks.spread(50).sum(1).tolist() == [20, 4]
+
+
+def test_a_clips_surprisal_is_its_own() -> None:
+    backbone = small_backbone(320)
+    frames, _ = cnn_frames(backbone, waveforms())
+    clips = {"a": frames[0], "b": frames[1, :20], "c": frames[2, :31]}
+
+    def surprisals(order: str) -> dict[str, Tensor]:
+        lengths = torch.tensor([len(clips[name]) for name in order])
+        batch = torch.nn.utils.rnn.pad_sequence([clips[name] for name in order], batch_first=True)
+        masks = draw_masks(lengths, [clip_generator(3, name) for name in order], **SPANS)
+        values = surprisal(backbone, batch, lengths, masks)
+        assert (values[~masks.valid] == 0).all()
+        return {name: values[row, masks.valid[row]] for row, name in enumerate(order)}
+
+    alone = {name: surprisals(name)[name] for name in clips}
+    for order in ("abc", "cb", "ca"):
+        for name, values in surprisals(order).items():
+            torch.testing.assert_close(values, alone[name], atol=1e-4, rtol=0)
+
+
+def test_surprisal_refuses_train_mode() -> None:
+    backbone = small_backbone().train()
+    frames, lengths = cnn_frames(backbone, waveforms())
+    with pytest.raises(ValueError, match="eval mode"):
+        surprisal(backbone, frames, lengths, masks_of(lengths))
+
+
+def test_an_entry_that_no_frame_may_choose_gives_no_broken_gradient() -> None:
+    soft = torch.tensor([[[[1.0, 0.0]]]], requires_grad=True)
+    diversity_loss(soft, torch.ones(1, 1, dtype=torch.bool)).backward()
+    assert soft.grad is not None
+    assert soft.grad.isfinite().all()

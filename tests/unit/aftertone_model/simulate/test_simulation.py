@@ -1,0 +1,366 @@
+"""The simulator on a small corpus of tones: what it plays, what it says, and that a kill changes nothing."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from aftertone.cli import app
+from aftertone_model.config import PAPER
+from aftertone_model.data.manifest import ManifestError
+from aftertone_model.errors import SimulationError
+from aftertone_model.simulate.cell_run import Measured
+from aftertone_model.simulate.cost import Simulation, check
+from aftertone_model.simulate.grid import ALL, Cell, Grid, config_of
+from aftertone_model.simulate.labelled_corpus import read_labelled
+from aftertone_model.simulate.results import Result, interval, paired, series, share_needed, write_csv
+from aftertone_model.simulate.simulation import simulate
+from aftertone_model.simulate.tables import Condition, effects, table_2, table_4
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+from typer.testing import CliRunner
+
+PITCHES = {"low": 200, "middle": 600, "high": 1_800}  # Hz
+SPEAKERS = 6
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 tones of six speakers, a manifest, and a backbone of 60,000 parameters."""
+    folder, rng = tmp_path_factory.mktemp("corpus"), np.random.default_rng(0)
+    lines = ["path,emotion,speaker,duration_s"]
+    for number in range(60):
+        emotion = list(PITCHES)[number % 3]
+        time_axis = np.arange(12_000) / 16_000
+        tone = 0.3 * np.sin(2 * np.pi * PITCHES[emotion] * rng.uniform(0.8, 1.2) * time_axis)
+        soundfile.write(folder / f"{number}.wav", tone + 0.05 * rng.normal(size=12_000), 16_000)
+        lines.append(f"{number}.wav,{emotion},speaker {number % SPEAKERS},0.75")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    shape = Wav2Vec2Config(
+        conv_dim=(16, 16),
+        conv_kernel=(40, 16),
+        conv_stride=(20, 16),
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        num_conv_pos_embeddings=16,
+        num_conv_pos_embedding_groups=4,
+        codevector_dim=16,
+        proj_codevector_dim=16,
+        num_codevectors_per_group=8,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        Wav2Vec2ForPreTraining(shape).save_pretrained(folder / "backbone")
+    return folder
+
+
+GRID = Grid(
+    strategies=("random", "entropy"), initialisations=("random", "clustered"), shares=(0.2, 0.5, 1.0), seeds=2, folds=3
+)
+
+
+def asked(corpus: Path, out: Path, grid: Grid = GRID) -> Simulation:
+    return Simulation(
+        manifest=corpus / "manifest.csv", out=out, grid=grid, backbone=str(corpus / "backbone"), command="aftertone"
+    )
+
+
+def run(simulation: Simulation) -> None:
+    simulate(simulation, check(simulation)[0], print)
+
+
+@pytest.fixture(scope="module")
+def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("finished")
+    run(asked(corpus, out))
+    return out
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_examines_every_cell_at_every_share_on_speakers_left_out(corpus: Path, finished: Path) -> None:
+    rows = rows_of(finished / "results.csv")
+    told = {(r["tapt"], r["initialisation"], r["strategy"], r["seed"], r["share"]) for r in rows}
+    assert (
+        len(told) == len(rows) == 2 * 2 * (2 * 2 * 2 + 1)
+    )  # TAPT x seeds x (conditions x partial shares + all labels)
+    assert {(r["seed"], r["fold"]) for r in rows} == {("0", "0"), ("1", "1")}
+    labels = {(r["fold"], r["share"]): int(r["labels"]) for r in rows}
+    for fold, tested in enumerate(read_labelled(corpus / "manifest.csv").folds(3)[:2]):
+        pool = 60 - len(tested)
+        assert [labels[str(fold), share] for share in ("0.2", "0.5", "1.0")] == [pool / 5, pool / 2, pool]
+    assert all(r["depth"] == "probe" for r in rows)
+    whole = [float(r["ua"]) for r in rows if r["strategy"] == ALL]
+    assert np.mean(whole) > 0.8  # tones are easy
+    times = rows_of(finished / "times.csv")
+    assert all((float(row["tapt_seconds"]) > 0) == (row["tapt"] == "True") for row in times)
+
+
+def test_writes_a_page_tables_and_figures(finished: Path) -> None:
+    page = (finished / "report.html").read_text()
+    assert page.count("<svg") == 2
+    assert "To reach the UA of all labels" in page
+    assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ).replace("https://matplotlib.org", "")  # nothing is loaded from elsewhere
+    assert "paper 4" in (finished / "tables.md").read_text()
+    for name in ("accuracy.png", "accuracy.svg", "time.png", "time.svg"):
+        assert (finished / "figures" / name).stat().st_size > 1_000
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from tests.unit.aftertone_model.simulate.test_simulation import asked, run
+if __name__ == "__main__":
+    run(asked(Path(sys.argv[1]), Path(sys.argv[2])))
+"""
+
+
+def test_killed_half_way_and_started_again_it_ends_with_the_same_csv(
+    corpus: Path, finished: Path, tmp_path: Path
+) -> None:
+    script, out = tmp_path / "killed.py", tmp_path / "out"
+    script.write_text(KILLED)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
+    child = subprocess.Popen(
+        [sys.executable, script, corpus, out], env=environment, start_new_session=True, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 240
+    while len(list(out.glob("cells/*.json"))) < 5:
+        assert child.poll() is None, "ended by itself"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("cells/*.json")}
+    assert len(kept) < len(GRID.cells())
+    assert not (out / "results.csv").exists()
+    run(asked(corpus, out))
+    assert (out / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept  # none was run again
+
+
+def test_more_seeds_or_strategies_keep_the_cells_that_are_done(corpus: Path, finished: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in finished.glob("cells/*.json")}
+    grid = Grid(strategies=("random", "entropy", "margin"), tapt=(False,), shares=(0.2, 0.5, 1.0), seeds=2, folds=3)
+    run(asked(corpus, finished, grid))
+    after = {path.name: path.stat().st_mtime_ns for path in finished.glob("cells/*.json")}
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 4  # margin, from two seed sets, twice
+    run(asked(corpus, finished))
+
+
+def test_nothing_of_another_backbone_or_of_other_folds_is_taken_over(corpus: Path, tmp_path: Path) -> None:
+    backbone, out = tmp_path / "backbone", tmp_path / "out"
+    shutil.copytree(corpus / "backbone", backbone)
+    grid = Grid(strategies=("random",), initialisations=("random",), tapt=(True,), shares=(0.5,), seeds=1, folds=3)
+    simulation = replace(asked(corpus, out, grid), backbone=str(backbone))
+    run(simulation)
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        Wav2Vec2ForPreTraining(Wav2Vec2Config.from_pretrained(backbone)).save_pretrained(backbone)  # under the old name
+    run(simulation)
+    run(replace(simulation, grid=replace(grid, folds=2)))
+    assert len(list(out.glob("cells/*.json"))) == 3
+    assert len(list(out.glob("adapted/*/fold-0/adaptation.json"))) == 3
+
+
+def test_batches_make_more_rounds_and_all_labels_at_once_are_trained_afresh_whatever_the_preset(
+    corpus: Path, tmp_path: Path
+) -> None:
+    warm = Grid(
+        strategies=("entropy",),
+        initialisations=("clustered",),
+        tapt=(False,),
+        presets=("light:warm_start=true,updates=20",),
+        shares=(0.5, 1.0),
+        seeds=1,
+        folds=3,
+        batch=5,
+    )
+    run(asked(corpus, tmp_path, warm))
+    rows = rows_of(tmp_path / "results.csv")
+    pool = 60 - len(read_labelled(corpus / "manifest.csv").folds(3)[0])
+    assert [(row["strategy"], row["labels"]) for row in rows] == [(ALL, f"{pool}"), ("entropy", f"{pool // 2}")]
+
+
+def test_plan_lists_cells_time_and_disk_and_runs_nothing(corpus: Path, tmp_path: Path) -> None:
+    out, backbone = tmp_path / "out", corpus / "backbone"
+    options = ["--out", str(out), "--backbone", str(backbone), "--strategies", "random,entropy", "--folds", "3"]
+    outcome = CliRunner().invoke(app, ["simulate", str(corpus / "manifest.csv"), *options, "--seeds", "2", "--plan"])
+    assert outcome.exit_code == 0
+    lines = outcome.output.splitlines()
+    assert len(lines) == len(GRID.cells()) + 1
+    assert lines[0] == "light-as-it-came-random-random-seed0-fold0"
+    assert "20 cells; 60 clips" in lines[-1]
+    assert "GB on disk" in lines[-1]
+    assert not out.exists()
+
+
+def test_bad_rows_are_named_before_anything_runs(corpus: Path, tmp_path: Path) -> None:
+    lines = (corpus / "manifest.csv").read_text().splitlines()
+    lines[3] = lines[3].replace("high", "shrill")
+    lines[5] = lines[5].replace("middle", "")
+    lines[7] = lines[7].replace("speaker 0", "")
+    bad = corpus / "bad.csv"
+    bad.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ManifestError) as error:
+        read_labelled(bad, ("low", "middle", "high"))
+    assert "line 4 (2.wav) has the emotion shrill, which is none of low, middle, high" in str(error.value)
+    assert "line 6 (4.wav) has no emotion" in str(error.value)
+    assert "line 8 (6.wav) has no speaker" in str(error.value)
+    bad.write_text("\n".join([*lines, "gone.wav,low,speaker 1,0.75"]) + "\n")
+    outcome = CliRunner().invoke(app, ["simulate", str(bad), "--out", str(tmp_path / "out")])
+    assert outcome.exit_code == 1
+    assert "line 62 names gone.wav, which is no file" in outcome.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -> None:
+    with pytest.raises(ManifestError, match="6 speakers, too few for 7 folds"):
+        read_labelled(corpus / "manifest.csv").folds(7)
+    for wrong, message in (
+        ({"strategies": ("luck",)}, "no strategy luck"),
+        ({"presets": ("heavy",)}, "no preset heavy"),
+        ({"presets": ("light:luck=1",)}, "no field luck"),
+        ({"presets": ("light:warm_start=maybe",)}, "must be a bool"),
+        ({"initialisations": ("warm",)}, "no initialisation warm"),
+        ({"shares": (0.2, 1.2)}, "percentages above 0"),
+    ):
+        with pytest.raises(SimulationError, match=message):
+            Grid(**{"strategies": ("random",)} | wrong)
+    assert config_of("paper") is not None
+    assert config_of("paper:epochs=3,warm_start=false").epochs == 3
+    assert config_of("paper").warm_start == PAPER.warm_start
+
+
+def test_the_four_ways_of_table_4() -> None:
+    grid = Grid(strategies=("random", "entropy"), presets=("paper",), shares=(0.2, 1.0), seeds=1, four=True)
+    assert [(cell.tapt, cell.initialisation, cell.strategy) for cell in grid.cells()] == [
+        (False, "random", "random"),
+        (False, "random", "entropy"),
+        (False, ALL, ALL),
+        (True, "random", "random"),
+        (True, "clustered", "entropy"),
+        (True, ALL, ALL),
+    ]
+
+
+def test_no_speaker_is_on_both_sides_and_every_clip_is_tested_once(corpus: Path) -> None:
+    labelled = read_labelled(corpus / "manifest.csv")
+    folds = labelled.folds(3)
+    assert sorted(np.concatenate(folds)) == list(range(60))
+    for test in folds:
+        inside = {labelled.speakers[row] for row in test}
+        outside = {labelled.speakers[row] for row in set(range(60)) - set(test.tolist())}
+        assert not inside & outside
+
+
+def result(strategy: str, seed: int, share: float, ua: float, **cell) -> Result:
+    kind = {"preset": "light", "tapt": True, "initialisation": "clustered", "fold": seed} | cell
+    figures = {"wa": ua, "macro_f1": ua, "ece": 0.1, "labels": round(100 * share), "depth": "probe"}
+    seconds = {"tapt_seconds": 60.0, "train_seconds": 600 * share, "rank_seconds": 0.0}
+    return Result(
+        cell=Cell(strategy=strategy, seed=seed, **kind), examined=Measured(share=share, ua=ua, **figures, **seconds)
+    )
+
+
+def test_the_share_needed_lies_where_the_curve_meets_its_end() -> None:
+    curve = {0.1: 0.5, 0.2: 0.6, 0.4: 0.8, 1.0: 0.7}
+    results = [result("entropy", seed, share, ua) for seed in range(3) for share, ua in curve.items()]
+    line = series(results, "light", True, "clustered", "entropy")
+    assert line is not None
+    needed = share_needed(line)
+    assert needed is not None
+    assert needed.mean == pytest.approx(0.3)
+    assert (needed.low, needed.high) == (pytest.approx(0.3), pytest.approx(0.3))
+
+
+def test_differences_are_paired_by_run() -> None:
+    results = [result("entropy", seed, 0.2, 0.6 + 0.1 * seed) for seed in range(3)]
+    results += [result("random", seed, 0.2, 0.55 + 0.1 * seed) for seed in range(3)]
+    lines = [series(results, "light", True, "clustered", name) for name in ("entropy", "random")]
+    assert lines[0] is not None
+    assert lines[1] is not None
+    gain = paired(lines[0], lines[1], 0.2)
+    assert gain is not None
+    assert gain.written(100, 1, "+") == "+5.0 [+5.0 to +5.0]"
+    assert interval(np.array([0.5])).percent() == "50.0"
+
+
+def test_an_interval_of_a_share_ends_where_shares_end() -> None:
+    assert interval(np.array([0.2, 0.9])).percent() == "55.0 [0.0 to 100.0]"
+
+
+def test_a_choice_is_judged_by_what_it_changes_in_every_other_way() -> None:
+    gains = {"random": 0.0, "entropy": 0.05}
+    results = [
+        result(strategy, seed, 0.2, 0.5 + 0.1 * seed + gain + 0.02 * tapt, tapt=tapt, initialisation=start)
+        for strategy, gain in gains.items()
+        for seed in range(2)
+        for tapt in (False, True)
+        for start in ("random", "clustered")
+    ]
+    grid = Grid(strategies=("random", "entropy"), shares=(0.2, 1.0), seeds=2)
+    table = effects(results, grid)
+    assert table is not None
+    assert table.rows == (
+        ("TAPT, against none", "+2.0 [+2.0 to +2.0]", ""),  # nothing was examined with all labels
+        ("clustered seeds, against random ones", "+0.0 [+0.0 to +0.0]", ""),
+        ("entropy, against random labels", "+5.0 [+5.0 to +5.0]", ""),
+    )
+
+
+def test_presets_are_judged_against_the_first_with_all_labels_too() -> None:
+    first, second = "light", "light:dropout=0.5"
+    results = [
+        result(strategy, seed, share, 0.5 + gain, preset=preset, tapt=False, initialisation=start)
+        for preset, gain in ((first, 0.0), (second, -0.01))
+        for seed in range(2)
+        for strategy, start, share in (("random", "random", 0.2), (ALL, ALL, 1.0))
+    ]
+    one_way = Grid(strategies=("random",), initialisations=("random",), tapt=(False,), shares=(0.2, 1.0), seeds=2)
+    table = effects(results, replace(one_way, presets=(first, second)))
+    assert table is not None
+    assert table.rows == ((f"{second}, against {first}", "-1.0 [-1.0 to -1.0]", "-1.0 [-1.0 to -1.0]"),)
+    assert effects(results, one_way) is None
+
+
+def test_tables_stand_beside_the_papers_figures(tmp_path: Path) -> None:
+    conditions = {(False, "random", "random"), (True, "random", "random"), (False, "random", "entropy-clusters")}
+    conditions.add((True, "clustered", "entropy-clusters"))
+    results = [
+        result(strategy, seed, share, 0.6, tapt=tapt, initialisation=start)
+        for tapt, start, strategy in sorted(conditions)
+        for seed in range(2)
+        for share in (0.2, 1.0)
+    ]
+    grid = Grid(strategies=("random", "entropy-clusters"), shares=(0.2, 1.0), seeds=2)
+    fourth = table_4(results, grid)
+    assert fourth is not None
+    assert fourth.rows[0][1:] == ("60.0 [60.0 to 60.0]",) * 4 + ("51.37", "73.82", "71.07", "77.41")
+    second = table_2(
+        results, Condition(preset="light", tapt=True, initialisation="clustered", strategy="entropy-clusters")
+    )
+    assert second is not None
+    assert second.rows[1][3:] == ("11.0 [11.0 to 11.0]", "79.15", "75.94", "1508.2")
+    assert "| 20% |" in second.markdown()
+    write_csv(results, tmp_path)
+    assert json.loads(json.dumps(rows_of(tmp_path / "results.csv")[0]))["ua"] == "0.6"

@@ -1,0 +1,236 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from aftertone_model.acquisition import STRATEGIES, StrategyError
+from aftertone_model.acquisition.seeding import SEEDINGS
+from aftertone_model.config import PRACTICAL, Tuning
+from aftertone_model.learner import Learner, TrainingError
+
+CLASSES = ("low", "middle", "high")
+QUICK = replace(PRACTICAL, updates=30, epochs=1, batch_seconds=8.0)
+
+
+@pytest.fixture
+def learner(extracted, backbone):
+    return Learner(extracted[0], backbone, CLASSES, QUICK, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def trained(extracted, backbone):
+    pool, clips, labels = extracted
+    taught = {clip.id: labels[clip.id] for clip in clips[:30]}
+    exam = {clip.id: labels[clip.id] for clip in clips[48:]}
+    return Learner(pool, backbone, CLASSES, QUICK, device="cpu").train(taught, exam, clips)
+
+
+def test_a_round_end_to_end(learner, extracted):
+    _, clips, labels = extracted
+    candidates, exam = clips[:48], {clip.id: labels[clip.id] for clip in clips[48:]}
+    seeded = learner.seed(candidates, 12)
+    assert sorted(seeded.order) == sorted(clip.id for clip in candidates)
+    assert seeded.probabilities is None
+    training = learner.train({id: labels[id] for id in seeded.picks}, exam, clips)
+    assert training.labels == 12
+    assert training.exam is not None
+    assert training.exam.clips == 12
+    assert training.exam.ua.value > 0.6
+    assert sum(training.per_class) == 12
+    ranking = learner.rank(training.classifier, candidates, 5, seeded.picks)
+    assert len(ranking.picks) == 5
+    assert len(ranking.order) == 36
+    assert not set(ranking.order) & set(seeded.picks)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_ranks(learner, trained, extracted, strategy):
+    candidates = extracted[1][30:48]
+    ranking = learner.rank(trained.classifier, candidates, 4, strategy=strategy)
+    assert sorted(ranking.order) == sorted(clip.id for clip in candidates)
+    assert ranking.strategy == strategy
+    assert ranking.scores.shape == (18,)
+    assert np.isfinite(ranking.scores).all()
+    assert ranking.probabilities is not None
+    expected = learner.predict(trained.classifier, candidates)
+    rows = [next(i for i, clip in enumerate(candidates) if clip.id == id) for id in ranking.order]
+    assert ranking.probabilities == pytest.approx(expected[rows], abs=1e-4)
+
+
+@pytest.mark.parametrize("seeding", SEEDINGS)
+def test_every_seeding_spreads_over_the_tones(extracted, backbone, seeding):
+    pool, clips, labels = extracted
+    picks = Learner(pool, backbone, CLASSES, replace(QUICK, seeding=seeding), device="cpu").seed(clips, 9).picks
+    assert len({labels[id].argmax() for id in picks}) == 3
+
+
+def test_seeding_may_cluster_the_transformers_output_without_speakers(extracted, backbone):
+    pool, clips, _ = extracted
+    orders = set()
+    for transformer, speakers in ((False, False), (True, False), (True, True)):
+        config = replace(QUICK, seed_on_transformer=transformer, ignore_speakers=speakers)
+        orders.add(Learner(pool, backbone, CLASSES, config, device="cpu").seed(clips, 9).order)
+    assert len(orders) == 3
+
+
+def test_labelled_clips_are_not_asked_for_again(learner, extracted):
+    _, clips, _ = extracted
+    labelled = {clip.id for clip in clips[:20]}
+    assert not labelled & set(learner.seed(clips, 5, labelled).order)
+
+
+def test_ids_from_a_pool_that_lost_them_are_ignored_in_seeding(learner, extracted):
+    assert len(learner.seed(extracted[1], 5, {"gone"}).order) == 60
+
+
+def test_the_order_of_the_pool_changes_no_pick(learner, trained, extracted):
+    candidates = extracted[1][30:]
+    for strategy in STRATEGIES:
+        forwards = learner.rank(trained.classifier, candidates, 5, strategy=strategy)
+        backwards = learner.rank(trained.classifier, candidates[::-1], 5, strategy=strategy)
+        assert forwards.order == backwards.order
+
+
+def test_no_candidates_no_order(learner, trained):
+    ranking = learner.rank(trained.classifier, [], 5)
+    assert (ranking.order, ranking.picks) == ((), ())
+
+
+def test_exam_clips_are_never_trained_on(learner, extracted):
+    _, clips, labels = extracted
+    everything = {clip.id: labels[clip.id] for clip in clips}
+    exam = {clip.id: labels[clip.id] for clip in clips[40:]}
+    assert learner.train(everything, exam, clips).labels == 40
+
+
+def test_without_an_exam_there_are_no_figures(learner, extracted):
+    _, clips, labels = extracted
+    training = learner.train({clip.id: labels[clip.id] for clip in clips[:6]}, {}, clips)
+    assert (training.exam, training.temperature) == (None, 1.0)
+
+
+def test_votes_that_tie_are_not_examined(learner, extracted):
+    _, clips, labels = extracted
+    exam = {clips[50].id: np.array([0.5, 0.5, 0.0]), clips[51].id: labels[clips[51].id]}
+    training = learner.train({clip.id: labels[clip.id] for clip in clips[:6]}, exam, clips)
+    assert training.exam is not None
+    assert training.exam.clips == 1
+
+
+def test_the_temperature_is_in_the_weights_and_moves_no_prediction(extracted, backbone, monkeypatch):
+    pool, clips, labels = extracted
+    taught = {clip.id: labels[clip.id] for clip in clips[:30]}
+    rng = np.random.default_rng(0)
+    exam = {clip.id: np.eye(3)[rng.integers(3)] for clip in clips[30:]}  # labels by chance: confidence is unwarranted
+    cold = Learner(pool, backbone, CLASSES, QUICK, device="cpu").train(taught, exam, clips)
+    assert cold.temperature == 1.0  # too few exam clips
+    monkeypatch.setattr("aftertone_model.learner.MIN_CLIPS", 20)
+    scaled = Learner(pool, backbone, CLASSES, QUICK, device="cpu").train(taught, exam, clips)
+    assert scaled.temperature > 1
+    with torch.no_grad():
+        expected = cold.classifier.classifier.weight / scaled.temperature
+    assert scaled.classifier.classifier.weight.detach().numpy() == pytest.approx(expected.numpy(), rel=1e-5)
+    assert scaled.exam is not None
+    assert cold.exam is not None
+    assert scaled.exam.confusion == cold.exam.confusion
+    assert scaled.exam.ece < cold.exam.ece
+
+
+@pytest.mark.parametrize(
+    ("label", "complaint"),
+    [([0.5, 0.5], "must be 3 shares"), ([0.5, 0.2, 0.0], "sum to 1"), ([1.5, -0.5, 0.0], "sum to 1")],
+)
+def test_labels_are_checked(learner, extracted, label, complaint):
+    clips = extracted[1]
+    with pytest.raises(TrainingError, match=complaint):
+        learner.train({clips[0].id: np.array(label)}, {}, clips)
+
+
+def test_no_labels_is_an_error_that_says_what_to_do(learner, extracted):
+    with pytest.raises(TrainingError, match="Label some clips first"):
+        learner.train({}, {}, extracted[1])
+
+
+def test_a_label_for_an_unknown_clip_is_refused(learner, extracted):
+    with pytest.raises(TrainingError, match="not among the clips"):
+        learner.train({"nobody": np.array([1.0, 0.0, 0.0])}, {}, extracted[1])
+
+
+def test_an_unknown_strategy_is_refused(learner, trained, extracted):
+    with pytest.raises(StrategyError):
+        learner.rank(trained.classifier, extracted[1], 5, strategy="guess")
+
+
+def test_adapting_changes_the_backbone_and_a_complete_folder_is_taken(extracted, backbone, folder):
+    pool, clips, _ = extracted
+    learner = Learner(pool, backbone, CLASSES, QUICK, device="cpu")
+    first = learner.adapt(clips, folder)
+    again = Learner(pool, backbone, CLASSES, QUICK, device="cpu").adapt(clips, folder)
+    assert again == first
+    assert learner.backbone is not backbone
+    assert learner.seed(clips, 5).picks == Learner(pool, backbone, CLASSES, QUICK, device="cpu").seed(clips, 5).picks
+
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from dataclasses import replace
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.learner import Learner
+from aftertone_model.data.pool import Pool
+from aftertone_model.config import PRACTICAL
+
+given = json.loads(sys.stdin.read())
+pool = Pool(Path(given["pool"]))
+clips = [pool.clip(id) for id in given["labels"]]
+config = replace(PRACTICAL, updates=10, epochs=1)
+learner = Learner(pool, load_backbone(given["backbone"]), ("a", "b", "c"), config, seed=7, device="cpu")
+labels = {id: np.array(label) for id, label in given["labels"].items()}
+training = learner.train(dict(list(labels.items())[:12]), {}, clips)
+picks = {s: learner.rank(training.classifier, clips[12:], 6, strategy=s).picks for s in given["strategies"]}
+print(json.dumps([learner.seed(clips, 6).picks, picks]))
+"""
+
+
+def test_same_seed_same_picks_in_fresh_processes(extracted, backbone, folder):
+    pool, clips, labels = extracted
+    backbone.save_pretrained(folder)
+    given = {
+        "pool": str(pool.folder),
+        "backbone": str(folder),
+        "labels": {clip.id: labels[clip.id].tolist() for clip in clips},
+        "strategies": ["random", "entropy-clusters", "batchbald", "badge"],
+    }
+    answers = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            input=json.dumps(given),
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        answers.append(json.loads(done.stdout))
+    assert answers[0] == answers[1]
+
+
+def test_another_seed_other_picks_where_chance_is_meant(learner, trained, extracted, backbone):
+    pool, clips, _ = extracted
+    other = Learner(pool, backbone, CLASSES, QUICK, seed=1, device="cpu")
+    for strategy in ("random", "powerbald"):
+        ours, theirs = (one.rank(trained.classifier, clips, 6, strategy=strategy).picks for one in (learner, other))
+        assert ours != theirs
+
+
+def test_depth_follows_the_number_of_labels(extracted, backbone):
+    pool, clips, labels = extracted
+    config = replace(QUICK, layers_from=10, full_from=20)
+    learner = Learner(pool, backbone, CLASSES, config, device="cpu")
+    for count, depth in ((9, Tuning.PROBE), (10, Tuning.LAYERS), (20, Tuning.FULL)):
+        assert learner.train({clip.id: labels[clip.id] for clip in clips[:count]}, {}, clips).tuned.depth is depth
