@@ -19,6 +19,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torchaudio.functional import compute_deltas, detect_pitch_frequency
+from torchaudio.transforms import MFCC
+from tqdm import tqdm
+from transformers import Wav2Vec2ForPreTraining
+
 from aftertone.progress import ProgressBars
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.backbones.mini import MINI, draw_mini
@@ -32,16 +43,6 @@ from aftertone_model.pretraining.teacher import load_teacher
 from aftertone_model.progress import hide_library_bars
 from aftertone_model.simulate.labelled_corpus import read_labelled
 from aftertone_model.simulate.prepared import Prepared, decode
-from numpy.typing import NDArray
-from sklearn.linear_model import RidgeClassifier
-from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
-from torchaudio.functional import compute_deltas, detect_pitch_frequency
-from torchaudio.transforms import MFCC
-from tqdm import tqdm
-from transformers import Wav2Vec2ForPreTraining
 
 FOLDS = 5
 Features = NDArray[np.float32]  # (N, D)

@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import torch
 import transformers
+from tqdm import tqdm
+
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.finetune import finetune
 from aftertone_model.classification.scoring import score
@@ -29,7 +31,6 @@ from aftertone_model.data.pool import Pool
 from aftertone_model.evaluation.metrics import measure
 from aftertone_model.evaluation.test_split import assign_test_split
 from aftertone_model.pretraining.run import adapt, suited_settings
-from tqdm import tqdm
 
 
 def read_clips(manifest: Path, pool: Pool, longest: float, limit: int) -> tuple[list[Clip], dict[str, str]]:
@@ -66,14 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         classes = sorted(set(emotions.values()))
         one_hot = {id: np.eye(len(classes))[classes.index(emotion)] for id, emotion in emotions.items()}
         sides = assign_test_split(clips, {}, share=0.3)
-        exam = [clip for clip in clips if sides[clip.id]]
+        test = [clip for clip in clips if sides[clip.id]]
         learning = [clip for clip in clips if not sides[clip.id]]
-        truth = np.array([one_hot[clip.id].argmax() for clip in exam])
+        truth = np.array([one_hot[clip.id].argmax() for clip in test])
         backbone = load_backbone(args.backbone)
         pool.extract(backbone, clips, lambda *_: None)
         settings = replace(suited_settings(backbone), max_steps=args.steps)
         adaptation = adapt(pool, learning, backbone, settings, Path(folder) / "adapted")
-        print(f"{len(learning)} clips to learn from, {len(exam)} in the exam. {adaptation.reason}", flush=True)
+        print(f"{len(learning)} clips to learn from, {len(test)} in the test set. {adaptation.reason}", flush=True)
         backbone = load_backbone(str(Path(folder) / "adapted"))
 
         print("labels depth    UA     95 % interval   train accuracy  seconds", flush=True)
@@ -88,12 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     tuned = finetune(backbone, pool, labelled, labels, classes, PRACTICAL, depth=depth, seed=seed)
                     seconds += time.monotonic() - start
                     accuracies.append(tuned.train_accuracy)
-                    probabilities.append(score(tuned.classifier, pool, exam).probabilities)
+                    probabilities.append(score(tuned.classifier, pool, test).probabilities)
                 pooled = measure(
                     np.tile(truth, args.seeds),
                     np.concatenate(probabilities),
                     classes,
-                    speakers=[clip.speaker for clip in exam] * args.seeds,
+                    speakers=[clip.speaker for clip in test] * args.seeds,
                 )
                 interval = f"{pooled.ua.low:.3f} to {pooled.ua.high:.3f}"
                 figures = f"{np.mean(accuracies):14.3f} {seconds / args.seeds:8.1f}"

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 
 CALLS = 200

@@ -16,6 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
+
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.data.audio import decode
 from aftertone_model.data.clips import Clip
@@ -24,7 +26,6 @@ from aftertone_model.data.pool import Pool
 from aftertone_model.errors import AudioError
 from aftertone_model.pretraining.record import Adaptation
 from aftertone_model.pretraining.run import adapt, suited_settings
-from tqdm import tqdm
 
 
 def read_clips(manifest: Path, pool: Pool, limit: int | None) -> list[Clip]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from aftertone_model.errors import AftertoneError
-from aftertone_model.progress import hide_library_bars
 
 from aftertone.logs import configure_logging
 from aftertone.settings import Settings, load_settings
+from aftertone_model.errors import AftertoneError
+from aftertone_model.progress import hide_library_bars
 
 app = typer.Typer(
     help="A Label Studio ML backend that learns speech emotion from a fifth of the labels. Settings are environment "
@@ -143,10 +143,10 @@ def pretrain(
 ) -> None:
     """Make a speech backbone from unlabelled audio, from nothing. Interrupted, it goes on where it was."""
     import torch
-    from aftertone_model.pretraining.from_scratch import SETTINGS
-    from aftertone_model.pretraining.from_scratch import pretrain as run_pretrain
 
     from aftertone.progress import ProgressBars
+    from aftertone_model.pretraining.from_scratch import SETTINGS
+    from aftertone_model.pretraining.from_scratch import pretrain as run_pretrain
 
     with _explained():
         hide_library_bars()
@@ -236,11 +236,10 @@ def simulate(
         typer.echo(str(estimate), err=not plan)
         if plan:
             return
+        from aftertone.progress import ProgressBars
         from aftertone_model.simulate.simulation import (
             simulate as run_simulation,  # takes seconds, after what a person waits for
         )
-
-        from aftertone.progress import ProgressBars
 
         hide_library_bars()
         bars = ProgressBars()

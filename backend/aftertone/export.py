@@ -2,18 +2,17 @@
 
 from pathlib import Path
 
+from aftertone.errors import StoreError
+from aftertone.labelstudio.snapshot import kept_tasks
+from aftertone.settings import Settings
+from aftertone.store.project import ProjectStore
+from aftertone.store.rounds import Round
 from aftertone_model.classification.classifier import load_classifier
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import whole_folder
 from aftertone_model.evaluation.test_split import speaker_disjoint
 from aftertone_model.export import Provenance, export
 from aftertone_model.pretraining.record import read_adaptation
-
-from aftertone.errors import StoreError
-from aftertone.labelstudio.snapshot import kept_tasks
-from aftertone.settings import Settings
-from aftertone.store.project import ProjectStore
-from aftertone.store.rounds import Round
 
 
 def export_model(store: ProjectStore, settings: Settings, folder: Path, number: int | None = None) -> Round:
@@ -41,7 +40,7 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
             hours=sum(clip.seconds for clip in clips) / 3600,
             labels=dict(zip(record.classes, (record.training or {})["per_class"], strict=True)),
             strategy=record.strategy,
-            exam=record.exam,
+            metrics=record.exam,
             speaker_disjoint=speaker_disjoint(clips, store.exam()),
         )
         export(load_classifier(source), scratch, provenance)

@@ -22,8 +22,8 @@ class Provenance:
     hours: float  # of audio in the pool
     labels: Mapping[str, float]  # class -> training labels; soft votes count in parts
     strategy: str  # acquisition strategy that chose what to label
-    exam: Metrics | None  # None where there was none
-    speaker_disjoint: bool  # no speaker is both learnt from and examined, and all are known
+    metrics: Metrics | None  # on the held-out test set; None where there was none
+    speaker_disjoint: bool  # no speaker is both trained on and tested on, and all are known
 
 
 def export(classifier: Wav2Vec2ForSequenceClassification, folder: Path, provenance: Provenance) -> None:
@@ -92,24 +92,24 @@ it tells is how a voice sounds to others, not what the person feels. Don't use i
 
 
 def _figures(provenance: Provenance) -> str:
-    exam = provenance.exam
-    if exam is None:
-        return "Unknown: no clip was kept apart to examine it."
+    metrics = provenance.metrics
+    if metrics is None:
+        return "Unknown: no clip was held out to test it on."
     spoken = "who don't occur in training" if provenance.speaker_disjoint else "who may occur in training"
     recalls = "\n".join(
         f"| {name} | {'no clip' if recall is None else f'{recall:.1%}'} |"
-        for name, recall in zip(exam.classes, exam.recall, strict=True)
+        for name, recall in zip(metrics.classes, metrics.recall, strict=True)
     )
-    return f"""Measured on an exam of {exam.clips} clips, chosen by chance and never trained on, by speakers {spoken}.
-Intervals are 95 % bootstrap intervals.
+    return f"""Measured on a held-out test set of {metrics.clips} clips, chosen at random and never trained on, by
+speakers {spoken}. Intervals are 95 % bootstrap intervals.
 
 | figure | value | interval |
 | --- | --- | --- |
-| UA (mean recall of the classes) | {_row(exam.ua)} |
-| WA (share of clips that are right) | {_row(exam.wa)} |
-| macro-F1 | {_row(exam.macro_f1)} |
+| UA (mean recall of the classes) | {_row(metrics.ua)} |
+| WA (share of clips that are right) | {_row(metrics.wa)} |
+| macro-F1 | {_row(metrics.macro_f1)} |
 
-Expected calibration error: {exam.ece:.3f}.
+Expected calibration error: {metrics.ece:.3f}.
 
 | class | recall |
 | --- | --- |

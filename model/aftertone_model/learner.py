@@ -43,7 +43,7 @@ class Training:
     labels: int  # clips trained on
     per_class: tuple[float, ...]  # (C,) labels of each class; soft votes count in parts
     temperature: float  # that the logits were divided by; already in the classifier's weights, 1 = left alone
-    exam: Metrics | None  # None without an exam clip that has one clear truth
+    metrics: Metrics | None  # on the test set; None without a test clip that has one clear truth
     seconds: float  # wall-clock
 
     @property
@@ -120,18 +120,18 @@ class Learner:
     def train(
         self,
         labels: Mapping[str, NDArray[np.floating]],
-        exam: Mapping[str, NDArray[np.floating]],
+        test: Mapping[str, NDArray[np.floating]],
         clips: Sequence[Clip],
         previous: Wav2Vec2ForSequenceClassification | None = None,
     ) -> Training:
-        """Fine-tune on all labels so far and examine the result.
+        """Fine-tune on all labels so far and measure the result on the test set.
 
-        With exam clips enough, a temperature is fitted on them and folded into the last layer: one number, which moves
-        no prediction. The exam's calibration error is that of clips whose temperature was fitted without them.
+        With enough test clips, a temperature is fitted on them and folded into the last layer: one number, which moves
+        no prediction. The calibration error is that of clips whose temperature was fitted without them.
 
         Args:
             labels: clip id -> (C,) soft label summing to 1.
-            exam: the same for exam clips; none of them is trained on, even if `labels` has it too.
+            test: the same for test clips; none of them is trained on, even if `labels` has it too.
             clips: where the ids are looked up, for length and speaker; the pool knows no speakers.
             previous: the last round's classifier, for recipes that start warm.
 
@@ -140,12 +140,12 @@ class Learner:
         """
         start = time.monotonic()
         by_id = {clip.id: clip for clip in clips}
-        learnt = sorted(labels.keys() - exam.keys())
-        targets, examined = self._stacked(learnt, labels, by_id), self._stacked(sorted(exam), exam, by_id)
+        learnt = sorted(labels.keys() - test.keys())
+        targets, tested = self._stacked(learnt, labels, by_id), self._stacked(sorted(test), test, by_id)
         if not learnt:
             raise TrainingError("There is no label to train on. Label some clips first.")
         learning = [by_id[id] for id in learnt]
-        self._extract([by_id[id] for id in (*learnt, *sorted(exam))])
+        self._extract([by_id[id] for id in (*learnt, *sorted(test))])
         tuned = finetune(
             self.backbone,
             self.pool,
@@ -159,13 +159,13 @@ class Learner:
             device=self.device,
             progress=self.progress,
         )
-        temperature, metrics = self._examine(tuned.classifier, [by_id[id] for id in sorted(exam)], examined)
+        temperature, metrics = self._evaluate(tuned.classifier, [by_id[id] for id in sorted(test)], tested)
         return Training(
             tuned=tuned,
             labels=len(learnt),
             per_class=tuple(float(count) for count in targets.sum(axis=0)),
             temperature=temperature,
-            exam=metrics,
+            metrics=metrics,
             seconds=time.monotonic() - start,
         )
 
@@ -242,16 +242,16 @@ class Learner:
             self._means = LayerCache(self.pool.folder, self.backbone)
         return self._means
 
-    def _examine(
+    def _evaluate(
         self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip], labels: NDArray[np.floating]
     ) -> tuple[float, Metrics | None]:
-        """The temperature, after folding it into the classifier, and the exam's metrics."""
+        """The temperature, after folding it into the classifier, and the test set's metrics."""
         truth = truths(labels)
         clear = np.flatnonzero(truth >= 0)
         if len(clear) == 0:
             return 1.0, None
-        examined = [clips[int(row)] for row in clear]
-        scores = self._run(classifier, examined, "exam")
+        tested = [clips[int(row)] for row in clear]
+        scores = self._run(classifier, tested, "test")
         temperature, probabilities = 1.0, scores.probabilities
         if len(clear) >= MIN_CLIPS:
             temperature = fit_temperature(scores.logits, labels[clear])
@@ -259,7 +259,7 @@ class Learner:
             with torch.no_grad():
                 for parameter in classifier.classifier.parameters():
                     parameter /= temperature
-        speakers = [clip.speaker for clip in examined]
+        speakers = [clip.speaker for clip in tested]
         metrics = measure(truth[clear], probabilities, self.classes, speakers=speakers, seed=self._seed)
         return temperature, metrics
 

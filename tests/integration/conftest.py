@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+
 from aftertone.demo.accounts import open_account
 from aftertone.demo.environment import label_studio_command
 from aftertone.demo.processes import Processes
@@ -15,8 +17,6 @@ from aftertone.demo.session import Session
 from aftertone.pipeline import jobs
 from aftertone.settings import load_settings
 from aftertone.store.project import Connection
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
-
 from tests.integration.loop import Loop
 from tests.integration.server import Server
 

@@ -8,7 +8,6 @@ from typing import Any
 from aftertone.pipeline.advance import Advance
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
-
 from tests.integration.server import Annotator, Server, tone, wav
 
 LABELS = ("neutral", "happy", "angry", "sad")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from aftertone.demo.accounts import Account, invitation, open_account
 from aftertone.demo.project import (
     create_project,
@@ -20,7 +22,6 @@ from aftertone.demo.project import (
 )
 from aftertone.demo.server import LabelStudio
 from aftertone.demo.session import Session
-from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 import pytest
+
 from aftertone.demo.errors import DemoError
 from aftertone.demo.server import free_port
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 from aftertone.pipeline import jobs
-
 from tests.integration.loop import Loop, wait_for
 
 MakeLoop = Any

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from aftertone.pipeline import jobs
 from redis import Redis
 
+from aftertone.pipeline import jobs
 from tests.integration.conftest import fresh_caches
 
 URLS = [pytest.param("", id="embedded")]

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
+
 from aftertone.status import describe, status
 from aftertone.store.project import Store
 from aftertone_model.pretraining.record import read_adaptation
-from numpy.typing import NDArray
-
 from tests.integration.loop import LABELS, Loop, more_files
 from tests.integration.server import tone, wav
 

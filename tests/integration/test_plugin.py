@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
+
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 from aftertone.pipeline import jobs
 from aftertone.plugin import Aftertone
@@ -12,8 +14,6 @@ from aftertone.settings import load_settings
 from aftertone.store.project import Store
 from aftertone.store.round_scores import Score, write_scores
 from aftertone_model.data.files import whole_folder, write_json
-from flask.testing import FlaskClient
-
 from tests.integration.conftest import fresh_caches
 from tests.unit.aftertone.records import make_round
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.snapshot import Snapshot, read_snapshot
 from aftertone.settings import Settings
-from pydantic import SecretStr
-
 from tests.integration.server import Annotator, Server, tone, wav
 
 

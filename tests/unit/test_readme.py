@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
+
 from aftertone.cli import app
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
-from typer.main import get_command
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import soundfile
-from aftertone_model.data.audio import SAMPLE_RATE, decode
 
 from aftertone.demo.errors import DemoError
+from aftertone_model.data.audio import SAMPLE_RATE, decode
 
 EXPORT_SECONDS = 300
 

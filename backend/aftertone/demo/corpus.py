@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from aftertone_model.data.manifest import Row, read_manifest
 
 from aftertone.demo.errors import DemoError
 from aftertone.demo.project import served_at
+from aftertone_model.data.manifest import Row, read_manifest
 
 SEED = 0  # of the sample that LIMIT draws
 

@@ -8,10 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from aftertone_model.data.files import write_json
-
 from aftertone.demo.oracle import Serving
 from aftertone.store.rounds import Round
+from aftertone_model.data.files import write_json
 
 PACKAGES = ("aftertone", "torch", "transformers", "label-studio-sdk", "scikit-learn", "rq")
 LABEL_STUDIO_VERSION = "label-studio"

@@ -5,8 +5,6 @@ import sysconfig
 import time
 from pathlib import Path
 
-from aftertone_model.errors import AftertoneError
-
 from aftertone.demo.check_export import export_model, try_model
 from aftertone.demo.console import Screen
 from aftertone.demo.errors import DemoError
@@ -17,6 +15,7 @@ from aftertone.demo.report import RoundReport, line, report_round, write_report
 from aftertone.demo.session import Session
 from aftertone.demo.setup import Opening, OpenQueue
 from aftertone.demo.state import only_demo
+from aftertone_model.errors import AftertoneError
 
 ANNOTATORS = 2  # of the oracle, who label in turn
 INTERRUPTED = 130  # exit status, as the shell has it

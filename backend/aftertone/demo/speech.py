@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from aftertone_model.data.manifest import read_manifest
 
 from aftertone.demo.errors import DemoError
+from aftertone_model.data.manifest import read_manifest
 
 CLIPS = 240  # enough for a seed set and a few rounds, spoken in half a minute
 

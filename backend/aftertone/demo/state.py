@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from aftertone_model.data.files import read_json, write_json
-
 from aftertone.demo.accounts import Account
 from aftertone.demo.errors import DemoError
+from aftertone_model.data.files import read_json, write_json
 
 EMAIL = "demo@example.com"
 

@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from aftertone_model.data.files import read_json, write_json
-
 from aftertone.labelstudio.annotations import Answer, count_votes
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import Question, parse_label_config
 from aftertone.settings import Settings
+from aftertone_model.data.files import read_json, write_json
 
 FULL_READ = 2_000  # changed tasks from which on one full read is cheaper than many small ones
 OVERLAP = timedelta(seconds=5)  # a change may become visible a little after the moment it carries

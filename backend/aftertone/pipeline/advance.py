@@ -8,11 +8,6 @@ import logging
 import time
 from contextlib import closing
 
-from aftertone_model.acquisition import find_strategy
-from aftertone_model.errors import AftertoneError
-from aftertone_model.evaluation.test_split import assign_test_split
-from aftertone_model.pretraining.record import read_adaptation
-
 from aftertone.errors import TasksVanishedError
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.download import Fetcher
@@ -28,6 +23,10 @@ from aftertone.pipeline.worker import end_with_parent
 from aftertone.server.predict import guesses
 from aftertone.settings import Settings, load_settings
 from aftertone.store.project import Store
+from aftertone_model.acquisition import find_strategy
+from aftertone_model.errors import AftertoneError
+from aftertone_model.evaluation.test_split import assign_test_split
+from aftertone_model.pretraining.record import read_adaptation
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from aftertone_model.data.clips import Clip
 from numpy.typing import NDArray
 
 from aftertone.labelstudio.annotations import Answer
 from aftertone.labelstudio.snapshot import Snapshot, Task
+from aftertone_model.data.clips import Clip
 
 RETRY_SECONDS = 600.0  # after which audio that couldn't be fetched is asked for again
 

@@ -5,16 +5,15 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from aftertone_model.data.audio import decode
-from aftertone_model.errors import AudioError
-from aftertone_model.progress import Progress
-
 from aftertone.errors import AddressError, FetchError
 from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.snapshot import Task
 from aftertone.pipeline.dataset import Source
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
+from aftertone_model.data.audio import decode
+from aftertone_model.errors import AudioError
+from aftertone_model.progress import Progress
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from aftertone_model.acquisition.ranking import Ranking
-from aftertone_model.backbones.backbone import load_backbone
-from aftertone_model.classification.classifier import load_classifier
-from aftertone_model.config import PRESETS
-from aftertone_model.data.files import read_json, whole_folder, write_json
-from aftertone_model.evaluation.stopping import Milestone, advise, stop_set
-from aftertone_model.evaluation.test_split import with_test_clips
-from aftertone_model.learner import Learner, Training
-from aftertone_model.progress import Progress
 from numpy.typing import NDArray
 
 from aftertone.errors import StoreError
@@ -26,6 +17,15 @@ from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.round_scores import Score, write_scores
 from aftertone.store.rounds import Round, read_metrics
+from aftertone_model.acquisition.ranking import Ranking
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.classification.classifier import load_classifier
+from aftertone_model.config import PRESETS
+from aftertone_model.data.files import read_json, whole_folder, write_json
+from aftertone_model.evaluation.stopping import Milestone, advise, stop_set
+from aftertone_model.evaluation.test_split import with_test_clips
+from aftertone_model.learner import Learner, Training
+from aftertone_model.progress import Progress
 
 Labels = Mapping[str, NDArray[np.float64]]
 
@@ -79,7 +79,7 @@ class LearningSteps:
             "classes": self._ledger.classes,
             "labelled": _as_lists(taught),
             "examined": _as_lists(examined),
-            "exam": asdict(training.exam) if training.exam is not None else None,
+            "exam": asdict(training.metrics) if training.metrics is not None else None,
             "training": _account(training),
             "seconds": {"train": time.monotonic() - self._began},
         }
@@ -189,7 +189,7 @@ def _advice(rounds: Sequence[Round]) -> str:
             labels=len(record.labelled),
             per_class=tuple((record.training or {})["per_class"]),
             predictions=tuple(record.stops[clip] for clip in newest.stops if clip in record.stops),
-            exam=record.exam,
+            metrics=record.exam,
         )
         for record in rounds
         # Rounds about other classes, or other clips, don't compare.

@@ -1,9 +1,8 @@
 """What a person should know or do about a project: found on every look at it, shown by `aftertone status`."""
 
-from aftertone_model.pretraining.record import Adaptation
-
 from aftertone.labelstudio.snapshot import Snapshot
 from aftertone.pipeline.dataset import Dataset
+from aftertone_model.pretraining.record import Adaptation
 
 
 def notes(

@@ -8,12 +8,12 @@ import time
 from types import FrameType
 from typing import Any
 
-from aftertone_model.progress import hide_library_bars
 from rq import Worker as RQWorker
 
 from aftertone.pipeline import jobs
 from aftertone.settings import Settings
 from aftertone.store.project import Store
+from aftertone_model.progress import hide_library_bars
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aftertone_model.errors import AftertoneError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -24,6 +23,7 @@ from aftertone.pipeline import jobs
 from aftertone.server.predict import latest_version, predict
 from aftertone.settings import Settings, parse_extra_params
 from aftertone.store.project import Connection, Store
+from aftertone_model.errors import AftertoneError
 
 log = logging.getLogger(__name__)
 

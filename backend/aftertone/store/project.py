@@ -22,11 +22,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aftertone_model.data.files import read_json, write_json, write_text
-
 from aftertone.errors import StoreError
 from aftertone.pipeline.dataset import Source
 from aftertone.store.rounds import Round
+from aftertone_model.data.files import read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from aftertone_model.data.pool import Pool

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from aftertone_model.evaluation.metrics import Estimate, Metrics
 from numpy.typing import NDArray
+
+from aftertone_model.evaluation.metrics import Estimate, Metrics
 
 VERSION_PREFIX = "aftertone-"
 GUESS_PREFIX = "guess-"

@@ -9,4 +9,6 @@ class Clip:
 
     id: str  # hash of the decoded samples: the same audio is the same clip wherever it came from
     seconds: float  # duration of the decoded audio, > 0
-    speaker: str | None = None  # who speaks, where the project knows; folds and the exam are then speaker-disjoint
+    speaker: str | None = (
+        None  # who speaks, where the project knows; folds and the test split are then speaker-disjoint
+    )

@@ -13,8 +13,8 @@ LOG_RANGE = (np.log(0.05), np.log(20.0))  # a temperature beyond these says that
 def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating]) -> float:
     """The temperature T > 0 under which softmax(logits / T) has the least cross-entropy with the targets.
 
-    Targets are smoothed by one clip of no class, as Platt did: else an exam without a mistake would ask for T = 0, and
-    a classifier that is certain of everything ranks nothing.
+    Targets are smoothed by one clip of no class, as Platt did: else a test set without a mistake would ask for T = 0,
+    and a classifier that is certain of everything ranks nothing.
 
     Source: Guo et al. 2017 (arXiv 1706.04599), eq. 9; smoothing after Platt 1999, section 2.2.
 

@@ -22,14 +22,14 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metrics:
-    """What an exam says about a classifier."""
+    """What a test set says about a classifier."""
 
     classes: tuple[str, ...]  # names, in the order of every per-class figure below
-    clips: int  # exam clips with one clear truth, > 0
+    clips: int  # test clips with one clear truth, > 0
     ua: Estimate  # unweighted accuracy: mean recall over the classes that occur, in [0, 1]
     wa: Estimate  # weighted accuracy: share of clips that are right, in [0, 1]
     macro_f1: Estimate  # mean F1 over the classes that occur or are predicted, in [0, 1]
-    recall: tuple[float | None, ...]  # per class, in [0, 1]; None where the exam has no clip of it
+    recall: tuple[float | None, ...]  # per class, in [0, 1]; None where no test clip has it
     confusion: tuple[tuple[int, ...], ...]  # (C, C) counts: row = truth, column = prediction
     ece: float  # expected calibration error over 15 bins, in [0, 1]
 
@@ -55,7 +55,7 @@ def measure(
     speakers: Sequence[str | None] | None = None,
     seed: int = 0,
 ) -> Metrics:
-    """Every metric of one exam.
+    """Every metric on one test set.
 
     Intervals resample speakers when all are known and there are ten or more, since clips of one speaker are right
     or wrong together; otherwise they resample clips.
@@ -70,7 +70,7 @@ def measure(
         ValueError: no clips, or shapes that don't fit.
     """
     if len(truth) == 0:
-        raise ValueError("an exam without clips can't be measured")
+        raise ValueError("a test set without clips can't be measured")
     if probabilities.shape != (len(truth), len(classes)):
         raise ValueError(f"{len(truth)} clips and {len(classes)} classes, but probabilities {probabilities.shape}")
     # Here and not above: those who only read records, such as a server at its start, don't wait for scikit-learn.

@@ -14,7 +14,7 @@ from aftertone_model.evaluation.test_split import shuffled
 STOP_SET = 2_000  # clips whose predictions are compared from round to round
 WINDOW = 3  # successive rounds that are looked at together (Bloodgood & Vijay-Shanker 2009)
 MIN_KAPPA = 0.95  # their .99 is out of reach with noisy emotion labels
-MIN_TEST_CLIPS = 50  # exam clips; with fewer the interval of UA is so wide that any curve looks flat
+MIN_TEST_CLIPS = 50  # test clips; with fewer the interval of UA is so wide that any curve looks flat
 MIN_PER_CLASS = 20  # training labels that every class should have before the model is judged
 
 
@@ -25,7 +25,7 @@ class Milestone:
     labels: int  # clips that the round trained on
     per_class: tuple[float, ...]  # (C,) training labels of each class; soft votes count in parts
     predictions: tuple[int, ...]  # class predicted for each clip of the stop set, in its order
-    exam: Metrics | None  # None where no exam clip was labelled yet
+    metrics: Metrics | None  # on the held-out test set; None where no test clip was labelled yet
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,7 @@ class Advice:
     stop: bool  # every reason speaks for stopping
     sentence: str  # for people: the advice with its reasons
     kappa: float | None  # mean agreement of successive rounds on the stop set, in [-1, 1]; None before WINDOW rounds
-    slope: Estimate | None  # change of exam UA per 100 labels over the window; None where it can't be told
+    slope: Estimate | None  # change of test UA per 100 labels over the window; None where it can't be told
 
 
 def stop_set(ids: Iterable[str], *, size: int = STOP_SET, seed: int = 0) -> list[str]:
@@ -44,11 +44,11 @@ def stop_set(ids: Iterable[str], *, size: int = STOP_SET, seed: int = 0) -> list
 
 
 def advise(rounds: Sequence[Milestone], classes: Sequence[str]) -> Advice:
-    """Look at the last three rounds: do they agree, does the exam still improve, is every class represented?
+    """Look at the last three rounds: do they agree, does UA still improve, is every class represented?
 
     Agreement is the mean Cohen kappa between successive rounds' predictions on the stop set (Bloodgood &
-    Vijay-Shanker 2009). The slope is a weighted least-squares line through the exam's UA over the number of labels.
-    Its interval treats the rounds' exams as independent; they share clips, so it errs on the wide side.
+    Vijay-Shanker 2009). The slope is a weighted least-squares line through the test set's UA over the number of labels.
+    Its interval treats the rounds' test sets as independent; they share clips, so it errs on the wide side.
 
     Args:
         rounds: every published round, oldest first.
@@ -68,11 +68,13 @@ def advise(rounds: Sequence[Milestone], classes: Sequence[str]) -> Advice:
         f"the last {WINDOW} rounds {'agree' if stable else 'still disagree'} (kappa {kappa:.2f}, bar {MIN_KAPPA})"
     ]
     if slope is None:
-        reasons.append(f"the exam is too small to tell (it wants {MIN_TEST_CLIPS} labelled clips)")
+        reasons.append(f"the test set is too small to tell (it needs {MIN_TEST_CLIPS} labelled clips)")
     else:
         value, low, high = (f"{100 * figure:+.1f}" for figure in (slope.value, slope.low, slope.high))
         trend = "no longer improves measurably" if flat else "still improves"
-        reasons.append(f"the exam {trend} ({value} points of UA per 100 labels, 95 % interval {low} to {high})")
+        reasons.append(
+            f"UA on the test set {trend} ({value} points of UA per 100 labels, 95 % interval {low} to {high})"
+        )
     if scarce:
         reasons.append(f"fewer than {MIN_PER_CLASS} labels for {', '.join(scarce)}")
     else:
@@ -91,14 +93,14 @@ def _kappa(earlier: Milestone, later: Milestone) -> float:
 
 def _slope(rounds: Sequence[Milestone]) -> Estimate | None:
     """Weighted least-squares slope of UA per 100 labels, with its 95 % interval."""
-    exams = [r.exam for r in rounds if r.exam is not None]
-    if len(exams) < len(rounds) or exams[-1].clips < MIN_TEST_CLIPS:
+    tested = [r.metrics for r in rounds if r.metrics is not None]
+    if len(tested) < len(rounds) or tested[-1].clips < MIN_TEST_CLIPS:
         return None
     labels: NDArray = np.array([r.labels for r in rounds]) / 100
     if np.ptp(labels) == 0:
         return None
-    ua = np.array([e.ua.value for e in exams])
-    errors = np.array([max((e.ua.high - e.ua.low) / (2 * 1.96), 1e-3) for e in exams])
+    ua = np.array([e.ua.value for e in tested])
+    errors = np.array([max((e.ua.high - e.ua.low) / (2 * 1.96), 1e-3) for e in tested])
     weights = errors**-2
     centred = labels - np.average(labels, weights=weights)
     spread = (weights * centred**2).sum()

@@ -1,4 +1,4 @@
-"""The exam: a random tenth of the pool that is asked for but never trained on, so that its figures are honest."""
+"""The held-out test set: a random 10 % of the annotation queue, never trained on, so that metrics are unbiased."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,11 +14,11 @@ SHARE = 0.1  # of the pool, and of what annotators are asked for
 def assign_test_split(
     clips: Iterable[Clip], assigned: Mapping[str, bool], *, share: float = SHARE, seed: int = 0
 ) -> dict[str, bool]:
-    """Which clips belong to the exam: id -> True for the exam, False for learning.
+    """Which clips are held out: id -> True for the test set, False for training.
 
-    Whole speakers go to one side, so that no voice is both learnt from and examined. A clip without a speaker counts
+    Whole speakers go to one side, so that no voice is both trained on and tested on. A clip without a speaker counts
     as a speaker of its own. Where speakers are too few for that (a tenth would be less than half of any speaker),
-    the exam is made of random clips; `speaker_disjoint` tells.
+    the test set is made of random clips; `speaker_disjoint` tells.
 
     Earlier assignments never change, also those of clips that have vanished. The draw depends on the seed and on
     names only, not on the order of the clips.
@@ -26,7 +26,7 @@ def assign_test_split(
     Args:
         clips: the pool as it is now.
         assigned: what earlier calls returned; {} at first.
-        share: of the clips that should be in the exam, in (0, 1).
+        share: of the clips that should be held out, in (0, 1).
     """
     clips = list(clips)
     sides = dict(assigned)
@@ -64,14 +64,14 @@ def speaker_disjoint(clips: Iterable[Clip], assigned: Mapping[str, bool]) -> boo
     return None not in sides and all(len(side) == 1 for side in sides.values())
 
 
-def with_test_clips(order: Sequence[str], exam: Iterable[str], *, share: float = SHARE, seed: int = 0) -> list[str]:
-    """One queue out of two: in every run of 1 / share places, a random one is an exam clip, in random order.
+def with_test_clips(order: Sequence[str], test: Iterable[str], *, share: float = SHARE, seed: int = 0) -> list[str]:
+    """One queue out of two: in every run of 1 / share places, a random one is a test clip, in random order.
 
     Args:
-        order: ids that acquisition ranked, ask-first first.
-        exam: ids of exam clips that still want a label; what is left of them stands at the end.
+        order: ids that acquisition ranked, highest priority first.
+        test: ids of test clips that still want a label; what is left of them stands at the end.
     """
-    waiting = shuffled(exam, seed)[::-1]
+    waiting = shuffled(test, seed)[::-1]
     run = round(1 / share)
     rng = np.random.default_rng(seed)
     queue: list[str] = []

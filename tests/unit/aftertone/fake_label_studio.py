@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+
 from aftertone.errors import LabelStudioError, TasksVanishedError
 from aftertone.labelstudio.client import LabelStudio
 

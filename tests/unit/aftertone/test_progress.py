@@ -1,9 +1,10 @@
 """ProgressBars: a stage after the other, and none left behind."""
 
 import pytest
+from typer.testing import CliRunner
+
 from aftertone.cli import app
 from aftertone.progress import ProgressBars
-from typer.testing import CliRunner
 
 
 def test_a_bar_per_stage_and_nothing_left(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 CLASSES = ("low", "middle", "high")
 

@@ -11,6 +11,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+
 from aftertone_model.acquisition import STRATEGIES
 from aftertone_model.acquisition.seeding import SEEDINGS
 from aftertone_model.backbones.backbone import load_backbone

@@ -3,12 +3,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from transformers import pipeline
+
 from aftertone_model.backbones.backbone import encode_waveform
 from aftertone_model.classification.classifier import clip_features, embed, new_classifier
 from aftertone_model.data.batches import pad
 from aftertone_model.evaluation.metrics import measure
 from aftertone_model.export import Provenance, export, model_card
-from transformers import pipeline
 
 CLASSES = ("low", "middle", "high")
 
@@ -24,7 +25,7 @@ def provenance():
         hours=1.25,
         labels={"low": 12.5, "middle": 8},
         strategy="entropy",
-        exam=measure(truth, np.eye(3)[np.where(np.arange(60) < 30, truth, 2)], CLASSES),
+        metrics=measure(truth, np.eye(3)[np.where(np.arange(60) < 30, truth, 2)], CLASSES),
         speaker_disjoint=True,
     )
 
@@ -66,7 +67,7 @@ def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(provenance)
         "| low | 12.5 |",
         "| high | 0 |",
         "facebook/wav2vec2-base, adapted to the pool without labels",
-        "exam of 60 clips",
+        "test set of 60 clips",
         "who don't occur in training",
         "| UA (mean recall of the classes) | 50.0% |",
         "| high | no clip |",
@@ -77,4 +78,4 @@ def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(provenance)
 
 
 def test_the_card_admits_that_nothing_was_examined(provenance):
-    assert "Unknown: no clip was kept apart" in model_card(CLASSES, replace(provenance, exam=None))
+    assert "Unknown: no clip was held out" in model_card(CLASSES, replace(provenance, metrics=None))

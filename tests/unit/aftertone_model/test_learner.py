@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from aftertone_model.acquisition import STRATEGIES, StrategyError
 from aftertone_model.acquisition.seeding import SEEDINGS
 from aftertone_model.config import PRACTICAL, Tuning
@@ -25,21 +26,21 @@ def learner(extracted, backbone):
 def trained(extracted, backbone):
     pool, clips, labels = extracted
     taught = {clip.id: labels[clip.id] for clip in clips[:30]}
-    exam = {clip.id: labels[clip.id] for clip in clips[48:]}
-    return Learner(pool, backbone, CLASSES, QUICK, device="cpu").train(taught, exam, clips)
+    test = {clip.id: labels[clip.id] for clip in clips[48:]}
+    return Learner(pool, backbone, CLASSES, QUICK, device="cpu").train(taught, test, clips)
 
 
 def test_a_round_end_to_end(learner, extracted):
     _, clips, labels = extracted
-    candidates, exam = clips[:48], {clip.id: labels[clip.id] for clip in clips[48:]}
+    candidates, test = clips[:48], {clip.id: labels[clip.id] for clip in clips[48:]}
     seeded = learner.seed(candidates, 12)
     assert sorted(seeded.order) == sorted(clip.id for clip in candidates)
     assert seeded.probabilities is None
-    training = learner.train({id: labels[id] for id in seeded.picks}, exam, clips)
+    training = learner.train({id: labels[id] for id in seeded.picks}, test, clips)
     assert training.labels == 12
-    assert training.exam is not None
-    assert training.exam.clips == 12
-    assert training.exam.ua.value > 0.6
+    assert training.metrics is not None
+    assert training.metrics.clips == 12
+    assert training.metrics.ua.value > 0.6
     assert sum(training.per_class) == 12
     ranking = learner.rank(training.classifier, candidates, 5, seeded.picks)
     assert len(ranking.picks) == 5
@@ -103,41 +104,41 @@ def test_no_candidates_no_order(learner, trained):
 def test_exam_clips_are_never_trained_on(learner, extracted):
     _, clips, labels = extracted
     everything = {clip.id: labels[clip.id] for clip in clips}
-    exam = {clip.id: labels[clip.id] for clip in clips[40:]}
-    assert learner.train(everything, exam, clips).labels == 40
+    test = {clip.id: labels[clip.id] for clip in clips[40:]}
+    assert learner.train(everything, test, clips).labels == 40
 
 
 def test_without_an_exam_there_are_no_figures(learner, extracted):
     _, clips, labels = extracted
     training = learner.train({clip.id: labels[clip.id] for clip in clips[:6]}, {}, clips)
-    assert (training.exam, training.temperature) == (None, 1.0)
+    assert (training.metrics, training.temperature) == (None, 1.0)
 
 
 def test_votes_that_tie_are_not_examined(learner, extracted):
     _, clips, labels = extracted
-    exam = {clips[50].id: np.array([0.5, 0.5, 0.0]), clips[51].id: labels[clips[51].id]}
-    training = learner.train({clip.id: labels[clip.id] for clip in clips[:6]}, exam, clips)
-    assert training.exam is not None
-    assert training.exam.clips == 1
+    test = {clips[50].id: np.array([0.5, 0.5, 0.0]), clips[51].id: labels[clips[51].id]}
+    training = learner.train({clip.id: labels[clip.id] for clip in clips[:6]}, test, clips)
+    assert training.metrics is not None
+    assert training.metrics.clips == 1
 
 
 def test_the_temperature_is_in_the_weights_and_moves_no_prediction(extracted, backbone, monkeypatch):
     pool, clips, labels = extracted
     taught = {clip.id: labels[clip.id] for clip in clips[:30]}
     rng = np.random.default_rng(0)
-    exam = {clip.id: np.eye(3)[rng.integers(3)] for clip in clips[30:]}  # labels by chance: confidence is unwarranted
-    cold = Learner(pool, backbone, CLASSES, QUICK, device="cpu").train(taught, exam, clips)
-    assert cold.temperature == 1.0  # too few exam clips
+    test = {clip.id: np.eye(3)[rng.integers(3)] for clip in clips[30:]}  # labels by chance: confidence is unwarranted
+    cold = Learner(pool, backbone, CLASSES, QUICK, device="cpu").train(taught, test, clips)
+    assert cold.temperature == 1.0  # too few test clips
     monkeypatch.setattr("aftertone_model.learner.MIN_CLIPS", 20)
-    scaled = Learner(pool, backbone, CLASSES, QUICK, device="cpu").train(taught, exam, clips)
+    scaled = Learner(pool, backbone, CLASSES, QUICK, device="cpu").train(taught, test, clips)
     assert scaled.temperature > 1
     with torch.no_grad():
         expected = cold.classifier.classifier.weight / scaled.temperature
     assert scaled.classifier.classifier.weight.detach().numpy() == pytest.approx(expected.numpy(), rel=1e-5)
-    assert scaled.exam is not None
-    assert cold.exam is not None
-    assert scaled.exam.confusion == cold.exam.confusion
-    assert scaled.exam.ece < cold.exam.ece
+    assert scaled.metrics is not None
+    assert cold.metrics is not None
+    assert scaled.metrics.confusion == cold.metrics.confusion
+    assert scaled.metrics.ece < cold.metrics.ece
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from aftertone.demo.corpus import Corpus, read_corpus
 from aftertone.demo.errors import DemoError
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from aftertone.demo import environment
 from aftertone.demo.environment import label_studio_command
 from aftertone.demo.errors import DemoError

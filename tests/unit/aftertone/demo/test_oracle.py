@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from aftertone.demo.errors import DemoError
 from aftertone.demo.oracle import Oracle, Serving, ServingLog
 from aftertone.demo.report import line, report_round

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from aftertone.demo import processes as module
 from aftertone.demo.errors import DemoError
 from aftertone.demo.interrupts import interrupts_held, interrupts_raised

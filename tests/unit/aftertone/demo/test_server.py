@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from aftertone.demo.errors import DemoError
 from aftertone.demo.processes import Processes
 from aftertone.demo.server import free_port, start_label_studio

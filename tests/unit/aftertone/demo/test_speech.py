@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from aftertone.demo.errors import DemoError
 from aftertone.demo.speech import PROSODY, speak_corpus
 

@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from aftertone.demo.accounts import Account
 from aftertone.demo.errors import DemoError
 from aftertone.demo.state import StateFile, only_demo

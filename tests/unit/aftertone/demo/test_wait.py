@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from aftertone.demo import wait as module
 from aftertone.demo.console import Bar, Screen
 from aftertone.demo.errors import DemoError
 from aftertone.demo.wait import Watch
 from aftertone.store.project import ProjectStore
-from rich.console import Console
 
 
 class Recorder(Screen):

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from aftertone.labelstudio.annotations import count_votes
 
 CLASSES = ("neutral", "happy", "sad")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from aftertone.errors import AddressError, FetchError
 from aftertone.labelstudio.download import Fetcher
 from aftertone.settings import Settings

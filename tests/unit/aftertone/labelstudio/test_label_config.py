@@ -1,4 +1,5 @@
 import pytest
+
 from aftertone.errors import LabelConfigError
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG, parse_label_config
 

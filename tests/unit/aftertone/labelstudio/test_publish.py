@@ -1,5 +1,4 @@
 from aftertone.labelstudio.publish import predictions
-
 from tests.unit.aftertone.records import make_round, make_snapshot
 
 

@@ -1,8 +1,8 @@
 import numpy as np
+
 from aftertone.labelstudio.annotations import Answer
 from aftertone.labelstudio.snapshot import Task
 from aftertone.pipeline.dataset import Source, join
-
 from tests.unit.aftertone.records import make_snapshot
 
 

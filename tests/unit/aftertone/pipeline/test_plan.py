@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from aftertone.labelstudio.annotations import Answer
 from aftertone.labelstudio.snapshot import Snapshot
 from aftertone.pipeline.dataset import Source, join
@@ -24,7 +25,6 @@ from aftertone.pipeline.plan import (
 )  # fmt: skip
 from aftertone.settings import Settings
 from aftertone.store.rounds import Round
-
 from tests.unit.aftertone.records import make_round, make_snapshot
 
 NOW = 1_000_000.0

@@ -5,7 +5,6 @@ from aftertone.labelstudio.snapshot import Snapshot
 from aftertone.pipeline.dataset import Dataset, Source, join
 from aftertone.pipeline.warnings import notes
 from aftertone_model.pretraining.record import Adaptation
-
 from tests.unit.aftertone.records import make_snapshot
 
 ADAPTED = Adaptation(

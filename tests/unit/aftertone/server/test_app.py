@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 from aftertone.server import app as server
 from aftertone.server.app import create_app
@@ -12,9 +15,6 @@ from aftertone.store.project import ProjectStore, Store
 from aftertone.store.round_scores import Score, write_scores
 from aftertone.store.rounds import Round
 from aftertone_model.data.files import whole_folder, write_json
-from pydantic import SecretStr
-from starlette.testclient import TestClient
-
 from tests.unit.aftertone.records import make_round
 
 SETUP = {"project": "5.1795222710", "schema": SMALLEST_CONFIG, "hostname": "http://ls", "access_token": "secret"}

@@ -1,9 +1,9 @@
 import json
 
 import numpy as np
+
 from aftertone.store.rounds import Round
 from aftertone_model.evaluation.metrics import Estimate, Metrics
-
 from tests.unit.aftertone.records import make_round
 
 HALF = Estimate(value=0.5, low=0.2, high=0.8)

@@ -1,4 +1,5 @@
 import numpy as np
+
 from aftertone_model.acquisition import STRATEGIES, Inputs
 
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from aftertone_model.acquisition import STRATEGIES, Inputs
-from aftertone_model.acquisition.badge import prediction_residuals, squared_distances, squared_norms
 from scipy.stats import chisquare
 from skactiveml.classifier import SklearnClassifier
 from skactiveml.pool import Badge
 from sklearn.linear_model import LogisticRegression
+
+from aftertone_model.acquisition import STRATEGIES, Inputs
+from aftertone_model.acquisition.badge import prediction_residuals, squared_distances, squared_norms
 
 CLIPS, TIMES = 25, 3_000
 

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from aftertone_model.acquisition.bald import conditional_entropy, mutual_information, power_scores
 from batchbald_redux.batchbald import compute_conditional_entropy, compute_entropy
 from scipy.stats import chisquare
+
+from aftertone_model.acquisition.bald import conditional_entropy, mutual_information, power_scores
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from batchbald_redux import joint_entropy
+from batchbald_redux.batchbald import get_batchbald_batch
+
 from aftertone_model.acquisition import STRATEGIES, Inputs
 from aftertone_model.acquisition.bald import mutual_information
 from aftertone_model.acquisition.batchbald import greedy_batch
-from batchbald_redux import joint_entropy
-from batchbald_redux.batchbald import get_batchbald_batch
 
 SAMPLES, CLASSES = 20, 4
 

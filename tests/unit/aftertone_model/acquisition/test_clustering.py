@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from aftertone_model.acquisition import clustering
-from aftertone_model.acquisition.clustering import Clustering, elbow, kmeans
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
+
+from aftertone_model.acquisition import clustering
+from aftertone_model.acquisition.clustering import Clustering, elbow, kmeans
 
 
 def blobs(count: int, groups: int, seed: int = 0) -> np.ndarray:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from aftertone_model.acquisition import STRATEGIES, Inputs
 from aftertone_model.acquisition.uncertainty import entropy
 

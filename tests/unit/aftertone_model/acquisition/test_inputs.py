@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from aftertone_model.acquisition import Inputs, Requires
 
 

@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from aftertone_model.acquisition.joint_entropy import JointOutcomes
 
 

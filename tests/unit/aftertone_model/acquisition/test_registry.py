@@ -5,10 +5,11 @@ import sys
 
 import numpy as np
 import pytest
-from aftertone_model.acquisition import STRATEGIES, Inputs, Requires, StrategyError, find_strategy
-from aftertone_model.errors import AftertoneError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from aftertone_model.acquisition import STRATEGIES, Inputs, Requires, StrategyError, find_strategy
+from aftertone_model.errors import AftertoneError
 
 CHANCY = ["random", "powerbald", "badge"]  # whose picks are random draws by definition
 

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
-from aftertone_model.acquisition import seeding
-from aftertone_model.acquisition.clustering import kmeans
-from aftertone_model.acquisition.seeding import SEEDINGS, seed_by_kmeans, seed_by_typiclust, seed_size
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skactiveml.pool import TypiClust
+
+from aftertone_model.acquisition import seeding
+from aftertone_model.acquisition.clustering import kmeans
+from aftertone_model.acquisition.seeding import SEEDINGS, seed_by_kmeans, seed_by_typiclust, seed_size
 
 
 def groups(sizes: list[int], seed: int = 0) -> np.ndarray:

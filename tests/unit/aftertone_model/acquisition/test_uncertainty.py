@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
-from aftertone_model.acquisition.uncertainty import entropy, least_confidence, margin
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skactiveml.pool import uncertainty_scores
+
+from aftertone_model.acquisition.uncertainty import entropy, least_confidence, margin
 
 SCORES = {"entropy": entropy, "least_confident": least_confidence, "margin_sampling": margin}
 

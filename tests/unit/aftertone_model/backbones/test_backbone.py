@@ -6,6 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from transformers import (
+    HubertConfig,
+    HubertModel,
+    Wav2Vec2Config,
+    Wav2Vec2ForPreTraining,
+    Wav2Vec2ForSequenceClassification,
+)
+
 from aftertone_model.backbones.backbone import (
     contextualise,
     contextualise_layers,
@@ -16,14 +25,6 @@ from aftertone_model.backbones.backbone import (
 from aftertone_model.backbones.tiny import tiny_config
 from aftertone_model.data.batches import pad
 from aftertone_model.errors import BackboneError
-from numpy.typing import NDArray
-from transformers import (
-    HubertConfig,
-    HubertModel,
-    Wav2Vec2Config,
-    Wav2Vec2ForPreTraining,
-    Wav2Vec2ForSequenceClassification,
-)
 
 
 def group_norm_config() -> Wav2Vec2Config:

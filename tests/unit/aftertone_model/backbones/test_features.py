@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from transformers import Wav2Vec2ForPreTraining
+
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.backbones.features import cnn_means, hidden_means, without_speaker_means
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
-from transformers import Wav2Vec2ForPreTraining
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import torch
+from transformers import Wav2Vec2ForPreTraining
+
 from aftertone_model.backbones.backbone import contextualise, encode_waveform, load_backbone
 from aftertone_model.backbones.mini import FOLDER, MINI, PHASES, band_passes, draw_mini, mini_config
 from aftertone_model.pretraining.run import SMALL, suited_settings
-from transformers import Wav2Vec2ForPreTraining
 
 
 def speechlike(seconds: float) -> np.ndarray:

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from transformers import Wav2Vec2Config
+
 from aftertone_model.backbones import precision
 from aftertone_model.backbones.precision import transformer_in_bf16
-from transformers import Wav2Vec2Config
 
 
 @pytest.mark.parametrize(("groups", "expected"), [(4, False), (2, True)])

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+
 from aftertone_model.backbones.backbone import encode_waveform, load_backbone
 from aftertone_model.backbones.tiny import tiny_backbone
 

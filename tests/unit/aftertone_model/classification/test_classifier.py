@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
+
 from aftertone_model.backbones.backbone import encode_waveform
 from aftertone_model.classification.classifier import (
     class_names,
@@ -13,7 +15,6 @@ from aftertone_model.classification.classifier import (
 )
 from aftertone_model.data.batches import pad
 from aftertone_model.errors import BackboneError
-from scipy.special import softmax
 
 CLASSES = ("low", "middle", "high")
 

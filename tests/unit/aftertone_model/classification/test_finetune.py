@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from aftertone_model.classification.finetune import RETRIES, finetune
 from aftertone_model.config import PAPER, PRACTICAL, Tuning
 

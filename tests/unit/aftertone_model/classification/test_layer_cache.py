@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from aftertone_model.classification.classifier import new_classifier
 from aftertone_model.classification.layer_cache import LayerCache, same_body
 from aftertone_model.classification.scoring import extract_features, score

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from aftertone_model.classification.loss import class_weights, cross_entropy
 
 

@@ -8,9 +8,10 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
+
 from aftertone_model.data.audio import SAMPLE_RATE, decode
 from aftertone_model.errors import AudioError
-from numpy.typing import NDArray
 
 
 def tone(seconds: float, rate: int = SAMPLE_RATE, channels: int = 1, hertz: float = 440.0) -> NDArray[np.float32]:

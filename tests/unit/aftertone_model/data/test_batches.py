@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from aftertone_model.data.batches import length_batches, pad
 from hypothesis import given
 from hypothesis import strategies as st
+
+from aftertone_model.data.batches import length_batches, pad
 
 
 @given(st.lists(st.floats(0.1, 60.0), max_size=60), st.floats(1.0, 100.0), st.none() | st.integers(0, 5))

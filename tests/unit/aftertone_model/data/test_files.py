@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from aftertone_model.data.files import read_json, whole_folder, write_json, write_text
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from aftertone_model.data.manifest import ManifestError, Row, read_manifest
 
 

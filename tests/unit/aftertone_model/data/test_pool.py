@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from aftertone_model.backbones.backbone import encode_waveform, fingerprint, load_backbone
-from aftertone_model.data.pool import Pool
 from numpy.typing import NDArray
 from transformers import Wav2Vec2ForPreTraining
+
+from aftertone_model.backbones.backbone import encode_waveform, fingerprint, load_backbone
+from aftertone_model.data.pool import Pool
 
 
 @pytest.fixture(scope="module")

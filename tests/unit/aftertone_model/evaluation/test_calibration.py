@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
+
 from aftertone_model.evaluation.calibration import cross_fitted, fit_temperature
 from aftertone_model.evaluation.metrics import calibration_error
-from scipy.special import softmax
 
 
 def drawn(temperature, clips=4000, seed=0):

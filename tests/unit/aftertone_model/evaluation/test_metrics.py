@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
-from aftertone_model.evaluation.metrics import calibration_error, measure, truths
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
+
+from aftertone_model.evaluation.metrics import calibration_error, measure, truths
 
 CLASSES = ("angry", "happy", "neutral", "sad")
 
 
-def exam(clips=200, seed=0, skill=1.0):
+def held_out(clips=200, seed=0, skill=1.0):
     rng = np.random.default_rng(seed)
     truth = rng.integers(4, size=clips)
     logits = rng.normal(size=(clips, 4)) + skill * np.eye(4)[truth]
@@ -15,7 +16,7 @@ def exam(clips=200, seed=0, skill=1.0):
 
 @pytest.mark.parametrize("seed", range(5))
 def test_figures_equal_scikit_learns(seed):
-    truth, probabilities = exam(seed=seed)
+    truth, probabilities = held_out(seed=seed)
     predicted = probabilities.argmax(axis=1)
     metrics = measure(truth, probabilities, CLASSES)
     assert metrics.ua.value == pytest.approx(balanced_accuracy_score(truth, predicted))
@@ -35,8 +36,8 @@ def test_a_class_without_clips_has_no_recall_and_does_not_count_in_ua():
 
 
 def test_intervals_hold_the_figure_and_narrow_with_more_clips():
-    few = measure(*exam(40), CLASSES)
-    many = measure(*exam(2000), CLASSES)
+    few = measure(*held_out(40), CLASSES)
+    many = measure(*held_out(2000), CLASSES)
     for metrics in (few, many):
         for figure in (metrics.ua, metrics.wa, metrics.macro_f1):
             assert 0 <= figure.low < figure.value < figure.high <= 1
@@ -44,14 +45,14 @@ def test_intervals_hold_the_figure_and_narrow_with_more_clips():
 
 
 def test_the_interval_of_wa_is_the_binomial_one():
-    truth, probabilities = exam(1000)
+    truth, probabilities = held_out(1000)
     wa = measure(truth, probabilities, CLASSES).wa
     half = 1.96 * np.sqrt(wa.value * (1 - wa.value) / 1000)
     assert wa.high - wa.low == pytest.approx(2 * half, rel=0.1)
 
 
 def test_clips_of_one_speaker_are_resampled_together():
-    truth, probabilities = exam(20)
+    truth, probabilities = held_out(20)
     repeated = np.repeat(truth, 30), np.repeat(probabilities, 30, axis=0)
     alone = measure(*repeated, CLASSES).wa
     together = measure(*repeated, CLASSES, speakers=[f"s{i // 30}" for i in range(600)]).wa
@@ -59,7 +60,7 @@ def test_clips_of_one_speaker_are_resampled_together():
 
 
 def test_same_seed_same_intervals():
-    truth, probabilities = exam()
+    truth, probabilities = held_out()
     assert measure(truth, probabilities, CLASSES, seed=3) == measure(truth, probabilities, CLASSES, seed=3)
     assert measure(truth, probabilities, CLASSES, seed=3).ua != measure(truth, probabilities, CLASSES, seed=4).ua
 

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
+
 from aftertone_model.evaluation.metrics import measure
 from aftertone_model.evaluation.stopping import MIN_TEST_CLIPS, Milestone, advise, stop_set
 
 CLASSES = ("angry", "calm")
 
 
-def exam(accuracy, clips=200):
-    """Measured on an exam where that share of each class is right."""
+def held_out(accuracy, clips=200):
+    """Measured on a test set where that share of each class is right."""
     truth = np.arange(clips) % 2
     right = np.arange(clips) // 2 < round(accuracy * clips / 2)
     return measure(truth, np.eye(2)[np.where(right, truth, 1 - truth)], CLASSES)
@@ -17,7 +18,7 @@ def milestone(labels, accuracy=0.8, flipped=0, per_class=(60.0, 60.0), clips=200
     predictions = np.arange(1000) % 2
     predictions[:flipped] = 1 - predictions[:flipped]
     return Milestone(
-        labels=labels, per_class=per_class, predictions=tuple(predictions.tolist()), exam=exam(accuracy, clips)
+        labels=labels, per_class=per_class, predictions=tuple(predictions.tolist()), metrics=held_out(accuracy, clips)
     )
 
 
@@ -46,7 +47,7 @@ def test_a_rising_exam_keeps_labelling():
 
 def test_the_slopes_interval_by_hand():
     rounds = [milestone(100), milestone(200), milestone(300)]
-    first = rounds[0].exam
+    first = rounds[0].metrics
     assert first is not None
     error = (first.ua.high - first.ua.low) / 3.92
     slope = advise(rounds, CLASSES).slope

@@ -1,10 +1,11 @@
 import random
 
 import pytest
-from aftertone_model.data.clips import Clip
-from aftertone_model.evaluation.test_split import assign_test_split, speaker_disjoint, with_test_clips
 from hypothesis import given
 from hypothesis import strategies as st
+
+from aftertone_model.data.clips import Clip
+from aftertone_model.evaluation.test_split import assign_test_split, speaker_disjoint, with_test_clips
 
 
 def pool(speakers, each):
@@ -67,15 +68,15 @@ def test_never_far_above_a_tenth_and_always_sticky(sizes, seed, cut):
         assert size(sides) <= 0.2 * len(clips) + 1
 
 
-def test_every_ten_places_hold_one_exam_clip():
-    order, exam = [f"a{i}" for i in range(90)], [f"e{i}" for i in range(12)]
-    queue = with_test_clips(order, exam)
-    assert sorted(queue) == sorted(order + exam)
+def test_every_ten_places_hold_one_test_clip():
+    order, test = [f"a{i}" for i in range(90)], [f"e{i}" for i in range(12)]
+    queue = with_test_clips(order, test)
+    assert sorted(queue) == sorted(order + test)
     assert [id for id in queue if id in order] == order
-    assert all(sum(id in exam for id in queue[at : at + 10]) == 1 for at in range(0, 100, 10))
-    assert set(queue[100:]) <= set(exam)
+    assert all(sum(id in test for id in queue[at : at + 10]) == 1 for at in range(0, 100, 10))
+    assert set(queue[100:]) <= set(test)
 
 
-@pytest.mark.parametrize(("order", "exam"), [([], ["e"]), (["a"], []), ([], [])])
-def test_queues_of_nothing(order, exam):
-    assert with_test_clips(order, exam) == order + exam
+@pytest.mark.parametrize(("order", "test"), [([], ["e"]), (["a"], []), ([], [])])
+def test_queues_of_nothing(order, test):
+    assert with_test_clips(order, test) == order + test

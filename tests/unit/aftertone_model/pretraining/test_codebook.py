@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from aftertone_model.pretraining.codebook import fit_codebooks
-from aftertone_model.pretraining.contrastive import perplexity, quantise
 from torch import Tensor
 from transformers import Wav2Vec2Config
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQuantizer
+
+from aftertone_model.pretraining.codebook import fit_codebooks
+from aftertone_model.pretraining.contrastive import perplexity, quantise
 
 ENTRIES = 32
 

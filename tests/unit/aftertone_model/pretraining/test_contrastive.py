@@ -5,6 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+
 from aftertone_model.pretraining import contrastive
 from aftertone_model.pretraining.contrastive import (
     Masks,
@@ -19,11 +25,6 @@ from aftertone_model.pretraining.contrastive import (
     reconstruction_loss,
     surprisal,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from torch import Tensor
-from torch.nn import functional
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 SPANS = {"ratio": 0.4, "span": 4, "negatives": 7}
 

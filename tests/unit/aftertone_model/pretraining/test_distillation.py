@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from aftertone_model.pretraining.distillation import Distillation
 
 RATIO, WIDTH, TARGETS = 2, 8, 5

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from transformers import Wav2Vec2Config
+
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.errors import BackboneError
 from aftertone_model.pretraining.from_scratch import SETTINGS, pretrain
 from aftertone_model.pretraining.record import read_adaptation
-from transformers import Wav2Vec2Config
-
 from tests.unit.aftertone_model.pretraining.test_teacher import byol_weights
 
 QUICK = replace(SETTINGS, batch_seconds=4.0, passes=6.0, validations=3, mask_span=1, learning_rate=3e-3)

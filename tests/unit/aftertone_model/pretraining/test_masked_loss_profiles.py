@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from transformers import Wav2Vec2ForPreTraining
+
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
 from aftertone_model.pretraining.contrastive import NEGATIVES
 from aftertone_model.pretraining.masked_loss_profiles import QUANTILES, masked_loss_profiles
-from transformers import Wav2Vec2ForPreTraining
 
 SECONDS = (0.05, 0.3, 0.5, 0.9, 1.4)  # the first is too short to be masked
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
 from aftertone_model.pretraining.record import read_adaptation
 from aftertone_model.pretraining.run import CONTINUED, FROM_SCRATCH, adapt, split, suited_settings
-from numpy.typing import NDArray
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 QUICK = replace(FROM_SCRATCH, learning_rate=3e-3, batch_seconds=3.0, passes=15.0, validations=4, mask_span=1)
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
 from aftertone_model.errors import TeacherError
 from aftertone_model.pretraining.teacher import HOP, Teacher, load_teacher
-from torch import Tensor
 
 
 def byol_weights(channels: int = 4, width: int = 6, bands: int = 16) -> dict[str, Tensor]:

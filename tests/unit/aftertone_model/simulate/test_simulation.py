@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+from typer.testing import CliRunner
+
 from aftertone.cli import app
 from aftertone_model.config import PAPER
 from aftertone_model.data.manifest import ManifestError
@@ -26,8 +29,6 @@ from aftertone_model.simulate.labelled_corpus import read_labelled
 from aftertone_model.simulate.results import Result, interval, paired, series, share_needed, write_csv
 from aftertone_model.simulate.simulation import simulate
 from aftertone_model.simulate.tables import Condition, effects, table_2, table_4
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
-from typer.testing import CliRunner
 
 PITCHES = {"low": 200, "middle": 600, "high": 1_800}  # Hz
 SPEAKERS = 6
