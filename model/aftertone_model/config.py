@@ -1,71 +1,161 @@
-"""How a round fine-tunes: hyper-parameters, and the two presets `paper` and `practical`."""
+"""How a project learns: one validated configuration from TAPT to the seed set, training and acquisition.
 
-from dataclasses import dataclass, replace
+The presets are `paper`, which does what AFTER says, and `practical`, the default.
+"""
+
+import dataclasses
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=0)]
+
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PretrainingConfig:
+    """Hyper-parameters of pre-training. The defaults continue a published checkpoint: the paper's TAPT."""
+
+    learning_rate: Positive = 1e-4  # peak of AdamW, the paper's; rises for a tenth of the steps, then falls to zero
+    weight_decay: Share = 0.01  # on matrices
+    mask_ratio: Share = 0.15  # share of frames masked; the paper's. wav2vec 2.0 was made with about 0.5
+    mask_span: Annotated[int, Field(gt=0)] = 10  # frames per masked span, 20 ms each; wav2vec 2.0's
+    diversity_weight: Annotated[float, Field(ge=0)] = 0.1  # of the diversity term; wav2vec 2.0's
+    warm_temperature: Positive = 1.0  # of the Gumbel softmax at the first step; falls geometrically to
+    cold_temperature: Positive = 0.5  # this at the last step
+    units: Annotated[int, Field(gt=1)] = 100  # k-means units of masked prediction, for families without a quantiser
+    train_cnn: bool = False  # the CNN learns too; in TAPT it never does
+    distil_weight: Positive = 1.0  # of the distillation loss, where there is a teacher
+    batch_seconds: Positive = 200.0  # audio per step, padding included
+    crop_seconds: Positive = 10.0  # longer clips are cut to a random stretch of this length at each step
+    passes: Positive = 10.0  # how often the pool's audio is gone through
+    max_steps: Annotated[int, Field(gt=0)] = 20_000  # however large the pool is; as many as the authors' code takes
+    validations: Annotated[int, Field(gt=0)] = 20  # over the run, beside the one before it
+    patience: Count = 4  # validations without a better loss before the run stops
+
+
+TAPT_PROFILES = {
+    "standard": PretrainingConfig(),
+    # For a small backbone that starts from random weights: many small, bold steps instead of few careful ones.
+    "from-scratch": PretrainingConfig(
+        learning_rate=2e-3,
+        mask_span=3,  # 60 ms: of spans of 200 ms an untrained model learns nothing for hundreds of steps
+        warm_temperature=2.0,
+        batch_seconds=10.0,
+        passes=4.0,
+        max_steps=3_000,
+        validations=10,
+    ),
+    # Continues the bundled backbone: briefly, since it forgets its teacher meanwhile.
+    "brief": PretrainingConfig(
+        learning_rate=3e-4,
+        mask_span=3,  # 120 ms at a frame per 40 ms
+        batch_seconds=32.0,
+        passes=2.0,
+        max_steps=5_000,
+        validations=5,
+        patience=5,
+    ),
+}
+"""TAPT settings by the name that a backbone's config.json may give as `tapt_profile`; without one it is "standard"."""
+
+
+FROM_SCRATCH = PretrainingConfig(
+    learning_rate=1e-3,
+    mask_span=3,
+    warm_temperature=2.0,
+    train_cnn=True,
+    diversity_weight=3.0,
+    distil_weight=30.0,
+    batch_seconds=32.0,
+    crop_seconds=4.0,
+    max_steps=1_000_000,
+    validations=10,
+    patience=10,
+)
+"""Of `aftertone pretrain`: for a backbone of some million parameters and some hours of speech."""
 
 
 class Tuning(StrEnum):
-    """How much of the backbone a round trains. The CNN feature encoder never is."""
+    """Which weights a stage of training changes. The CNN's never are."""
 
     PROBE = "probe"  # only the head, on representations of the frozen transformer
-    LAYERS = "layers"  # the head and the last few transformer layers
+    LAST_LAYERS = "last-layers"  # the head and the last few transformer layers
+    LORA = "lora"  # the head and low-rank updates of the attention's projections, merged into them at the end
     FULL = "full"  # the head and the whole transformer
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingConfig:
-    """The hyper-parameters of a round. Rates are per update, shares lie in [0, 1]."""
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Stage:
+    """One stage of training a classifier; a method is a sequence of stages, each going on from the one before."""
 
-    strategy: str  # acquisition strategy that ranks the pool when a call names none
+    tuning: Tuning
+    attributes: dict[str, Positive] = dataclasses.field(default_factory=dict)
+    """Attributes of a clip, such as gender, that are learned too, each with the weight of its loss. Clips that lack one
+    don't count for it."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class TrainingConfig:
+    """The hyper-parameters of a project. Rates are per update."""
+
+    tapt: PretrainingConfig | None  # None: the profile that the backbone's config.json names
+    strategy: str  # query strategy that ranks the pool when a call names none
     seeding: str  # how the seed set is chosen
-    seed_on_transformer: bool  # seeding clusters the adapted transformer's output, not the CNN's
-    ignore_speakers: bool  # seeding takes each speaker's mean away first, so that clusters are not speakers
     warm_start: bool  # go on from the previous round's classifier (Algorithm 1, line 10), not from the adapted backbone
-    layers_from: int  # training labels from which the last layers are trained; below, a probe
-    full_from: int  # training labels from which the whole transformer is trained
-    last_layers: int  # transformer layers that `Tuning.LAYERS` trains, > 0
+    tuning: Tuning  # from `tuning_from` training labels on
+    few_labels_tuning: Tuning  # with fewer
+    tuning_from: Count  # training labels
+    last_layers: Annotated[int, Field(gt=0)]  # transformer layers that `Tuning.LAST_LAYERS` trains
+    lora_rank: Annotated[int, Field(gt=0)]
+    attributes: dict[str, Positive]  # see `Stage.attributes`
     mix_layers: bool  # the head reads a learned mixture of all layers, not the last one alone
     standardise: bool  # the projector starts as a standardisation of its inputs, not at random
-    dropout: float  # share of the clip's embedding that is dropped in training and in MC samples
-    head_rate: float  # learning rate of the head
-    encoder_rate: float  # learning rate of the transformer
-    probe_rate: float  # learning rate of a probe's head: it sees all clips in each update
-    weight_decay: float  # AdamW's decoupled decay; at 0 this is Adam
-    warmup: float  # share of the updates over which rates rise; then they fall linearly to 0. At 0 they are constant
-    updates: int  # least number of updates, whatever the number of labels
-    epochs: int  # least number of passes over the labels; training ends once both are done
-    batch_seconds: float  # audio per update, padding included
-    crop_seconds: float  # longer clips are cut at a random place to this length in training
-    max_class_weight: float  # cap on how much a rare class's loss counts; 1 turns weights off
-    validation: float  # share of the training labels held out for early stopping; at 0 there is none
-    patience: int  # epochs without a lower validation loss after which training stops
-    mc_samples: int  # dropout masks K for strategies that compare MC samples
+    dropout: Share  # share of the clip's embedding that is dropped in training and in MC samples
+    head_rate: Positive  # learning rate of the head
+    encoder_rate: Positive  # learning rate of the transformer
+    probe_rate: Positive  # learning rate of a probe's head: it sees all clips in each update
+    weight_decay: Share  # AdamW's decoupled decay; at 0 this is Adam
+    warmup: Share  # share of the updates over which rates rise; then they fall linearly to 0. At 0 they are constant
+    updates: Count  # least number of updates, whatever the number of labels
+    epochs: Count  # least number of passes over the labels; training ends once both are done
+    batch_seconds: Positive  # audio per update, padding included
+    crop_seconds: Positive  # longer clips are cut at a random place to this length in training
+    max_class_weight: Annotated[float, Field(ge=1)]  # cap on how much a rare class's loss counts; 1 turns weights off
+    validation: Share  # share of the training labels held out for early stopping; at 0 there is none
+    patience: Count  # epochs without a lower validation loss after which training stops
+    mc_samples: Annotated[int, Field(gt=0)]  # dropout masks K for strategies that compare MC samples
 
-    def depth(self, labels: int) -> Tuning:
-        """How deep to train on this many labels (measured: docs/training.md)."""
-        if labels >= self.full_from:
-            return Tuning.FULL
-        return Tuning.LAYERS if labels >= self.layers_from else Tuning.PROBE
+    def tuning_for(self, labels: int) -> Tuning:
+        """The tuning method for so many training labels (measured: docs/training.md)."""
+        return self.tuning if labels >= self.tuning_from else self.few_labels_tuning
+
+    def stages(self, labels: int) -> tuple[Stage, ...]:
+        """What a round does with so many training labels, in order."""
+        return (Stage(tuning=self.tuning_for(labels), attributes=self.attributes),)
 
     def slower(self) -> "TrainingConfig":
         """The same at half the rates, for another try after a collapse."""
-        return replace(
-            self,
-            head_rate=self.head_rate / 2,
-            encoder_rate=self.encoder_rate / 2,
-            probe_rate=self.probe_rate / 2,
-        )
+        rates = {name: getattr(self, name) / 2 for name in ("head_rate", "encoder_rate", "probe_rate")}
+        return dataclasses.replace(self, **rates)
 
 
 PAPER = TrainingConfig(
+    tapt=PretrainingConfig(),
     strategy="entropy",
     seeding="kmeans",
-    seed_on_transformer=False,
-    ignore_speakers=False,
     warm_start=True,
-    layers_from=0,
-    full_from=0,
+    tuning=Tuning.FULL,
+    few_labels_tuning=Tuning.FULL,
+    tuning_from=0,
     last_layers=1,
+    lora_rank=8,
+    attributes={},
     mix_layers=False,
     standardise=False,
     dropout=0.1,
@@ -86,14 +176,16 @@ PAPER = TrainingConfig(
 """What the paper says (§2.4, §3.1.3, Algorithm 1): Adam 1e-4, warm start, early stopping on a validation tenth."""
 
 PRACTICAL = TrainingConfig(
+    tapt=None,
     strategy="entropy-clusters",
     seeding="kmeans",
-    seed_on_transformer=False,
-    ignore_speakers=False,
     warm_start=False,
-    layers_from=1_000,
-    full_from=1_000,
+    tuning=Tuning.FULL,
+    few_labels_tuning=Tuning.PROBE,
+    tuning_from=1_000,
     last_layers=2,
+    lora_rank=8,
+    attributes={},
     mix_layers=True,
     standardise=True,
     dropout=0.2,

@@ -19,3 +19,7 @@ class TeacherError(AftertoneError):
 
 class SimulationError(AftertoneError):
     """A simulation is asked for what can't be simulated. The message says what to change."""
+
+
+class LabelError(AftertoneError):
+    """Labels that can't be trained on. The message names the clip and what to change."""

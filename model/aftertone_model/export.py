@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from transformers import Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
+from transformers import Wav2Vec2FeatureExtractor
 
+from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import class_names
-from aftertone_model.data.audio import SAMPLE_RATE
+from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.evaluation.metrics import Estimate, Metrics
 
 
@@ -26,7 +27,7 @@ class Provenance:
     speaker_disjoint: bool  # no speaker is both trained on and tested on, and all are known
 
 
-def export(classifier: Wav2Vec2ForSequenceClassification, folder: Path, provenance: Provenance) -> None:
+def export(classifier: SpeechClassifier, folder: Path, provenance: Provenance) -> None:
     """Write weights (safetensors), config, preprocessor_config.json and README.md into `folder`, made if it is missing.
 
     The weights are written in float32. `pipeline("audio-classification", model=folder)` takes any audio file of its own
@@ -38,7 +39,7 @@ def export(classifier: Wav2Vec2ForSequenceClassification, folder: Path, provenan
         feature_size=1,
         sampling_rate=SAMPLE_RATE,
         padding_value=0.0,
-        do_normalize=True,  # as `encode_waveform` does
+        do_normalize=True,  # as `Encoder.encode` does
         # Group norm sees padding whatever the mask says; for layer norm the mask makes it harmless.
         return_attention_mask=classifier.config.feat_extract_norm == "layer",
     ).save_pretrained(folder)
@@ -48,7 +49,7 @@ def export(classifier: Wav2Vec2ForSequenceClassification, folder: Path, provenan
 def model_card(classes: tuple[str, ...], provenance: Provenance) -> str:
     """The model card as Markdown, with the metadata that the Hugging Face hub reads."""
     labels = "\n".join(f"| {name} | {provenance.labels.get(name, 0):g} |" for name in classes)
-    adapted = "adapted to the pool without labels (TAPT)" if provenance.adapted else "as it came, without adaptation"
+    adapted = "adapted to the pool without labels (TAPT)" if provenance.adapted else "unadapted"
     return f"""---
 library_name: transformers
 pipeline_tag: audio-classification

@@ -8,31 +8,27 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import Wav2Vec2ForPreTraining, Wav2Vec2ForSequenceClassification
 
 from aftertone_model.acquisition import Inputs, Requires, find_strategy
 from aftertone_model.acquisition.ranking import Ranking
 from aftertone_model.acquisition.seeding import SEEDINGS
-from aftertone_model.backbones.backbone import load_backbone
-from aftertone_model.backbones.features import cnn_means, hidden_means, without_speaker_means
+from aftertone_model.backbones.backbone import Backbone, load_backbone
+from aftertone_model.backbones.families import SpeechClassifier
+from aftertone_model.backbones.features import cnn_means
 from aftertone_model.classification.classifier import dropout_samples
 from aftertone_model.classification.finetune import FineTuned, finetune
 from aftertone_model.classification.layer_cache import LayerCache, same_body
 from aftertone_model.classification.scoring import Scores, score
-from aftertone_model.config import PRACTICAL, TrainingConfig
+from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig
 from aftertone_model.data.clips import Clip
-from aftertone_model.data.pool import Pool
-from aftertone_model.errors import AftertoneError
+from aftertone_model.errors import LabelError
 from aftertone_model.evaluation.calibration import MIN_CLIPS, cross_fitted, fit_temperature
-from aftertone_model.evaluation.metrics import Metrics, measure, truths
+from aftertone_model.evaluation.metrics import Metrics
+from aftertone_model.labels import LabelSchema
 from aftertone_model.pretraining.masked_loss_profiles import masked_loss_profiles
 from aftertone_model.pretraining.record import Adaptation
-from aftertone_model.pretraining.run import adapt, suited_settings
-from aftertone_model.progress import Progress, silent
-
-
-class TrainingError(AftertoneError):
-    """Labels that can't be trained on. The message names the clip and what to change."""
+from aftertone_model.pretraining.run import adapt
+from aftertone_model.runtime import Runtime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,41 +39,35 @@ class Training:
     labels: int  # clips trained on
     per_class: tuple[float, ...]  # (C,) labels of each class; soft votes count in parts
     temperature: float  # that the logits were divided by; already in the classifier's weights, 1 = left alone
-    metrics: Metrics | None  # on the test set; None without a test clip that has one clear truth
+    metrics: Metrics | None  # on the test set; None without a test clip on whose answer annotators agree
     seconds: float  # wall-clock
 
     @property
-    def classifier(self) -> Wav2Vec2ForSequenceClassification:
+    def classifier(self) -> SpeechClassifier:
         """In eval mode; `save_pretrained` writes a plain transformers model."""
         return self.tuned.classifier
 
 
 class Learner:
-    """Learns a set of classes on one pool. Same inputs and seed, same picks."""
+    """Learns one question on one pool. Same inputs and seed, same picks."""
 
     def __init__(
-        self,
-        pool: Pool,
-        backbone: Wav2Vec2ForPreTraining,
-        classes: Sequence[str],
-        config: TrainingConfig = PRACTICAL,
-        *,
-        seed: int = 0,
-        device: str = "auto",
-        progress: Progress = silent,
+        self, backbone: Backbone, schema: LabelSchema, runtime: Runtime, config: TrainingConfig = PRACTICAL
     ) -> None:
         """
         Args:
-            pool: holds every clip that is spoken of below.
             backbone: the adapted one, or the one to adapt.
-            classes: C names, in the order of every label.
-            device: "cpu", "cuda", or "auto" for a GPU where there is one.
+            schema: the kind of label and its classes.
+            runtime: its pool holds every clip that is spoken of below.
         """
-        self.pool, self.backbone, self.classes, self.config = pool, backbone, tuple(classes), config
-        self.progress, self._seed = progress, seed
-        self._means: LayerCache | None = None
+        self.backbone, self.schema, self.runtime, self.config = backbone, schema, runtime, config
+        self._cache: LayerCache | None = None
         self._surprisal: dict[str, NDArray[np.float32]] = {}  # of the present backbone, by clip id
-        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+    @property
+    def tapt(self) -> PretrainingConfig:
+        """How the backbone is adapted: as the config says, or else as suits the backbone."""
+        return self.config.tapt or TAPT_PROFILES[self.backbone.tapt_profile]
 
     def adapt(self, clips: Sequence[Clip], folder: Path) -> Adaptation:
         """Task-adaptive pre-training on the clips, without labels; from here on the learner uses what `folder` holds.
@@ -85,34 +75,27 @@ class Learner:
         Args:
             folder: complete or absent; where it is complete nothing is trained.
         """
-        adaptation = adapt(
-            self.pool,
-            clips,
-            self.backbone,
-            suited_settings(self.backbone),
-            folder,
-            seed=self._seed,
-            device=self.device,
-            progress=self.progress,
-        )
-        self.backbone, self._means, self._surprisal = load_backbone(str(folder), seed=self._seed), None, {}
+        adaptation = adapt(self.backbone, clips, self.tapt, folder, self.runtime)
+        self.backbone = load_backbone(str(folder), seed=self.runtime.seed)
+        self._cache, self._surprisal = None, {}
         return adaptation
 
-    def seed(self, clips: Sequence[Clip], k: int | None = None, labelled: Collection[str] = ()) -> Ranking:
+    def seed(self, clips: Sequence[Clip], k: int | None = None, labelled: Sequence[Clip] = ()) -> Ranking:
         """The order in which to ask before there is a classifier: spread over clusters of the clips.
 
         Args:
             clips: that may be asked for; those already labelled are left out.
             k: clips to ask for; None is 1 % of them, at least one per cluster.
-            labelled: ids of clips that have labels already, whose clusters wait their turn.
+            labelled: clips that have labels already, whose clusters wait their turn.
         """
-        clips = _rows(clips, labelled)
-        others = [self.pool.clip(id) for id in sorted(labelled) if id in self.pool]
-        representations = self._represent([*clips, *others])  # (N + L, D)
+        clips = _rows(clips, {clip.id for clip in labelled})
+        others = sorted(labelled, key=lambda clip: clip.id)
+        self.backbone.to(self.runtime.device)
+        representations = cnn_means(self.backbone, [*clips, *others], self.runtime)  # (N + L, D)
         ranked = SEEDINGS[self.config.seeding](
             representations[: len(clips)],
             k,
-            np.random.default_rng(self._seed),
+            np.random.default_rng(self.runtime.seed),
             representations[len(clips) :] if others else None,
         )
         return Ranking.of(clips, ranked, self.config.seeding)
@@ -122,7 +105,7 @@ class Learner:
         labels: Mapping[str, NDArray[np.floating]],
         test: Mapping[str, NDArray[np.floating]],
         clips: Sequence[Clip],
-        previous: Wav2Vec2ForSequenceClassification | None = None,
+        previous: SpeechClassifier | None = None,
     ) -> Training:
         """Fine-tune on all labels so far and measure the result on the test set.
 
@@ -130,39 +113,38 @@ class Learner:
         no prediction. The calibration error is that of clips whose temperature was fitted without them.
 
         Args:
-            labels: clip id -> (C,) soft label summing to 1.
+            labels: clip id -> (C,) soft label.
             test: the same for test clips; none of them is trained on, even if `labels` has it too.
             clips: where the ids are looked up, for length and speaker; the pool knows no speakers.
-            previous: the last round's classifier, for recipes that start warm.
+            previous: the last round's classifier, for a warm start.
 
         Raises:
-            TrainingError: no labels, a label of the wrong shape or sum, or an id that `clips` lacks.
+            LabelError: no labels, a label that the schema doesn't know, or an id that `clips` lacks.
         """
         start = time.monotonic()
         by_id = {clip.id: clip for clip in clips}
-        learnt = sorted(labels.keys() - test.keys())
-        targets, tested = self._stacked(learnt, labels, by_id), self._stacked(sorted(test), test, by_id)
-        if not learnt:
-            raise TrainingError("There is no label to train on. Label some clips first.")
-        learning = [by_id[id] for id in learnt]
-        self._extract([by_id[id] for id in (*learnt, *sorted(test))])
+        for id in labels.keys() | test.keys():
+            if id not in by_id:
+                raise LabelError(f"Clip {id} has a label but is not among the clips given. Pass the whole pool.")
+        known, held_out = sorted(labels.keys() - test.keys()), sorted(test)
+        targets, tested = self.schema.stack(labels, known), self.schema.stack(test, held_out)
+        if not known:
+            raise LabelError("There is no label to train on. Label some clips first.")
+        self.backbone.to(self.runtime.device)
         tuned = finetune(
             self.backbone,
-            self.pool,
-            learning,
+            self.schema,
+            [by_id[id] for id in known],
             targets,
-            self.classes,
             self.config,
+            self.runtime,
             previous=previous,
-            cache=self._layer_means,
-            seed=self._seed,
-            device=self.device,
-            progress=self.progress,
+            cache=self._layer_cache,
         )
-        temperature, metrics = self._evaluate(tuned.classifier, [by_id[id] for id in sorted(test)], tested)
+        temperature, metrics = self._evaluate(tuned.classifier, [by_id[id] for id in held_out], tested)
         return Training(
             tuned=tuned,
-            labels=len(learnt),
+            labels=len(known),
             per_class=tuple(float(count) for count in targets.sum(axis=0)),
             temperature=temperature,
             metrics=metrics,
@@ -171,13 +153,13 @@ class Learner:
 
     def rank(
         self,
-        classifier: Wav2Vec2ForSequenceClassification,
+        classifier: SpeechClassifier,
         candidates: Sequence[Clip],
         k: int,
         labelled: Collection[str] = (),
         strategy: str | None = None,
     ) -> Ranking:
-        """Score the candidates, each once, and order them by an acquisition strategy.
+        """Score the candidates, each once, and order them by a query strategy.
 
         Args:
             candidates: that may be asked for; those already labelled are left out.
@@ -186,110 +168,78 @@ class Learner:
             strategy: a name in `aftertone_model.acquisition.STRATEGIES`; the config's by default.
 
         Raises:
-            StrategyError: there is no such strategy.
+            StrategyError: there is no such strategy, or it can't rank this kind of label.
         """
         name = strategy or self.config.strategy
         chosen = find_strategy(name)
-        clips = _rows(candidates, labelled)
+        clips = _rows(candidates, frozenset(labelled))
         scores = self._score(classifier, clips)
-        mc = None
+        probabilities, mc, surprisal = self.schema.probabilities(scores.logits), None, None
         if Requires.MC in chosen.requires:
             mc = dropout_samples(
                 classifier,
+                self.schema,
                 scores.embeddings,
                 samples=self.config.mc_samples,
                 dropout=self.config.dropout,
-                seed=self._seed,
+                seed=self.runtime.seed,
             )
-        surprisal = None
         if Requires.SURPRISAL in chosen.requires:
             surprisal = self._surprisal_of(clips)
         inputs = Inputs(
             candidates=len(clips),
-            probabilities=scores.probabilities,
+            probabilities=probabilities,
+            exclusive=self.schema.exclusive,
             mc=mc,
             embeddings=scores.embeddings,
             surprisal=surprisal,
         )
-        ranked = chosen.rank(inputs, k, np.random.default_rng(self._seed))
-        return Ranking.of(clips, ranked, name, scores.probabilities)
+        ranked = chosen.rank(inputs, k, np.random.default_rng(self.runtime.seed))
+        return Ranking.of(clips, ranked, name, probabilities)
 
-    def predict(self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip]) -> NDArray[np.float64]:
+    def predict(self, classifier: SpeechClassifier, clips: Sequence[Clip]) -> NDArray[np.float64]:
         """(N, C) class probabilities of clips, rows in their order; for the stop set and for relabelling."""
-        return self._score(classifier, clips).probabilities
+        return self.schema.probabilities(self._score(classifier, clips).logits)
 
     def _surprisal_of(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
         """(N, B) profiles; they are the same in every round, and computed in the first."""
         missing = [clip for clip in clips if clip.id not in self._surprisal]
         if missing:
-            found = masked_loss_profiles(self.backbone, self.pool, missing, seed=self._seed, progress=self.progress)
+            found = masked_loss_profiles(self.backbone.to(self.runtime.device), missing, self.tapt, self.runtime)
             self._surprisal |= {clip.id: profile for clip, profile in zip(missing, found, strict=True)}
         return np.array([self._surprisal[clip.id] for clip in clips])
 
-    def _score(self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip]) -> Scores:
-        self._extract(clips)
-        classifier.to(self.device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
-        return self._run(classifier, clips, "score")
-
-    def _run(self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip], stage: str) -> Scores:
-        cache = self._layer_means if same_body(classifier, self.backbone) else None
-        return score(classifier, self.pool, clips, cache=cache, progress=self.progress, stage=stage)
+    def _score(self, classifier: SpeechClassifier, clips: Sequence[Clip], stage: str = "score") -> Scores:
+        cache = self._layer_cache if same_body(classifier, self.backbone) else None
+        return score(classifier, clips, self.runtime, cache=cache, stage=stage)
 
     @property
-    def _layer_means(self) -> LayerCache:
+    def _layer_cache(self) -> LayerCache:
         """Of the present backbone; read from disk once, and again after `adapt`."""
-        if self._means is None:
-            self._means = LayerCache(self.pool.folder, self.backbone)
-        return self._means
+        if self._cache is None:
+            self._cache = LayerCache(self.runtime.pool.folder, self.backbone)
+        return self._cache
 
     def _evaluate(
-        self, classifier: Wav2Vec2ForSequenceClassification, clips: Sequence[Clip], labels: NDArray[np.floating]
+        self, classifier: SpeechClassifier, clips: Sequence[Clip], labels: NDArray[np.floating]
     ) -> tuple[float, Metrics | None]:
         """The temperature, after folding it into the classifier, and the test set's metrics."""
-        truth = truths(labels)
-        clear = np.flatnonzero(truth >= 0)
+        clear = np.flatnonzero(self.schema.clear(labels)) if len(labels) else []
         if len(clear) == 0:
             return 1.0, None
-        tested = [clips[int(row)] for row in clear]
-        scores = self._run(classifier, tested, "test")
-        temperature, probabilities = 1.0, scores.probabilities
+        tested, labels = [clips[int(row)] for row in clear], labels[clear]
+        scores = self._score(classifier, tested, "test")
+        temperature, probabilities = 1.0, self.schema.probabilities(scores.logits)
         if len(clear) >= MIN_CLIPS:
-            temperature = fit_temperature(scores.logits, labels[clear])
-            probabilities = cross_fitted(scores.logits, labels[clear], self._seed)
+            temperature = fit_temperature(scores.logits, labels, self.schema)
+            probabilities = cross_fitted(scores.logits, labels, self.schema, self.runtime.seed)
             with torch.no_grad():
                 for parameter in classifier.classifier.parameters():
                     parameter /= temperature
         speakers = [clip.speaker for clip in tested]
-        metrics = measure(truth[clear], probabilities, self.classes, speakers=speakers, seed=self._seed)
-        return temperature, metrics
-
-    def _represent(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
-        """(N, D) what the seed set is clustered on."""
-        self._extract(clips)
-        represent = hidden_means if self.config.seed_on_transformer else cnn_means
-        found = represent(self.backbone, self.pool, clips, progress=self.progress)
-        return without_speaker_means(found, [clip.speaker for clip in clips]) if self.config.ignore_speakers else found
-
-    def _stacked(
-        self, ids: Sequence[str], labels: Mapping[str, NDArray[np.floating]], by_id: Mapping[str, Clip]
-    ) -> NDArray[np.float64]:
-        """(N, C) labels of the ids, checked."""
-        for id in ids:
-            label = np.asarray(labels[id])
-            if id not in by_id:
-                raise TrainingError(f"Clip {id} has a label but is not among the clips given. Pass the whole pool.")
-            if label.shape != (len(self.classes),) or label.min() < 0 or abs(label.sum() - 1) > 1e-3:
-                raise TrainingError(
-                    f"The label of clip {id} must be {len(self.classes)} shares that sum to 1, not {label.tolist()}."
-                )
-        return np.array([labels[id] for id in ids], np.float64).reshape(len(ids), len(self.classes))
-
-    def _extract(self, clips: Sequence[Clip]) -> None:
-        self.backbone.to(self.device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
-        self.pool.extract(self.backbone, clips, self.progress)
+        return temperature, self.schema.measure(labels, probabilities, speakers, self.runtime.seed)
 
 
 def _rows(clips: Sequence[Clip], labelled: Collection[str]) -> list[Clip]:
-    """The clips that may be asked for, by id: ties and noise go by row, which must not depend on the day."""
-    known = frozenset(labelled)
-    return sorted((clip for clip in clips if clip.id not in known), key=lambda clip: clip.id)
+    """The clips that may be asked for, by id: ties and noise go by row, which must be deterministic."""
+    return sorted((clip for clip in clips if clip.id not in labelled), key=lambda clip: clip.id)

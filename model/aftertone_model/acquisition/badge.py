@@ -24,7 +24,8 @@ def rank_by_badge(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
     Source: Ash et al., arXiv 1906.03671, algorithm 1; the factored distance is arXiv 2306.09910, appendix D.
     """
     embeddings = np.asarray(inputs.require(Requires.EMBEDDINGS), dtype=np.float32)  # (N, D)
-    residuals = prediction_residuals(inputs.require(Requires.PROBABILITIES))  # (N, C)
+    answers = inputs.answers(Requires.PROBABILITIES)  # (N, Q, A)
+    residuals = prediction_residuals(answers).reshape(len(answers), -1)  # (N, Q A)
     squares = squared_norms(residuals) * squared_norms(embeddings)  # (N,) of the gradients
 
     picks = np.empty(k, dtype=np.intp)
@@ -40,9 +41,10 @@ def rank_by_badge(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
 
 
 def prediction_residuals(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
-    """p - onehot(argmax p): the gradient of the cross-entropy by the logits, had the prediction been right. (N, C)."""
+    """p - onehot(argmax p), (..., C): the gradient of the cross-entropy by the logits, if it is right."""
     residuals = np.array(probabilities, dtype=np.float32)
-    residuals[np.arange(len(residuals)), residuals.argmax(axis=1)] -= 1
+    best = residuals.argmax(axis=-1)[..., None]
+    np.put_along_axis(residuals, best, np.take_along_axis(residuals, best, axis=-1) - 1, axis=-1)
     return residuals
 
 

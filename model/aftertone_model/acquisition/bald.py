@@ -28,8 +28,14 @@ def mutual_information(mc: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.maximum(entropy(mean) - conditional_entropy(mc), 0)
 
 
+def _bald(inputs: Inputs) -> NDArray[np.float64]:
+    """(N,) BALD of a clip's answer; of independent questions the sum."""
+    answers = inputs.answers(Requires.MC)  # (N, K, Q, A)
+    return np.sum([mutual_information(answers[:, :, q]) for q in range(answers.shape[2])], axis=0)
+
+
 def rank_by_bald(inputs: Inputs, k: int, _rng: np.random.Generator) -> Ranked:
-    return Ranked.by_score(mutual_information(inputs.require(Requires.MC)), k)
+    return Ranked.by_score(_bald(inputs), k)
 
 
 def power_scores(bald: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
@@ -41,4 +47,4 @@ def power_scores(bald: NDArray[np.float64], rng: np.random.Generator) -> NDArray
 
 
 def rank_by_powerbald(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
-    return Ranked.by_score(power_scores(mutual_information(inputs.require(Requires.MC)), rng), k)
+    return Ranked.by_score(power_scores(_bald(inputs), rng), k)

@@ -5,7 +5,7 @@ import numpy as np
 from aftertone_model.acquisition.clustering import kmeans
 from aftertone_model.acquisition.inputs import Inputs, Requires
 from aftertone_model.acquisition.strategy import Ranked
-from aftertone_model.acquisition.uncertainty import entropy
+from aftertone_model.acquisition.uncertainty import answer_entropy
 
 SHORTLIST = 10  # uncertain clips per pick that go into the clustering: Zhdanov's beta
 LEAST_WEIGHT = 1e-6  # nats; a clip without any entropy still counts as a point
@@ -28,7 +28,7 @@ def rank_by_entropy_and_clusters(inputs: Inputs, k: int, rng: np.random.Generato
     Source: Zhdanov, arXiv 1901.05954, algorithm 1, with entropy in place of margin. Not AFTER's "Entropy+Clustering",
     which is plain entropy after a clustered seed set.
     """
-    scores = entropy(inputs.require(Requires.PROBABILITIES))
+    scores = answer_entropy(inputs)
     shortlist = np.argsort(-scores, kind="stable")[: SHORTLIST * k]
     shortlist.sort()
     weights = np.maximum(scores[shortlist], LEAST_WEIGHT)

@@ -1,4 +1,4 @@
-"""What a strategy may look at, each kind named so that the engine computes exactly what is needed, once."""
+"""What a query strategy may look at, each kind named so that the learner computes exactly what is needed, once."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,6 +33,9 @@ class Inputs:
     probabilities: NDArray[np.floating] | None = None  # (N, C), rows sum to 1
     mc: NDArray[np.floating] | None = None  # (N, K, C), sums to 1 over C; sample k is the same mask in every row
     embeddings: NDArray[np.floating] | None = None  # (N, D)
+    exclusive: bool = (
+        True  # classes exclude each other; if not, each is a yes-or-no question and `probabilities` says yes
+    )
     surprisal: NDArray[np.floating] | None = None  # (N, B) quantiles in nats, >= 0; zeros: clip too short
 
     def __post_init__(self) -> None:
@@ -49,8 +52,9 @@ class Inputs:
                 raise ValueError(
                     f"{need} holds NaN or infinity; score the clips again and look for a broken classifier."
                 )
-            if need in (Requires.PROBABILITIES, Requires.MC) and not _is_distribution(array):
-                raise ValueError(f"{need} must be >= 0 and sum to 1 over classes; pass probabilities, not logits.")
+            if need in (Requires.PROBABILITIES, Requires.MC) and not _are_probabilities(array, self.exclusive):
+                sums = " and sum to 1 over classes" if self.exclusive else " and <= 1"
+                raise ValueError(f"{need} must be >= 0{sums}; pass probabilities, not logits.")
 
     def require(self, need: Requires) -> NDArray[np.floating]:
         """The array of that kind.
@@ -65,7 +69,18 @@ class Inputs:
             )
         return array
 
+    def answers(self, need: Requires) -> NDArray[np.floating]:
+        """Probabilities as distributions over the answers to each question: (..., Q, A), sums to 1 over A.
 
-def _is_distribution(probabilities: NDArray[np.floating]) -> bool:
-    sums = probabilities.sum(axis=-1, dtype=np.float64)
-    return bool((probabilities >= 0).all() and np.allclose(sums, 1, rtol=0, atol=SUM_TOLERANCE))
+        One question with C answers where classes are exclusive, else C questions with the answers yes and no.
+        """
+        probabilities = self.require(need)
+        if self.exclusive:
+            return probabilities[..., None, :]
+        return np.stack([probabilities, 1 - probabilities], axis=-1)
+
+
+def _are_probabilities(array: NDArray[np.floating], exclusive: bool) -> bool:
+    if not exclusive:
+        return bool((array >= 0).all() and (array <= 1).all())
+    return bool((array >= 0).all() and np.allclose(array.sum(axis=-1, dtype=np.float64), 1, rtol=0, atol=SUM_TOLERANCE))

@@ -7,14 +7,8 @@ from aftertone_model.acquisition.batchbald import rank_by_batchbald
 from aftertone_model.acquisition.clusters import rank_by_entropy_and_clusters, rank_by_kmeans
 from aftertone_model.acquisition.inputs import Requires
 from aftertone_model.acquisition.random_sampling import rank_by_chance
-from aftertone_model.acquisition.strategy import Strategy
+from aftertone_model.acquisition.strategy import Strategy, StrategyError
 from aftertone_model.acquisition.uncertainty import rank_by_entropy, rank_by_least_confidence, rank_by_margin
-from aftertone_model.errors import AftertoneError
-
-
-class StrategyError(AftertoneError):
-    """No strategy has this name. The message lists the names there are."""
-
 
 STRATEGIES: dict[str, Strategy] = {
     "random": Strategy(
@@ -57,6 +51,7 @@ STRATEGIES: dict[str, Strategy] = {
         requires=frozenset({Requires.MC}),
         cost="at most O(k N M K C) time for M = 4,096 joint outcomes, a fraction of it in practice; O(N) memory",
         source="Kirsch et al. 2019, arXiv 1906.08158 algorithm 1",
+        exclusive_only=True,
         departs="once a pick gains under 1 % of the largest BALD score, PowerBALD draws; K samples hold log K nats.",
         function=rank_by_batchbald,
     ),

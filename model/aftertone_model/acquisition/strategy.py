@@ -7,20 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone_model.acquisition.inputs import Inputs, Requires
+from aftertone_model.errors import AftertoneError
+
+
+class StrategyError(AftertoneError):
+    """There is no such strategy, or it can't rank this kind of label. The message names strategies that can."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
     """All N candidates in the order in which to ask for their labels."""
 
-    order: NDArray[np.intp]  # (N,) row indices, ask-first first; order[:k] are the picks, which may owe to each other
+    order: NDArray[
+        np.intp
+    ]  # (N,) row indices, highest priority first; order[:k] are the picks, which may owe to each other
     k: int  # how many of `order` are picks, 0..N
     scores: NDArray[np.float64]  # (N,) by row, finite, higher = ask first; the picks of a batch strategy may defy it
     clusters: NDArray[np.intp] | None = None  # (N,) by row, 0 = the largest cluster; None where nothing was clustered
 
     @property
     def picks(self) -> NDArray[np.intp]:
-        """(k,) row indices of the picks, ask-first first."""
+        """(k,) row indices of the picks, highest priority first."""
         return self.order[: self.k]
 
     @classmethod
@@ -52,6 +59,7 @@ class Strategy:
     cost: str  # time, and memory beyond the inputs; N candidates, C classes, K MC samples, D dimensions, k picks
     source: str  # the paper, and where it says so
     departs: str = ""  # in what we do otherwise than the source, for the docs
+    exclusive_only: bool = False  # needs classes that exclude each other
     function: Callable[[Inputs, int, np.random.Generator], Ranked]  # called with N >= 1 and 1 <= k <= N
 
     def rank(self, inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
@@ -63,10 +71,15 @@ class Strategy:
             rng: the only source of chance; strategies that need none don't draw from it.
 
         Raises:
-            ValueError: k is negative, or the inputs lacks something that `needs` names.
+            StrategyError: it can't rank this kind of label.
+            ValueError: k is negative, or the inputs lack something that `needs` names.
         """
         if k < 0:
             raise ValueError(f"Can't ask for {k} clips; k must be 0 or more.")
+        if self.exclusive_only and not inputs.exclusive:
+            raise StrategyError(
+                "This strategy ranks single-choice labels only. For multiple choice set entropy, margin or badge."
+            )
         for need in self.requires:
             inputs.require(need)
         k = min(k, inputs.candidates)

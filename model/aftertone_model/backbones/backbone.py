@@ -1,199 +1,100 @@
-"""The self-supervised speech model: loading it, and running it in two halves.
+"""The self-supervised speech model that everything starts from: loading, copying and saving it."""
 
-The first half, a CNN over the waveform, is frozen, so its output ("frames", about 50 per second) is computed once per
-clip and cached. The second half, a transformer over the frames, is what TAPT, fine-tuning and scoring run.
-"""
-
-import hashlib
-import json
+import copy
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import Module
-from transformers import (
-    AutoConfig,
-    Wav2Vec2Config,
-    Wav2Vec2ForPreTraining,
-    Wav2Vec2ForSequenceClassification,
-    Wav2Vec2Model,
-)
+from transformers import AutoConfig, PreTrainedModel
 
+from aftertone_model.backbones.encoder import Encoder
+from aftertone_model.backbones.families import family_of
 from aftertone_model.backbones.mini import FOLDER, MINI
-from aftertone_model.backbones.tiny import TINY, tiny_backbone
+from aftertone_model.backbones.tiny import TINY, tiny_model
 from aftertone_model.errors import BackboneError
 
 log = logging.getLogger(__name__)
 
-Backbone = Wav2Vec2ForPreTraining | Wav2Vec2ForSequenceClassification
-"""Whatever carries a wav2vec 2.0 body in `.wav2vec2`."""
-
-FRESH = (
-    "quantizer.",
-    "project_hid.",
-    "project_q.",
-    "wav2vec2.masked_spec_embed",
-)  # absent where a checkpoint was fine-tuned
+QUANTISER = ("quantizer.", "project_hid.", "project_q.")  # of wav2vec 2.0; absent where a checkpoint was fine-tuned
+OPTIONAL = (*QUANTISER, "masked_spec_embed")
 
 
-def load_backbone(name: str, *, seed: int = 0) -> Wav2Vec2ForPreTraining:
-    """Load a wav2vec 2.0 with its quantiser, in float32, in eval mode, on the CPU.
+class Backbone(Encoder):
+    """A model with what its family's pre-training goes on with, such as wav2vec 2.0's quantiser."""
+
+    def __init__(self, model: PreTrainedModel, *, name: str = "", random_codes: bool = False) -> None:
+        """
+        Args:
+            model: a `Family.pretraining`.
+            name: for messages, as the setting BACKBONE has it.
+            random_codes: the quantiser is freshly drawn, so that pre-training fits it to the frames first.
+        """
+        super().__init__(model)
+        self.name, self.random_codes = name, random_codes
+
+    @property
+    def tapt_profile(self) -> str:
+        """Name of the TAPT settings that suit it, which its config.json may carry; see `TAPT_PROFILES`."""
+        return getattr(self.config, "tapt_profile", "standard")
+
+    def to(self, device: str | torch.device) -> Self:
+        self.model.to(device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
+        return self
+
+    def copy(self) -> "Backbone":
+        """Another one with the same weights."""
+        return Backbone(copy.deepcopy(self.model), name=self.name, random_codes=self.random_codes)
+
+    def save(self, folder: Path) -> None:
+        """Write it as a transformers model, which `load_backbone` reads."""
+        self.model.save_pretrained(folder)
+
+
+def load_backbone(name: str, *, seed: int = 0) -> Backbone:
+    """Load a backbone in float32, in eval mode, on the CPU.
 
     Args:
         name: "aftertone-mini", which comes with the package; "tiny", drawn at random; a local folder; or a model's
-            name on the Hugging Face hub. A checkpoint that was saved without the quantiser loads too; the quantiser is
+            name on the Hugging Face hub. A wav2vec 2.0 that was saved without its quantiser loads too; the quantiser is
             then drawn under `seed`.
         seed: of every weight that no checkpoint gives.
 
     Raises:
-        BackboneError: there is no such folder, the hub can't be reached, or the model is no wav2vec 2.0.
+        BackboneError: there is no such folder, the hub can't be reached, or the model is of no known family.
     """
     if name == TINY:
-        return tiny_backbone(seed).eval()
+        return Backbone(tiny_model(seed), name=TINY, random_codes=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone = _load_pretrained(str(FOLDER) if name == MINI else name).eval()
-    if name == MINI:
-        backbone.name_or_path = backbone.config.name_or_path = MINI
-    return backbone
+        return _load(name, str(FOLDER) if name == MINI else name)
 
 
-def _load_pretrained(name: str) -> Wav2Vec2ForPreTraining:
-    if name.startswith(("/", ".", "~")) and not Path(name).is_dir():
-        raise BackboneError(f"There is no folder {name}. Set the backbone to a folder that save_pretrained wrote.")
+def _load(name: str, source: str) -> Backbone:
+    if source.startswith(("/", ".", "~")) and not Path(source).is_dir():
+        raise BackboneError(f"There is no folder {source}. Set the backbone to a folder that save_pretrained wrote.")
     try:
-        config = AutoConfig.from_pretrained(name)
-        if not isinstance(config, Wav2Vec2Config):
-            raise BackboneError(f"{name} is a {config.model_type} model; Aftertone needs a wav2vec 2.0 one.")
-        if config.add_adapter:
-            raise BackboneError(
-                f"{name} has adapter layers that shorten time; set the backbone to a model without them."
-            )
+        config: Any = AutoConfig.from_pretrained(source)
+        family = family_of(config)
+        if getattr(config, "add_adapter", False):
+            raise BackboneError(f"{name} has adapter layers that shorten time; set the backbone to a model without.")
         if not config.mask_time_prob:
             config.mask_time_prob = 0.05  # above zero, so that the model has the vector that stands for a masked frame
-        loaded: Any = Wav2Vec2ForPreTraining.from_pretrained(  # declared without the second half of what it returns
-            name, config=config, dtype=torch.float32, output_loading_info=True
+        loaded: Any = family.pretraining.from_pretrained(  # declared without the second half of what it returns
+            source, config=config, dtype=torch.float32, output_loading_info=True
         )
-        backbone, loading = loaded
+        model, loading = loaded
     except (OSError, ValueError) as error:
         raise BackboneError(
             f"The backbone {name} can't be loaded: {str(error).splitlines()[0]} Check the name and the connection to "
             "the Hugging Face hub, or download the model elsewhere and set the backbone to its folder."
         ) from error
     missing = sorted(loading["missing_keys"])
-    if lost := [key for key in missing if not key.startswith(FRESH)]:
+    if lost := [key for key in missing if not key.removeprefix(f"{model.base_model_prefix}.").startswith(OPTIONAL)]:
         raise BackboneError(
-            f"{name} lacks {len(lost)} weights of wav2vec 2.0, such as {lost[0]}. Set the backbone to a complete model."
+            f"{name} lacks {len(lost)} weights, such as {lost[0]}. Set the backbone to a complete model."
         )
-    if missing:
-        log.warning(
-            "The checkpoint has no quantiser: drawn afresh", extra={"action": "quantiser_drawn", "keys": missing}
-        )
-    return backbone
-
-
-def fingerprint(backbone: Backbone) -> str:
-    """16 hex digits that name the CNN encoder: equal where weights and shape are, so that cached frames stay valid."""
-    config = backbone.config
-    shape = [
-        config.conv_dim,
-        config.conv_kernel,
-        config.conv_stride,
-        config.feat_extract_norm,
-        config.feat_extract_activation,
-    ]
-    digest = hashlib.sha256(json.dumps([list(map(str, part)) for part in shape]).encode())
-    for name, weight in sorted(backbone.wav2vec2.feature_extractor.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(weight.float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-@torch.no_grad()
-def encode_waveform(backbone: Backbone, waveform: NDArray[np.float32]) -> NDArray[np.float16]:
-    """Run the CNN encoder on one clip.
-
-    The clip is normalised and runs as a batch of one, without padding, so that the frames
-    of a group-norm backbone don't depend on other clips either.
-
-    Args:
-        waveform: (S,) at 16 kHz. A clip shorter than the CNN's receptive field is padded with silence to one frame.
-
-    Returns:
-        (T, C) float16, about 50 frames per second.
-
-    Raises:
-        BackboneError: a frame is not finite in float16.
-    """
-    normal = normalise(backbone, waveform)
-    device = backbone.wav2vec2.feature_projection.projection.weight.device
-    frames = backbone.wav2vec2.feature_extractor(torch.from_numpy(normal).to(device)[None])  # (1, C, T)
-    half = frames[0].T.half().cpu().numpy()  # (T, C)
-    if not np.isfinite(half).all():
-        raise BackboneError("The CNN encoder's output overflows float16. Use another checkpoint of this model.")
-    return half
-
-
-def normalise(backbone: Backbone, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Zero mean, unit variance, and silence behind a clip (S,) that is too short for one frame of the CNN."""
-    centred = waveform - waveform.mean(dtype=np.float64)
-    normal = (centred / np.sqrt(centred.var(dtype=np.float64) + 1e-7)).astype(np.float32)
-    return np.pad(normal, (0, max(receptive_field(backbone.config) - len(normal), 0)))
-
-
-def contextualise(wav2vec2: Wav2Vec2Model, frames: Tensor, lengths: Tensor, *, masked: Tensor | None = None) -> Tensor:
-    """Run the transformer on cached CNN frames; equal to the model's own forward on each waveform alone.
-
-    Args:
-        wav2vec2: the body; train mode applies its dropout and LayerDrop.
-        frames: (B, T, C), any float type; what lies beyond a clip's length has no influence.
-        lengths: (B,) frames of each clip, int64; on the CPU it costs no wait for the GPU.
-        masked: (B, T) bool, frames to replace by the mask vector (TAPT).
-
-    Returns:
-        (B, T, D); meaningless beyond a clip's length.
-    """
-    hidden, attention = _transformer_input(wav2vec2, frames, lengths, masked)
-    return wav2vec2.encoder(hidden, attention_mask=attention).last_hidden_state  # (B, T, D)
-
-
-def contextualise_layers(wav2vec2: Wav2Vec2Model, frames: Tensor, lengths: Tensor) -> list[Tensor]:
-    """As `contextualise`, the output (B, T, D) of each transformer layer, first to last."""
-    hidden, attention = _transformer_input(wav2vec2, frames, lengths, None)
-    layers: list[Tensor] = []
-
-    def keep(_layer: Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        layers.append(output)
-
-    hooks = [layer.register_forward_hook(keep) for layer in wav2vec2.encoder.layers]
-    try:
-        wav2vec2.encoder(hidden, attention_mask=attention)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return layers
-
-
-def _transformer_input(
-    wav2vec2: Wav2Vec2Model, frames: Tensor, lengths: Tensor, masked: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
-    hidden, _ = wav2vec2.feature_projection(frames.float())  # (B, T, D)
-    if masked is not None:
-        hidden = torch.where(masked[..., None], wav2vec2.masked_spec_embed.to(hidden.dtype), hidden)
-    time = frames.shape[1]
-    if bool((lengths == time).all()):
-        return hidden, None  # without a mask attention takes its fastest kernel
-    return hidden, torch.arange(time, device=frames.device) < lengths.to(frames.device)[:, None]  # (B, T)
-
-
-def receptive_field(config: Wav2Vec2Config) -> int:
-    """Samples that the CNN needs for one frame."""
-    field, hop = 1, 1
-    for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
-        field += (kernel - 1) * hop
-        hop *= stride
-    return field
+    random_codes = any(key.startswith(QUANTISER) for key in missing)
+    if random_codes:
+        log.warning("The checkpoint has no quantiser: drawn at random", extra={"action": "quantiser_drawn"})
+    return Backbone(model.eval(), name=name, random_codes=random_codes)

@@ -9,15 +9,13 @@ import math
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from aftertone_model.data.audio import SAMPLE_RATE
+from aftertone_model.backbones.filter_bank import HIGHEST, LOWEST, band_passes
 
 MINI = "aftertone-mini"
 FOLDER = Path(__file__).parent / MINI
 PHASES = 4  # filters per centre frequency, a quarter period apart: their half waves together give the envelope
-LOWEST, HIGHEST = 60.0, 7_600.0  # Hz, centres of the band-pass filters
 OFFSET = 0.1  # deviation of the first layer's biases; layer norm then can't hide how loud a frame is
 
 
@@ -47,6 +45,7 @@ def mini_config() -> Wav2Vec2Config:
         codevector_dim=128,
         proj_codevector_dim=128,
         classifier_proj_size=384,
+        tapt_profile="brief",  # pyright: ignore[reportCallIssue] -- a field of ours in config.json
     )
 
 
@@ -58,17 +57,8 @@ def draw_mini(seed: int) -> Wav2Vec2ForPreTraining:
         first = backbone.wav2vec2.feature_extractor.conv_layers[0]
         with torch.no_grad():
             weight = first.get_parameter("conv.weight")
-            weight.copy_(band_passes(len(weight), weight.shape[-1], PHASES))
+            mel = torch.linspace(LOWEST, HIGHEST, len(weight) // PHASES).repeat_interleave(PHASES)
+            phase = 2 * math.pi * torch.arange(PHASES).repeat(len(weight) // PHASES) / PHASES
+            weight.copy_(band_passes(mel, phase, weight.shape[-1]))
             first.get_parameter("conv.bias").normal_(std=OFFSET)
     return backbone.eval()
-
-
-def band_passes(filters: int, taps: int, phases: int) -> Tensor:
-    """Hann-windowed tones at even steps of the mel scale, each in several phases: (filters, 1, taps), norm 1."""
-    low, high = (2_595 * math.log10(1 + hertz / 700) for hertz in (LOWEST, HIGHEST))
-    mel = torch.linspace(low, high, filters // phases).repeat_interleave(phases)
-    hertz = 700 * (10 ** (mel / 2_595) - 1)  # (filters,)
-    phase = 2 * math.pi * torch.arange(phases).repeat(filters // phases) / phases
-    time = torch.arange(taps) / SAMPLE_RATE  # (taps,)
-    tones = torch.sin(2 * math.pi * hertz[:, None] * time + phase[:, None]) * torch.hann_window(taps)
-    return (tones / tones.norm(dim=1, keepdim=True))[:, None]

@@ -1,7 +1,8 @@
 """Which number format training computes in."""
 
+from typing import Any
+
 import torch
-from transformers import Wav2Vec2Config
 
 NARROWEST = 16  # channels per group of a convolution that bfloat16 is trusted with on a CPU
 
@@ -13,7 +14,7 @@ def bf16_is_faster(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def transformer_in_bf16(config: Wav2Vec2Config, device: torch.device) -> bool:
+def transformer_in_bf16(config: Any, device: torch.device) -> bool:
     """Whether training runs this transformer in bfloat16: where that is faster, and right.
 
     On CPUs with AMX, PyTorch 2.11 computes a grouped convolution of 8 channels per group wrongly in bfloat16, so a

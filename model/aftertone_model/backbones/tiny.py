@@ -14,11 +14,10 @@ import torch
 from torch import Size, Tensor
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from aftertone_model.data.audio import SAMPLE_RATE
+from aftertone_model.backbones.filter_bank import HIGHEST, LOWEST, band_passes
 
 TINY = "tiny"
 AVERAGED = 1.5  # frames, standard deviation of the moving average
-LOWEST, HIGHEST = 60.0, 7_600.0  # Hz, centres of the band-pass filters
 
 
 def tiny_config() -> Wav2Vec2Config:
@@ -45,10 +44,11 @@ def tiny_config() -> Wav2Vec2Config:
         codevector_dim=128,
         proj_codevector_dim=128,
         classifier_proj_size=256,
+        tapt_profile="from-scratch",  # pyright: ignore[reportCallIssue] -- a field of ours in config.json
     )
 
 
-def tiny_backbone(seed: int) -> Wav2Vec2ForPreTraining:
+def tiny_model(seed: int) -> Wav2Vec2ForPreTraining:
     """The model of `tiny_config`, every weight drawn under `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -57,26 +57,15 @@ def tiny_backbone(seed: int) -> Wav2Vec2ForPreTraining:
             layer.get_parameter("conv.weight") for layer in backbone.wav2vec2.feature_extractor.conv_layers
         ]
         with torch.no_grad():  # each (channels out, channels in, taps)
-            first.copy_(_band_passes(len(first), first.shape[-1]))
+            filters = len(first)  # centred at random about even steps, in random phase
+            mel = LOWEST + (HIGHEST - LOWEST) * (torch.arange(filters) + torch.rand(filters)) / filters
+            first.copy_(band_passes(mel, 2 * math.pi * torch.rand(filters), first.shape[-1]))
             for weight in others:
                 weight.copy_(weight.mean(-1, keepdim=True) * math.sqrt(weight.shape[-1]))
             # A weight-normed layer splits what is assigned; its type knows of no such thing.
             positional = cast(Any, backbone.wav2vec2.encoder.pos_conv_embed.conv)
             positional.weight = 0.3 * positional.weight + _moving_average(positional.weight.shape)
-    backbone.config.name_or_path = TINY
-    backbone.name_or_path = TINY
-    return backbone
-
-
-def _band_passes(filters: int, taps: int) -> Tensor:
-    """Hann-windowed tones of random phase, centred at random about even steps of the mel scale: (filters, 1, taps)."""
-    low, high = (2_595 * math.log10(1 + hertz / 700) for hertz in (LOWEST, HIGHEST))
-    mel = low + (high - low) * (torch.arange(filters) + torch.rand(filters)) / filters
-    hertz = 700 * (10 ** (mel / 2_595) - 1)  # (filters,)
-    phase = 2 * math.pi * torch.rand(filters)
-    time = torch.arange(taps) / SAMPLE_RATE  # (taps,)
-    tones = torch.sin(2 * math.pi * hertz[:, None] * time + phase[:, None]) * torch.hann_window(taps)
-    return (tones / tones.norm(dim=1, keepdim=True))[:, None]
+    return backbone.eval()
 
 
 def _moving_average(shape: Size) -> Tensor:

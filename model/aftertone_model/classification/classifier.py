@@ -1,4 +1,4 @@
-"""The emotion classifier: transformers' own Wav2Vec2ForSequenceClassification, run from cached CNN frames.
+"""The emotion classifier: transformers' own ...ForSequenceClassification, run from cached CNN frames.
 
 A round's model is a plain transformers model, so that it exports as it is. Its head is: mixture of layers (or the last
 one) → projector → mean over time → classifier. Everything between the layers and the logits is linear, so the mean over
@@ -6,71 +6,72 @@ time may be taken first. That leaves one small array per clip, on which the head
 """
 
 import copy
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import Wav2Vec2ForPreTraining, Wav2Vec2ForSequenceClassification
+from transformers import AutoConfig
 
-from aftertone_model.backbones.backbone import contextualise, contextualise_layers
+from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.backbones.encoder import Encoder
+from aftertone_model.backbones.families import SpeechClassifier, family_of
 from aftertone_model.errors import BackboneError
+from aftertone_model.labels import LabelSchema
 
 NEVER = -1e4  # softmax gives this layer weight 0
 
 
-def new_classifier(
-    backbone: Wav2Vec2ForPreTraining, classes: Sequence[str], *, mix_layers: bool, seed: int
-) -> Wav2Vec2ForSequenceClassification:
-    """A classifier with the backbone's body and a fresh head, on the CPU, in eval mode.
+def new_classifier(backbone: Backbone, schema: LabelSchema, *, mix_layers: bool, seed: int) -> SpeechClassifier:
+    """A classifier with the backbone's body and a random head, on the CPU, in eval mode.
 
     Args:
         backbone: not changed and not shared.
-        classes: names, in the order of every (C,) label.
         mix_layers: read a learned mixture of the outputs of all transformer layers instead of the last one.
         seed: of the head's weights.
     """
     config = copy.deepcopy(backbone.config)
-    config.id2label = dict(enumerate(classes))
-    config.label2id = {name: number for number, name in enumerate(classes)}
+    config.id2label = dict(enumerate(schema.classes))
+    config.label2id = {name: number for number, name in enumerate(schema.classes)}
+    config.problem_type = schema.problem_type
     config.use_weighted_layer_sum = mix_layers
     config.classifier_proj_size = config.hidden_size
     config.layerdrop = 0.0  # it makes rounds on few labels noisier, and a mixture needs every layer
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classifier = Wav2Vec2ForSequenceClassification(config)
-    classifier.wav2vec2.load_state_dict(backbone.wav2vec2.state_dict())
+        classifier = backbone.family.classifier(config)
+    Encoder(classifier).body.load_state_dict(backbone.body.state_dict())
     if mix_layers:
         with torch.no_grad():
             classifier.layer_weights.zero_()
-            # transformers mixes in the transformer's input as well; `contextualise_layers` gives outputs only
+            # transformers mixes in the transformer's input as well; `Encoder.layers` gives outputs only
             classifier.layer_weights[0] = NEVER
     return classifier.eval()
 
 
-def load_classifier(folder: Path) -> Wav2Vec2ForSequenceClassification:
+def load_classifier(folder: Path) -> SpeechClassifier:
     """A classifier that `save_pretrained` wrote, on the CPU, in eval mode.
 
     Raises:
         BackboneError: the folder is missing or holds something else.
     """
     try:
-        return Wav2Vec2ForSequenceClassification.from_pretrained(folder, local_files_only=True).eval()
+        family = family_of(AutoConfig.from_pretrained(folder, local_files_only=True))
+        return family.classifier.from_pretrained(folder, local_files_only=True).eval()
     except (OSError, ValueError) as error:
         raise BackboneError(
             f"{folder} holds no classifier ({str(error).splitlines()[0]}). Train a round again, or restore the folder."
         ) from error
 
 
-def class_names(classifier: Wav2Vec2ForSequenceClassification) -> tuple[str, ...]:
+def class_names(classifier: SpeechClassifier) -> tuple[str, ...]:
     """The C classes in the order of the logits."""
     numbered = sorted((int(number), name) for number, name in (classifier.config.id2label or {}).items())
     return tuple(name for _, name in numbered)
 
 
-def clip_features(classifier: Wav2Vec2ForSequenceClassification, frames: Tensor, lengths: Tensor) -> Tensor:
+def clip_features(classifier: SpeechClassifier, frames: Tensor, lengths: Tensor) -> Tensor:
     """What the head needs of each clip: the mean over time of each layer that it reads.
 
     Args:
@@ -80,10 +81,11 @@ def clip_features(classifier: Wav2Vec2ForSequenceClassification, frames: Tensor,
     Returns:
         (B, L, D) float32; L is 1 where the head reads the last layer alone.
     """
+    encoder = Encoder(classifier)
     if classifier.config.use_weighted_layer_sum:
-        layers = contextualise_layers(classifier.wav2vec2, frames, lengths)
+        layers = encoder.layers(frames, lengths)
     else:
-        layers = [contextualise(classifier.wav2vec2, frames, lengths)]
+        layers = [encoder.contextualise(frames, lengths)]
     inside = torch.arange(frames.shape[1], device=frames.device) < lengths.to(frames.device)[:, None]  # (B, T)
     shares = (inside / inside.sum(dim=1, keepdim=True)).float()  # (B, T)
     # where() first: what lies beyond a clip's length is meaningless and may be NaN, and 0 * NaN is NaN
@@ -91,7 +93,7 @@ def clip_features(classifier: Wav2Vec2ForSequenceClassification, frames: Tensor,
     return torch.stack(means, dim=1)  # (B, L, D)
 
 
-def embed(classifier: Wav2Vec2ForSequenceClassification, features: Tensor) -> Tensor:
+def embed(classifier: SpeechClassifier, features: Tensor) -> Tensor:
     """Clip embeddings (B, D), the input of the last linear layer, from `clip_features` (B, L, D)."""
     if classifier.config.use_weighted_layer_sum:
         weights = classifier.layer_weights[1:].softmax(dim=0)  # (L,), without the transformer's input
@@ -102,10 +104,10 @@ def embed(classifier: Wav2Vec2ForSequenceClassification, features: Tensor) -> Te
 
 
 @torch.no_grad()
-def standardise(classifier: Wav2Vec2ForSequenceClassification, features: Tensor) -> None:
+def standardise(classifier: SpeechClassifier, features: Tensor) -> None:
     """Make the projector bring these clips' embeddings to mean 0 and variance 1 in each dimension.
 
-    The raw means have a few dimensions far larger than the rest, on which a fresh head would spend all its updates.
+    The raw means have a few dimensions far larger than the rest, on which a random head would spend all its updates.
     """
     identity, zero = torch.eye(features.shape[-1], device=features.device), torch.zeros((), device=features.device)
     classifier.projector.weight.copy_(identity)
@@ -119,7 +121,8 @@ def standardise(classifier: Wav2Vec2ForSequenceClassification, features: Tensor)
 
 @torch.no_grad()
 def dropout_samples(
-    classifier: Wav2Vec2ForSequenceClassification,
+    classifier: SpeechClassifier,
+    schema: LabelSchema,
     embeddings: NDArray[np.float32],
     *,
     samples: int,
@@ -137,7 +140,7 @@ def dropout_samples(
         dropout: share of the D entries that each mask drops, in (0, 1).
 
     Returns:
-        (N, K, C) float32, sums to 1 over C.
+        (N, K, C) float32; sums to 1 over C where classes are exclusive.
     """
     head: nn.Linear = classifier.classifier
     rng = np.random.default_rng(seed)
@@ -146,4 +149,4 @@ def dropout_samples(
     joined = weights.permute(1, 0, 2).flatten(1)  # (D, K * C)
     logits = torch.from_numpy(embeddings).to(head.weight.device) @ joined  # (N, K * C)
     logits = logits.view(len(embeddings), samples, -1) + head.bias
-    return logits.softmax(dim=-1).cpu().numpy()
+    return (logits.softmax(dim=-1) if schema.exclusive else logits.sigmoid()).cpu().numpy()

@@ -3,102 +3,108 @@
 import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import Wav2Vec2ForPreTraining, Wav2Vec2ForSequenceClassification
 
+from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import class_names, new_classifier
 from aftertone_model.classification.layer_cache import LayerCache
 from aftertone_model.classification.trainer import Trainer
-from aftertone_model.config import TrainingConfig, Tuning
+from aftertone_model.config import Stage, TrainingConfig, Tuning
 from aftertone_model.data.clips import Clip
-from aftertone_model.data.pool import Pool
-from aftertone_model.progress import Progress, silent
+from aftertone_model.labels import LabelSchema
+from aftertone_model.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-RETRIES = 2  # after a round that predicts one class only
+RETRIES = 2  # after a round that gives every clip the same answer
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuned:
     """A classifier and how its training went."""
 
-    classifier: Wav2Vec2ForSequenceClassification  # in eval mode, on the device it was trained on
-    depth: Tuning  # how much of the backbone was trained
+    classifier: SpeechClassifier  # in eval mode, on the device it was trained on
+    tuning: Tuning  # of the last stage
     warm: bool  # it went on from the previous round's classifier
-    updates: int  # optimiser steps of the last attempt
+    updates: int  # optimiser steps of the last attempt, all stages
     losses: tuple[float, ...]  # mean training loss of each epoch of the last attempt
     validation_losses: tuple[float, ...]  # of each epoch; empty without a validation share
-    retries: int  # attempts that collapsed to one class before
+    retries: int  # attempts that collapsed to one answer before
     collapsed: bool  # so did the last one: don't trust this classifier
     train_accuracy: float  # share of the training clips that it gets right, in [0, 1]
 
 
 def finetune(
-    backbone: Wav2Vec2ForPreTraining,
-    pool: Pool,
+    backbone: Backbone,
+    schema: LabelSchema,
     clips: Sequence[Clip],
     labels: NDArray[np.floating],
-    classes: Sequence[str],
     config: TrainingConfig,
+    runtime: Runtime,
     *,
-    previous: Wav2Vec2ForSequenceClassification | None = None,
-    depth: Tuning | None = None,
+    previous: SpeechClassifier | None = None,
+    stages: Sequence[Stage] = (),
     cache: LayerCache | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    progress: Progress = silent,
 ) -> FineTuned:
-    """Train a classifier on labelled clips whose frames the pool has.
+    """Train a classifier on labelled clips.
 
-    An attempt that ends up predicting one class for every clip, though labels name several, is repeated from the
-    adapted backbone with another seed and half the rates; after two repeats the head alone is trained.
+    An attempt that ends up giving every clip the same answer, though labels name several, is repeated from the adapted
+    backbone with another seed and half the rates; after two repeats the head alone is trained.
 
     Args:
         backbone: the adapted one; not changed.
-        labels: (N, C) hard or soft, rows summing to 1, N > 0.
-        previous: the last round's classifier, used where the config starts warm and its classes are the same.
+        labels: (N, C) hard or soft, N > 0.
+        previous: the last round's classifier, used where the config asks for a warm start and the classes are the same.
+        stages: what to do, in order; by default what the config says for so many labels.
         cache: the backbone's layer means, for probes; what it lacks is computed and added.
-        depth: overrides the config's choice by the number of labels.
     """
-    chosen = depth or config.depth(len(clips))
-    several = len(np.unique(labels.argmax(axis=1))) > 1
+    stages = stages or config.stages(len(clips))
+    truth = schema.decisions(labels)
+    several = len(np.unique(truth)) > 1
     current, retries = config, 0
     while True:
-        start = previous if config.warm_start and not retries and _fits(previous, classes, config.mix_layers) else None
-        if start is None:
-            classifier = new_classifier(backbone, classes, mix_layers=config.mix_layers, seed=seed + retries)
+        attempt = replace(runtime, seed=runtime.seed + retries)
+        warm = config.warm_start and not retries and _fits(previous, schema, config.mix_layers)
+        if warm:
+            classifier = copy.deepcopy(previous)
+            assert classifier is not None
         else:
-            classifier = copy.deepcopy(start)
-        means = cache if start is None else None  # a previous round may have probed another backbone
-        classifier.to(device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
-        run = Trainer(classifier, pool, clips, labels, current, chosen, seed + retries, means, progress)
-        run.train(fresh=start is None)
-        predicted = run.predict()
+            classifier = new_classifier(backbone, schema, mix_layers=config.mix_layers, seed=attempt.seed)
+        means = None if warm else cache  # a previous round may have probed another backbone
+        runs: list[Trainer] = []
+        for stage in stages:
+            classifier.to(runtime.device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper
+            run = Trainer(classifier, schema, clips, labels, current, stage, attempt, None if runs else means)
+            run.train(head_is_random=not warm and not runs)
+            runs.append(run)
+        predicted = schema.decisions(schema.probabilities(runs[-1].logits()))
         collapsed = several and len(np.unique(predicted)) == 1
         if not collapsed or retries == RETRIES:
             break
         log.warning("A round collapsed to one class; trained again", extra={"action": "round_collapsed"})
         retries += 1
         current = current.slower()
-        chosen = Tuning.PROBE if retries == RETRIES else chosen
+        if retries == RETRIES:
+            stages = (Stage(tuning=Tuning.PROBE),)
     return FineTuned(
         classifier=classifier.eval(),
-        depth=chosen,
-        warm=start is not None,
-        updates=run.updates,
-        losses=tuple(run.losses),
-        validation_losses=tuple(run.validation_losses),
+        tuning=stages[-1].tuning,
+        warm=warm,
+        updates=sum(run.updates for run in runs),
+        losses=tuple(loss for run in runs for loss in run.losses),
+        validation_losses=tuple(loss for run in runs for loss in run.validation_losses),
         retries=retries,
         collapsed=collapsed,
-        train_accuracy=float((predicted == labels.argmax(axis=1)).mean()),
+        train_accuracy=float((predicted == truth).mean()),
     )
 
 
-def _fits(previous: Wav2Vec2ForSequenceClassification | None, classes: Sequence[str], mixed: bool) -> bool:
+def _fits(previous: SpeechClassifier | None, schema: LabelSchema, mixed: bool) -> bool:
     if previous is None:
         return False
-    return class_names(previous) == tuple(classes) and previous.config.use_weighted_layer_sum == mixed
+    same_kind = (previous.config.problem_type or "single_label_classification") == schema.problem_type
+    return same_kind and class_names(previous) == schema.classes and previous.config.use_weighted_layer_sum == mixed

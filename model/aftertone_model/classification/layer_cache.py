@@ -12,16 +12,18 @@ from uuid import uuid4
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from transformers import Wav2Vec2ForPreTraining, Wav2Vec2ForSequenceClassification
 
+from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.digest import digest
+from aftertone_model.backbones.encoder import Encoder
+from aftertone_model.backbones.families import SpeechClassifier
 
 BLOCK = 512  # clips written together: a kill costs the transformer's work on fewer than these
 
 
-def same_body(classifier: Wav2Vec2ForSequenceClassification, backbone: Wav2Vec2ForPreTraining) -> bool:
+def same_body(classifier: SpeechClassifier, backbone: Backbone) -> bool:
     """Whether the classifier's transformer and CNN are the backbone's, so that it was only probed."""
-    ours, theirs = classifier.wav2vec2.state_dict(), backbone.wav2vec2.state_dict()
+    ours, theirs = Encoder(classifier).body.state_dict(), backbone.body.state_dict()
     return ours.keys() == theirs.keys() and all(
         torch.equal(weight, theirs[name].to(weight.device)) for name, weight in ours.items()
     )
@@ -30,8 +32,8 @@ def same_body(classifier: Wav2Vec2ForSequenceClassification, backbone: Wav2Vec2F
 class LayerCache:
     """The cache of one backbone under `folder`; several processes may use it at once."""
 
-    def __init__(self, folder: Path, backbone: Wav2Vec2ForPreTraining) -> None:
-        self._folder = folder / "layers" / digest(backbone.wav2vec2.state_dict())
+    def __init__(self, folder: Path, backbone: Backbone) -> None:
+        self._folder = folder / "layers" / digest(backbone.body.state_dict())
         self._rows: dict[str, tuple[Path, int]] = {}  # clip id -> block and row in it
         for index in sorted(self._folder.glob("*.json")):
             self._take_in(index)

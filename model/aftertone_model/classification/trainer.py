@@ -1,27 +1,26 @@
-"""One attempt at training a classifier: its data, its parameters, and the loop over both."""
+"""One stage of training a classifier: its data, its parameters, and the loop over both."""
 
-import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from transformers import Wav2Vec2ForSequenceClassification
+from torch import Tensor, nn
 
-from aftertone_model.backbones.backbone import fingerprint
+from aftertone_model.backbones.encoder import Encoder
+from aftertone_model.backbones.families import SpeechClassifier
+from aftertone_model.backbones.features import extract
 from aftertone_model.backbones.precision import transformer_in_bf16
 from aftertone_model.classification.classifier import clip_features, embed, standardise
 from aftertone_model.classification.layer_cache import LayerCache
-from aftertone_model.classification.loss import class_weights, cross_entropy
+from aftertone_model.classification.objective import AttributeObjective, Batch, LabelObjective, Objective
 from aftertone_model.classification.scoring import extract_features
-from aftertone_model.config import TrainingConfig, Tuning
-from aftertone_model.data.audio import SAMPLE_RATE
+from aftertone_model.config import Stage, TrainingConfig, Tuning
 from aftertone_model.data.batches import length_batches, pad
-from aftertone_model.data.clips import Clip
-from aftertone_model.data.pool import Pool
+from aftertone_model.data.clips import SAMPLE_RATE, Clip
 from aftertone_model.evaluation.test_split import assign_test_split
-from aftertone_model.progress import Progress
+from aftertone_model.labels import LabelSchema
+from aftertone_model.runtime import Runtime
 
 MAX_GRADIENT = 1.0  # norm that gradients are clipped to
 
@@ -31,55 +30,68 @@ class Trainer:
 
     def __init__(
         self,
-        classifier: Wav2Vec2ForSequenceClassification,
-        pool: Pool,
+        classifier: SpeechClassifier,
+        schema: LabelSchema,
         clips: Sequence[Clip],
         labels: NDArray[np.floating],
         config: TrainingConfig,
-        depth: Tuning,
-        seed: int,
-        cache: LayerCache | None,
-        progress: Progress,
+        stage: Stage,
+        runtime: Runtime,
+        cache: LayerCache | None = None,
     ) -> None:
-        self.classifier, self.pool, self.clips, self.config, self.depth = classifier, pool, clips, config, depth
-        self.seed, self.progress = seed, progress
-        self.cache = cache if depth is Tuning.PROBE else None
-        self.rng = np.random.default_rng(seed)
-        self.device = classifier.device
-        self.targets = torch.from_numpy(labels.astype(np.float32)).to(self.device)  # (N, C)
-        self.weights = torch.from_numpy(class_weights(labels, config.max_class_weight)).to(self.device)  # (C,)
-        self.cnn = fingerprint(classifier)
-        self.learning, self.validating = _split(clips, config.validation, seed)
-        self.features: Tensor | None = None  # (N, L, D) of a probe, whose transformer stands still
+        """
+        Args:
+            classifier: on the runtime's device.
+            labels: (N, C) of the clips.
+            cache: the layer means of the classifier's backbone, which a probe reads.
+        """
+        self.classifier, self.clips, self.config, self.runtime = classifier, clips, config, runtime
+        self.tuning, self.probes = stage.tuning, stage.tuning is Tuning.PROBE
+        self.encoder = Encoder(classifier)
+        self.cache = cache if self.probes else None
+        self.rng = np.random.default_rng(runtime.seed)
+        self.objective = LabelObjective(schema, labels, config.max_class_weight).to(runtime.device)
+        width = classifier.config.classifier_proj_size
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(runtime.seed)
+            self.auxiliary: list[tuple[float, Objective]] = [
+                (weight, AttributeObjective(name, clips, width).to(runtime.device))
+                for name, weight in stage.attributes.items()
+            ]
+        self.cnn = extract(self.encoder, clips, runtime)
+        self.learning, self.validating = _split(clips, config.validation, runtime.seed)
+        self.features: Tensor | None = None  # (N, L, D) of a probe, whose transformer is frozen
         self.updates = 0
         self.losses: list[float] = []
         self.validation_losses: list[float] = []
 
-    def train(self, *, fresh: bool) -> None:
-        """Train in place; `fresh` says that the head has random weights."""
-        if self.depth is Tuning.PROBE or (fresh and self.config.standardise):
+    def train(self, *, head_is_random: bool) -> None:
+        """Train in place."""
+        if self.probes or (head_is_random and self.config.standardise):
             features = self._features("features")
-            if fresh and self.config.standardise:
+            if head_is_random and self.config.standardise:
                 standardise(self.classifier, features[self.learning])
-            self.features = features if self.depth is Tuning.PROBE else None
-        groups = _trainable(self.classifier, self.depth, self.config)
-        optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay, fused=True)
-        total = max(self.config.updates, self.config.epochs * len(self._batches()))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(total, self.config.warmup))
-        devices = [self.device] if self.device.type == "cuda" else []
+            self.features = features if self.probes else None
+        devices = [self.runtime.device] if self.runtime.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):  # transformers' dropout draws from the global generator
-            torch.manual_seed(self.seed)
+            torch.manual_seed(self.runtime.seed)
+            if self.tuning is Tuning.LORA:
+                _add_lora(self.encoder, self.config.lora_rank)
+            optimizer = torch.optim.AdamW(self._trainable(), weight_decay=self.config.weight_decay, fused=True)
+            total = max(self.config.updates, self.config.epochs * len(self._batches()))
+            schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(total, self.config.warmup))
             self._loop(optimizer, schedule, total)
+        if self.tuning is Tuning.LORA:
+            _merge_lora(self.encoder)
         self.classifier.eval().requires_grad_(True)
 
     def _loop(self, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR, total: int) -> None:
         best, best_loss, since = None, float("inf"), 0
-        reported = time.monotonic()
         while self.updates < total:
             self._train_mode()
             epoch: list[Tensor] = []
             for rows in self._batches()[: total - self.updates]:
-                loss = cross_entropy(self._logits(rows), self.targets[rows], self.weights)
+                loss = self._loss(rows)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], MAX_GRADIENT)
@@ -87,9 +99,7 @@ class Trainer:
                 schedule.step()
                 epoch.append(loss.detach())
                 self.updates += 1
-                if time.monotonic() - reported > 0.5:
-                    self.progress("train", self.updates, total)
-                    reported = time.monotonic()
+                self.runtime.progress("train", self.updates, total)
             self.losses.append(float(torch.stack(epoch).mean()))  # the epoch's one wait for the GPU
             if len(self.validating) == 0:
                 continue
@@ -101,19 +111,18 @@ class Trainer:
                 break
         if best is not None:
             self.classifier.load_state_dict(best, strict=False)
-        self.progress("train", total, total)
+        self.runtime.progress("train", total, total)
 
     @torch.no_grad()
-    def predict(self) -> NDArray[np.intp]:
-        """(N,) class of every labelled clip; all 0 where the logits are not finite."""
-        logits = self._head(self._features("check")).cpu().numpy()
-        return np.where(np.isfinite(logits).all(axis=1), logits.argmax(axis=1), 0)
+    def logits(self) -> NDArray[np.float32]:
+        """(N, C) of every labelled clip, without dropout; all 0 where they are not finite."""
+        found = self._head(self._features("check")).cpu().numpy()
+        return np.where(np.isfinite(found).all(axis=1, keepdims=True), found, 0)
 
     @torch.no_grad()
     def _validation_loss(self) -> float:
-        rows = self.validating
-        features = self._features("validate", rows)
-        return float(cross_entropy(self._head(features), self.targets[rows], self.weights))
+        self.classifier.eval()
+        return float(self.objective.loss(self.validating, self._head(self._features("validate", self.validating))))
 
     def _features(self, stage: str, rows: NDArray[np.int64] | None = None) -> Tensor:
         """(N, L, D) of the given clips, or of all, without dropout."""
@@ -121,45 +130,90 @@ class Trainer:
         if self.features is not None:
             return self.features[torch.from_numpy(rows)]
         clips = [self.clips[int(row)] for row in rows]
-        return extract_features(
-            self.classifier, self.pool, clips, cache=self.cache, progress=self.progress, stage=stage
-        )
+        return extract_features(self.classifier, clips, self.runtime, cache=self.cache, stage=stage)
 
     def _head(self, features: Tensor) -> Tensor:
         return self.classifier.classifier(embed(self.classifier, features))
 
     def _batches(self) -> list[NDArray[np.int64]]:
         """Rows of each update of one epoch; a probe sees all clips in each."""
-        if self.depth is Tuning.PROBE:
+        if self.probes:
             return [self.learning]
         seconds = [min(self.clips[row].seconds, self.config.crop_seconds) for row in self.learning]
         return [self.learning[batch] for batch in length_batches(seconds, self.config.batch_seconds, self.rng)]
 
-    def _logits(self, rows: NDArray[np.int64]) -> Tensor:
-        """(B, C) in training mode: cropped, with dropout on the embedding."""
+    def _loss(self, rows: NDArray[np.int64]) -> Tensor:
+        """() of a batch in training mode: cropped, with dropout on the embedding."""
         if self.features is not None:
             features = self.features[torch.from_numpy(rows)]
         else:
             frames, lengths = pad([self._cropped(self.clips[row]) for row in rows])
-            bf16 = transformer_in_bf16(self.classifier.config, self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-                features = clip_features(self.classifier, frames.to(self.device), lengths)  # (B, L, D) float32
-        embedded = torch.nn.functional.dropout(embed(self.classifier, features), self.config.dropout)
-        return self.classifier.classifier(embedded)
+            device = self.runtime.device
+            bf16 = transformer_in_bf16(self.classifier.config, device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                features = clip_features(self.classifier, frames.to(device), lengths)  # (B, L, D) float32
+        embedded = nn.functional.dropout(embed(self.classifier, features), self.config.dropout)
+        batch = Batch(rows=rows, embeddings=embedded, logits=self.classifier.classifier(embedded))
+        loss = self.objective(batch)
+        for weight, objective in self.auxiliary:
+            loss = loss + weight * objective(batch)
+        return loss
 
     def _cropped(self, clip: Clip) -> NDArray[np.float16]:
-        frames = self.pool.frames(self.cnn, clip.id)
-        most = int(self.config.crop_seconds * SAMPLE_RATE / self.classifier.config.inputs_to_logits_ratio)
+        frames = self.runtime.pool.frames(self.cnn, clip)
+        most = int(self.config.crop_seconds * SAMPLE_RATE / self.encoder.hop)
         start = int(self.rng.integers(max(len(frames) - most, 0) + 1))
         return frames[start : start + most]
 
     def _train_mode(self) -> None:
-        """Dropout where weights are trained; what stands still computes as it does in scoring."""
+        """Dropout where weights are trained; what is frozen computes as it does in scoring."""
         self.classifier.eval()
-        if self.depth is Tuning.FULL:
+        if self.tuning in (Tuning.FULL, Tuning.LORA):
             self.classifier.train()
-        elif self.depth is Tuning.LAYERS:
-            self.classifier.wav2vec2.encoder.layers[-self.config.last_layers :].train()
+        elif self.tuning is Tuning.LAST_LAYERS:
+            self.encoder.body.encoder.layers[-self.config.last_layers :].train()
+
+    def _trainable(self) -> list[dict]:
+        """The optimiser's parameter groups; everything else stops asking for gradients."""
+        classifier, config, transformer = self.classifier, self.config, self.encoder.body.encoder
+        lora = [p for name, p in classifier.named_parameters() if "lora_" in name]
+        classifier.requires_grad_(False)
+        head: list[nn.Parameter] = [*classifier.classifier.parameters()]
+        head += [parameter for _, objective in self.auxiliary for parameter in objective.parameters()]
+        if classifier.config.use_weighted_layer_sum:
+            head.append(classifier.layer_weights)
+        body: list[nn.Parameter] = lora
+        if not (self.probes and config.standardise):
+            body += classifier.projector.parameters()
+        if self.tuning is Tuning.LAST_LAYERS:
+            body += transformer.layers[-config.last_layers :].parameters()
+        if self.tuning is Tuning.FULL:
+            body += [*self.encoder.body.feature_projection.parameters(), *transformer.parameters()]
+        for parameter in head + body:
+            parameter.requires_grad_(True)
+        return [
+            {"params": head, "lr": config.probe_rate if self.probes else config.head_rate},
+            {"params": body, "lr": config.probe_rate if self.probes else config.encoder_rate},
+        ]
+
+
+def _add_lora(encoder: Encoder, rank: int) -> None:
+    """Put low-rank updates into the attention's query and value projections (Hu et al. 2021, arXiv 2106.09685)."""
+    from peft import LoraConfig, inject_adapter_in_model  # takes a second, which other tunings needn't wait
+
+    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=["q_proj", "v_proj"])
+    inject_adapter_in_model(config, encoder.body)
+
+
+def _merge_lora(encoder: Encoder) -> None:
+    """Add the updates to the weights, so that the model is a plain transformers model again."""
+    from peft.tuners.lora import LoraLayer
+
+    for parent in list(encoder.body.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, LoraLayer):
+                child.merge()
+                setattr(parent, name, child.get_base_layer())
 
 
 def _split(clips: Sequence[Clip], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -171,29 +225,6 @@ def _split(clips: Sequence[Clip], share: float, seed: int) -> tuple[NDArray[np.i
     return np.flatnonzero(~validating), np.flatnonzero(validating)
 
 
-def _trainable(classifier: Wav2Vec2ForSequenceClassification, depth: Tuning, config: TrainingConfig) -> list[dict]:
-    """The optimiser's parameter groups; everything else stops asking for gradients."""
-    classifier.requires_grad_(False)
-    head: list[torch.nn.Parameter] = [*classifier.classifier.parameters()]
-    if classifier.config.use_weighted_layer_sum:
-        head.append(classifier.layer_weights)
-    body: list[torch.nn.Parameter] = []
-    encoder = classifier.wav2vec2.encoder
-    if not (depth is Tuning.PROBE and config.standardise):
-        body += classifier.projector.parameters()
-    if depth is Tuning.LAYERS:
-        body += encoder.layers[-config.last_layers :].parameters()
-    if depth is Tuning.FULL:
-        body += [*classifier.wav2vec2.feature_projection.parameters(), *encoder.parameters()]
-    for parameter in head + body:
-        parameter.requires_grad_(True)
-    probe = depth is Tuning.PROBE
-    return [
-        {"params": head, "lr": config.probe_rate if probe else config.head_rate},
-        {"params": body, "lr": config.probe_rate if probe else config.encoder_rate},
-    ]
-
-
 def _schedule(total: int, warmup: float) -> Callable[[int], float]:
     """Rates as shares of their peak: up over the warm-up, then down to 0 in a line; constant without a warm-up."""
     rise = max(1, round(total * warmup))
@@ -202,5 +233,5 @@ def _schedule(total: int, warmup: float) -> Callable[[int], float]:
     return lambda step: (step + 1) / rise if step < rise else (total - step) / max(1, total - rise)
 
 
-def _trained_weights(classifier: Wav2Vec2ForSequenceClassification) -> dict[str, Tensor]:
+def _trained_weights(classifier: SpeechClassifier) -> dict[str, Tensor]:
     return {name: p.detach().clone() for name, p in classifier.named_parameters() if p.requires_grad}

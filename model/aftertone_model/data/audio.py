@@ -15,9 +15,9 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 from torchaudio.functional import resample
 
+from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.errors import AudioError
 
-SAMPLE_RATE = 16_000  # Hz
 MIN_SECONDS = 0.1  # shorter clips hold fewer frames than a mean over time needs
 SILENCE = 10 ** (-80 / 20)  # peak of a clip that counts as silent: -80 dBFS
 

@@ -1,13 +1,18 @@
 """Batches of clips of about the same length, bounded by the seconds of audio they hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-JITTER = 0.1  # relative noise on lengths before sorting: other batch mates each epoch, little more padding
+from aftertone_model.data.clips import Clip
+from aftertone_model.data.pool import Pool
+from aftertone_model.progress import Progress, silent
+
+BATCH_SECONDS = 120.0  # of audio at once: enough to fill a CPU or GPU, about 2 GB at wav2vec 2.0 large
+JITTER = 0.1  # relative noise on lengths before sorting: other batches each epoch, little more padding
 
 
 def length_batches(
@@ -18,7 +23,7 @@ def length_batches(
     Args:
         seconds: (N,) durations of the clips.
         budget: the most audio in a batch, padding included, in seconds; a longer clip is a batch of its own.
-        rng: shuffles batches and batch mates, for training. Without it batches are sorted, the longest first, so
+        rng: shuffles batches and what shares them, for training. Without it batches are sorted, the longest first, so
             that a batch too large for memory fails at once.
 
     Returns:
@@ -49,3 +54,19 @@ def pad(frames: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
     for row, clip in zip(padded.numpy(), frames, strict=True):
         row[: len(clip)] = clip
     return padded, lengths
+
+
+def frame_batches(
+    pool: Pool, features: str, clips: Sequence[Clip], stage: str = "", progress: Progress = silent
+) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+    """Run through clips in batches of similar length: rows into `clips`, padded frames (B, T, C) float16, lengths (B,).
+
+    Args:
+        features: the name under which the pool has the clips' frames.
+        stage: under which progress is reported.
+    """
+    done = 0
+    for rows in length_batches([clip.seconds for clip in clips], BATCH_SECONDS):
+        yield rows, *pad([pool.frames(features, clips[row]) for row in rows])
+        done += len(rows)
+        progress(stage, done, len(clips))

@@ -1,14 +1,29 @@
 """Clips: what the rest of the package talks about."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+SAMPLE_RATE = 16_000  # Hz, of all decoded audio
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
-    """One audio item of a pool."""
+    """One unit of learning: a decoded audio file of a pool, or a segment of one."""
 
-    id: str  # hash of the decoded samples: the same audio is the same clip wherever it came from
-    seconds: float  # duration of the decoded audio, > 0
+    id: str  # of a whole file the hash of its samples: the same audio is the same clip wherever it came from
+    seconds: float  # duration, > 0
     speaker: str | None = (
         None  # who speaks, where the project knows; folds and the test split are then speaker-disjoint
     )
+    audio: str = ""  # of a segment: id of the file that it is a part of
+    start: float = 0.0  # of a segment: seconds into that file
+    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)  # what else is known, by name: gender, ...
+
+    @property
+    def file(self) -> str:
+        """Id of the decoded file that it is, or is a part of."""
+        return self.audio or self.id
+
+    def segment(self, start: float, seconds: float) -> "Clip":
+        """The part of this file that begins `start` seconds into it, as a clip of its own."""
+        return replace(self, id=f"{self.file}@{start:.3f}+{seconds:.3f}", seconds=seconds, audio=self.file, start=start)

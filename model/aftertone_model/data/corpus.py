@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torchaudio.functional import speed
 
-from aftertone_model.data.audio import SAMPLE_RATE, decode
+from aftertone_model.data.audio import decode
+from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.data.pool import Pool
 from aftertone_model.errors import AudioError
 from aftertone_model.progress import Progress, silent

@@ -10,17 +10,15 @@ Every file is written beside its place and renamed when whole, so a kill at any 
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aftertone_model.backbones.backbone import Backbone, encode_waveform, fingerprint
-from aftertone_model.data.audio import SAMPLE_RATE
-from aftertone_model.data.clips import Clip
+from aftertone_model.data.clips import SAMPLE_RATE, Clip
 from aftertone_model.progress import Progress, silent
 
 FULL_SCALE = 32_768  # of int16 PCM
@@ -69,35 +67,33 @@ class Pool:
         """The decoded samples (S,), 16 kHz, in [-1, 1)."""
         return np.load(self._clip_path(clip_id)).astype(np.float32) / FULL_SCALE
 
-    def extract(self, backbone: Backbone, clips: Sequence[Clip], progress: Progress = silent) -> None:
-        """Compute and keep the frames of those clips that have none yet under this backbone's CNN, on its device."""
-        self.keep(fingerprint(backbone), lambda waveform: encode_waveform(backbone, waveform), clips, progress)
-
     def keep(
         self,
         name: str,
-        encode: Callable[[NDArray[np.float32]], NDArray[np.float16]],
+        encode: Callable[[NDArray[np.float32]], NDArray[Any]],
         clips: Sequence[Clip],
         progress: Progress = silent,
     ) -> None:
-        """Compute and keep what `encode` makes of a waveform (S,), for clips that have nothing under `name` yet."""
+        """Compute and keep what `encode` makes of a waveform (S,), for files that have nothing under `name` yet."""
         folder = self._features_folder(name)
         present = _names(folder)
-        missing = [clip for clip in clips if clip.id not in present]
-        reported = time.monotonic()
-        for done, clip in enumerate(missing):
-            if time.monotonic() - reported > 0.5:
-                progress("extract", done, len(missing))
-                reported = time.monotonic()
-            _save(_fanned(folder, clip.id), encode(self.waveform(clip.id)))
+        missing = [file for file in dict.fromkeys(clip.file for clip in clips) if file not in present]
+        for done, file in enumerate(missing):
+            progress("extract", done, len(missing))
+            _save(_fanned(folder, file), encode(self.waveform(file)))
         progress("extract", len(missing), len(missing))
 
-    def frames(self, name: str, clip_id: str) -> NDArray[np.float16]:
-        """The frames (T, C) that `keep` kept under `name`, or `extract` under the backbone's `fingerprint`; read-only.
+    def frames(self, name: str, clip: Clip) -> NDArray[Any]:
+        """The frames (T, C) of a clip that `keep` kept under `name`, of a segment at least one; read-only.
 
         They are mapped from disk, not read.
         """
-        return np.load(_fanned(self._features_folder(name), clip_id), mmap_mode="r")
+        frames = np.load(_fanned(self._features_folder(name), clip.file), mmap_mode="r")
+        if not clip.audio:
+            return frames
+        rate = len(frames) / self.clip(clip.audio).seconds  # frames per second
+        first = min(round(clip.start * rate), len(frames) - 1)
+        return frames[first : max(round((clip.start + clip.seconds) * rate), first + 1)]
 
     def _clip_path(self, clip_id: str) -> Path:
         return _fanned(self.folder / "clips", clip_id)

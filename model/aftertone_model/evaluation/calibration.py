@@ -1,17 +1,29 @@
 """Temperature scaling: one number that makes a classifier's confidence match how often it is right."""
 
+from typing import Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
 
 MIN_CLIPS = 50  # below this a fitted temperature is mostly noise
 FOLDS = 5
 LOG_RANGE = (np.log(0.05), np.log(20.0))  # a temperature beyond these says that the logits mean nothing
 
 
-def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating]) -> float:
-    """The temperature T > 0 under which softmax(logits / T) has the least cross-entropy with the targets.
+class Likelihood(Protocol):
+    """What a label schema says about logits (N, C) and soft targets (N, C)."""
+
+    @property
+    def prior(self) -> float: ...
+
+    def log_likelihood(self, logits: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.float64]: ...
+
+    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]: ...
+
+
+def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating], schema: Likelihood) -> float:
+    """The temperature T > 0 under which logits / T have the highest likelihood.
 
     Targets are smoothed by one clip of no class, as Platt did: else a test set without a mistake would ask for T = 0,
     and a classifier that is certain of everything ranks nothing.
@@ -20,20 +32,20 @@ def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating])
 
     Args:
         logits: (N, C), N > 0.
-        targets: (N, C) soft labels, rows summing to 1.
+        targets: (N, C) soft labels.
     """
-
-    smooth = (targets * len(targets) + 1 / targets.shape[1]) / (len(targets) + 1)  # (N, C)
+    smooth = (targets * len(targets) + schema.prior) / (len(targets) + 1)  # (N, C)
 
     def loss(log_temperature: float) -> float:
-        scaled = logits.astype(np.float64) / np.exp(log_temperature)
-        return float(-(smooth * log_softmax(scaled, axis=1)).sum(axis=1).mean())
+        return -float(schema.log_likelihood(logits.astype(np.float64) / np.exp(log_temperature), smooth).mean())
 
     found = minimize_scalar(loss, bounds=LOG_RANGE, method="bounded")
     return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def cross_fitted(logits: NDArray[np.floating], targets: NDArray[np.floating], seed: int = 0) -> NDArray[np.float64]:
+def cross_fitted(
+    logits: NDArray[np.floating], targets: NDArray[np.floating], schema: Likelihood, seed: int = 0
+) -> NDArray[np.float64]:
     """(N, C) probabilities, each scaled by a temperature that was fitted without its own clip.
 
     So that a calibration error measured on them is that of a clip the temperature hasn't seen.
@@ -43,6 +55,6 @@ def cross_fitted(logits: NDArray[np.floating], targets: NDArray[np.floating], se
     for fold in range(FOLDS):
         held, rest = folds == fold, folds != fold
         if held.any():
-            temperature = fit_temperature(logits[rest], targets[rest])
-            probabilities[held] = softmax(logits[held].astype(np.float64) / temperature, axis=1)
+            temperature = fit_temperature(logits[rest], targets[rest], schema)
+            probabilities[held] = schema.probabilities(logits[held].astype(np.float64) / temperature)
     return probabilities

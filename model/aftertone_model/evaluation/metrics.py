@@ -1,6 +1,6 @@
 """How good a classifier is on clips that it never saw: UA, WA, macro-F1, recall, confusion, ECE, with intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,21 +30,10 @@ class Metrics:
     wa: Estimate  # weighted accuracy: share of clips that are right, in [0, 1]
     macro_f1: Estimate  # mean F1 over the classes that occur or are predicted, in [0, 1]
     recall: tuple[float | None, ...]  # per class, in [0, 1]; None where no test clip has it
-    confusion: tuple[tuple[int, ...], ...]  # (C, C) counts: row = truth, column = prediction
+    confusion: tuple[tuple[int, ...], ...]
+    """Counts: (C, C) with a row per true and a column per predicted class; of independent classes (C, 4): true
+    negatives, false positives, false negatives, true positives of each."""
     ece: float  # expected calibration error over 15 bins, in [0, 1]
-
-
-def truths(labels: NDArray[np.floating]) -> NDArray[np.intp]:
-    """The class that annotators agree on, per clip; -1 where the top votes tie and there is no single truth.
-
-    Args:
-        labels: (N, C) soft labels, each row summing to 1.
-    """
-    if len(labels) == 0:
-        return np.empty(0, np.intp)
-    top = labels.max(axis=1, keepdims=True)  # (N, 1)
-    tied = np.isclose(labels, top, atol=1e-6).sum(axis=1) > 1  # (N,)
-    return np.where(tied, -1, labels.argmax(axis=1))
 
 
 def measure(
@@ -78,7 +67,9 @@ def measure(
 
     predicted = probabilities.argmax(axis=1)  # (N,)
     confusion = confusion_matrix(truth, predicted, labels=np.arange(len(classes)))  # (C, C)
-    replicates = _resampled(truth, predicted, len(classes), _groups(speakers, len(truth)), seed)  # (R, C, C)
+    cells = truth * len(classes) + predicted
+    groups = _groups(speakers, len(truth))
+    replicates = _resampled(cells, len(classes) ** 2, groups, seed).reshape(-1, len(classes), len(classes))  # (R, C, C)
     support = confusion.sum(axis=1)
     occurring = np.flatnonzero(support)  # UA averages over these, as scikit-learn's balanced accuracy does
     ua = confusion[occurring, occurring] / support[occurring]
@@ -91,6 +82,45 @@ def measure(
         recall=tuple(float(confusion[c, c] / n) if n else None for c, n in enumerate(support)),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         ece=calibration_error(truth, probabilities),
+    )
+
+
+def measure_independent(
+    truth: NDArray[np.bool_],
+    probabilities: NDArray[np.floating],
+    classes: Sequence[str],
+    *,
+    speakers: Sequence[str | None] | None = None,
+    seed: int = 0,
+) -> Metrics:
+    """The same for classes that don't exclude each other: each a yes-or-no question, figures averaged over them.
+
+    UA is the mean of the recalls of yes and no, WA the share of answers that are right, F1 that of yes.
+
+    Args:
+        truth: (N, C), N > 0.
+        probabilities: (N, C) of yes.
+    """
+    predicted = probabilities >= 0.5
+    groups = _groups(speakers, len(truth))
+    questions = [
+        _resampled(2 * truth[:, c] + predicted[:, c], 4, groups, seed).reshape(-1, 2, 2) for c in range(len(classes))
+    ]
+    replicates = np.stack(questions)  # (C, R, 2, 2)
+    cells = [np.bincount(2 * truth[:, c] + predicted[:, c], minlength=4) for c in range(len(classes))]
+    counts = np.stack(cells).reshape(-1, 1, 2, 2).astype(np.float64)  # (C, 1, 2, 2)
+    yes = [float(question[0, 1].sum()) for question in counts]
+    return Metrics(
+        classes=tuple(classes),
+        clips=len(truth),
+        ua=_averaged(_ua, counts, replicates),
+        wa=_averaged(_wa, counts, replicates),
+        macro_f1=_averaged(_f1_of_yes, counts, replicates),
+        recall=tuple(float(question[0, 1, 1] / n) if n else None for question, n in zip(counts, yes, strict=True)),
+        confusion=tuple(tuple(int(count) for count in question.ravel()) for question in counts),
+        ece=calibration_error(
+            truth.ravel().astype(np.intp), np.stack([1 - probabilities, probabilities], axis=-1).reshape(-1, 2)
+        ),
     )
 
 
@@ -115,13 +145,24 @@ def _groups(speakers: Sequence[str | None] | None, clips: int) -> NDArray[np.int
     return np.arange(clips)
 
 
-def _resampled(truth: NDArray, predicted: NDArray, classes: int, groups: NDArray, seed: int) -> NDArray[np.float64]:
-    """(R, C, C) confusion matrices of bootstrap replicates: groups drawn with replacement."""
-    count = int(groups.max()) + 1
-    cells = groups * classes**2 + truth * classes + predicted
-    by_group = np.bincount(cells, minlength=count * classes**2).reshape(count, classes**2)  # (G, C²)
-    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)  # (R, G)
-    return (draws @ by_group).reshape(RESAMPLES, classes, classes).astype(np.float64)
+def _resampled(cells: NDArray, count: int, groups: NDArray, seed: int) -> NDArray[np.float64]:
+    """(R, count) how often each of `count` cells of a table (N,) occurs in bootstrap replicates: groups drawn with
+    replacement."""
+    drawn = int(groups.max()) + 1
+    by_group = np.bincount(groups * count + cells, minlength=drawn * count).reshape(drawn, count)
+    draws = np.random.default_rng(seed).multinomial(drawn, np.full(drawn, 1 / drawn), size=RESAMPLES)  # (R, G)
+    return (draws @ by_group).astype(np.float64)
+
+
+def _averaged(figure: Callable[[NDArray], NDArray], counts: NDArray, replicates: NDArray) -> "Estimate":
+    """Of a figure of 2 x 2 tables, its mean over the classes."""
+    each = np.stack([figure(question) for question in counts])  # (C, 1)
+    return _estimate(float(each.mean()), np.stack([figure(question) for question in replicates]).mean(axis=0))
+
+
+def _f1_of_yes(confusion: NDArray) -> NDArray:
+    hits = confusion[:, 1, 1]
+    return 2 * hits / np.maximum(2 * hits + confusion[:, 0, 1] + confusion[:, 1, 0], 1)
 
 
 def _ua(confusion: NDArray) -> NDArray:

@@ -14,7 +14,7 @@ def fit_codebooks(quantizer: Wav2Vec2GumbelVectorQuantizer, latents: Tensor, rng
     """Put each codebook's entries where the frames are, instead of at random.
 
     Drawn in the usual way, most entries are no frame's choice, like frames get unlike code vectors, and a model that
-    starts from nothing needs thousands of steps before the first code can be told. Here each codebook's entries are
+    starts from scratch needs thousands of steps before the first code can be told. Here each codebook's entries are
     k-means centres; the logit of an entry falls with a frame's distance to it, so that the nearest centre is the
     choice; and code vectors are a random projection of the centres, so that like frames have like codes.
 
@@ -31,7 +31,7 @@ def fit_codebooks(quantizer: Wav2Vec2GumbelVectorQuantizer, latents: Tensor, rng
     biases = quantizer.weight_proj.bias.view(groups, entries)  # (G, E)
     for codebook, weight, bias in zip(codebooks, weights, biases, strict=True):
         start = torch.from_numpy(rng.choice(len(whitened), entries, replace=entries > len(whitened))).to(latents.device)
-        centres = _k_means(whitened, whitened[start])  # (E, C)
+        centres = k_means(whitened, whitened[start])  # (E, C)
         projection = rng.normal(size=(len(mean), codebook.shape[-1])) / np.sqrt(len(mean))  # (C, V / G)
         codebook.copy_(centres @ torch.from_numpy(projection).to(latents))
         # -SHARPNESS/2 |z - centre|^2 without |z|^2, which all entries share, is linear in the latents.
@@ -39,7 +39,7 @@ def fit_codebooks(quantizer: Wav2Vec2GumbelVectorQuantizer, latents: Tensor, rng
         bias.copy_(-SHARPNESS / 2 * centres.square().sum(-1) - weight @ mean)
 
 
-def _k_means(points: Tensor, centres: Tensor) -> Tensor:
+def k_means(points: Tensor, centres: Tensor) -> Tensor:
     """A few rounds of Lloyd's algorithm; unlike scikit-learn's on several threads, the same sums in the same order."""
     for _ in range(ITERATIONS):
         nearest = (points @ centres.T - centres.square().sum(-1) / 2).argmax(1)  # (M,)

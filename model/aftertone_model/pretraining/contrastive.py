@@ -1,48 +1,31 @@
-"""wav2vec 2.0's own objective, at the masked frames only: tell each masked frame's code from those of its utterance.
+"""wav2vec 2.0's own objective with AFTER's second term, at the masked frames only: tell each masked frame's code from
+those of its utterance.
 
-Everything here is laid out as (B, N): B utterances, N the largest number of masked frames among them, `valid` False
-where an utterance has fewer. Similarities are one (N x P)·(P x N) product per utterance, and negatives are looked up in
-it; no tensor of frames x codebook x dimension or frames x negatives x dimension is ever made.
+Similarities are one (N x P)·(P x N) product per utterance, and negatives are looked up in it; no tensor of frames x
+codebook x dimension or frames x negatives x dimension is ever made.
 
 Sources: AFTER (arXiv 2310.00283) eq. 1 and 2; wav2vec 2.0 (arXiv 2006.11477) eq. 1, 3 and 4.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Wav2Vec2ForPreTraining
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2GumbelVectorQuantizer
 
-from aftertone_model.backbones.backbone import contextualise
-from aftertone_model.backbones.precision import transformer_in_bf16
+from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.config import PretrainingConfig
+from aftertone_model.data.clips import Clip
+from aftertone_model.pretraining.codebook import fit_codebooks
+from aftertone_model.pretraining.frame_sources import FrameSource
+from aftertone_model.pretraining.objective import MaskedBatch, Objective, Term
+from aftertone_model.runtime import Runtime
 
 KAPPA = 0.1  # temperature of the contrastive softmax, AFTER eq. 1
-NEGATIVES = 100  # distractors per masked frame, wav2vec 2.0 §4.2
-MIN_FRAMES = 4  # of an utterance: two to mask, so that each has a negative, and two to see
-
-
-@dataclass(frozen=True, kw_only=True)
-class Masks:
-    """Which frames of a batch are masked, and which of them stand against which."""
-
-    positions: Tensor  # (B, N) int64, frame numbers of the masked frames, ascending; 0 where not valid
-    valid: Tensor  # (B, N) bool
-    negatives: Tensor  # (B, N, K) int64 into the N masked frames of the same utterance, never the frame itself
-
-    def spread(self, time: int) -> Tensor:
-        """(B, time) bool: True at the masked frames."""
-        spread = torch.zeros(len(self.positions), time, dtype=torch.int64, device=self.positions.device)
-        return spread.scatter_add_(1, self.positions, self.valid.long()).bool()
-
-    def to(self, device: torch.device) -> "Masks":
-        move = {"device": device, "non_blocking": True}
-        return Masks(
-            positions=self.positions.to(**move), valid=self.valid.to(**move), negatives=self.negatives.to(**move)
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,97 +37,78 @@ class Codes:
     soft: Tensor  # (B, N, G, E) float32, in train mode the softmax without noise, in eval mode the one-hot choice
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What the model makes of a masked batch."""
+class Contrastive(Objective):
+    """AFTER eq. 3: contrastive plus reconstruction loss, here with wav2vec 2.0's diversity term, without which the
+    quantiser may shrink to a few codes."""
 
-    contrastive: Tensor  # (B, N) float32, loss in nats of each masked frame; 0 where not valid
-    codes: Codes
-    hidden: Tensor  # (B, T, D) float32, transformer output
-    context: Tensor  # (B, N, D) the same at the masked frames
+    judge: ClassVar = "contrastive"
 
+    def __init__(self, backbone: Backbone, config: PretrainingConfig) -> None:
+        """
+        Args:
+            backbone: the one in training, a wav2vec 2.0 with its quantiser.
+        """
+        super().__init__()
+        self._backbone = [backbone]  # in a list, so that its weights don't count as this module's
+        self._config = config
+        quantizer = _quantizer(backbone)
+        self._codebooks = quantizer.num_groups, quantizer.num_vars  # G, E
+        self.head = nn.Linear(backbone.config.hidden_size, self._codebooks[0] * self._codebooks[1])
 
-def draw_spans(frames: int, ratio: float, span: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Choose masked frames in spans that may touch but never overlap, all placements equally likely.
+    def settle(self, examples: Sequence[Clip], source: FrameSource, runtime: Runtime) -> None:
+        """Fit a freshly drawn quantiser to the frames."""
+        (backbone,) = self._backbone
+        if backbone.random_codes:
+            stretches = source.whole(examples)
+            with torch.no_grad():
+                read = [source.read([stretch], runtime.device)[0][0] for stretch in stretches]  # each (T, C)
+                latents = backbone.body.feature_projection.layer_norm(torch.cat(read).float())  # (M, C)
+            fit_codebooks(_quantizer(backbone), latents, np.random.default_rng([runtime.seed, 3]))
 
-    Exactly round(ratio * frames) frames are masked, at least two and all but two at most; wav2vec 2.0's spans overlap,
-    so that its ratio is only an upper bound.
+    def anneal(self, done: float) -> None:
+        """Cool the codes' Gumbel softmax."""
+        config = self._config
+        cooling = config.cold_temperature / config.warm_temperature
+        _quantizer(self._backbone[0]).temperature = config.warm_temperature * cooling**done
 
-    Args:
-        frames: of the utterance, at least `MIN_FRAMES`.
-        ratio: share of frames to mask, in (0, 1).
-        span: frames per span, at most; spans are of equal length give or take one.
+    def forward(self, batch: MaskedBatch) -> dict[str, Term]:
+        losses, codes = compare(self._backbone[0], batch)
+        valid, frames = batch.masks.valid, int(batch.masks.valid.sum())
+        logits = self.head(batch.context).unflatten(-1, self._codebooks)  # (B, N, G, E)
+        rebuilt = masked_mean(reconstruction_loss(logits, codes.ids), valid)
+        diverse = diversity_loss(codes.soft, valid)
+        return {
+            "contrastive": Term(masked_mean(losses, valid), size=frames),
+            "reconstruction": Term(rebuilt, size=frames),
+            "diversity": Term(diverse, size=frames, weight=self._config.diversity_weight),
+        }
 
-    Returns:
-        Ascending frame numbers.
-    """
-    count = min(max(round(ratio * frames), 2), frames - 2)
-    spans = -(-count // span)
-    sizes = np.full(spans, count // spans)
-    sizes[: count % spans] += 1
-    rng.shuffle(sizes)
-    before = np.sort(rng.choice(frames - count + spans, spans, replace=False)) - np.arange(spans)  # unmasked frames
-    starts = before + np.cumsum(sizes) - sizes
-    return np.concatenate([np.arange(start, start + size) for start, size in zip(starts, sizes, strict=True)])
-
-
-def clip_generator(seed: int, clip_id: str) -> np.random.Generator:
-    """A generator for one clip, so that what is drawn for it depends on neither its batch mates nor its place."""
-    return np.random.default_rng([seed, *clip_id.encode()])
-
-
-def draw_masks(
-    lengths: Tensor, rngs: list[np.random.Generator], *, ratio: float, span: int, negatives: int = NEGATIVES
-) -> Masks:
-    """Masked spans and negatives of a batch.
-
-    Args:
-        lengths: (B,) frames of each utterance, each at least `MIN_FRAMES`.
-        rngs: a generator per utterance. Give each its own seed where the draw must not depend on batch mates.
-        ratio, span: as in `draw_spans`.
-        negatives: K, drawn with replacement from the other masked frames.
-    """
-    masked = [draw_spans(int(t), ratio, span, rng) for t, rng in zip(lengths, rngs, strict=True)]
-    shape = len(masked), max(map(len, masked))
-    positions, valid = np.zeros(shape, np.int64), np.zeros(shape, bool)
-    against = np.zeros((*shape, negatives), np.int64)
-    for row, (frames, rng) in enumerate(zip(masked, rngs, strict=True)):
-        n = len(frames)
-        positions[row, :n], valid[row, :n] = frames, True
-        drawn = rng.integers(0, n - 1, (n, negatives))
-        against[row, :n] = drawn + (drawn >= np.arange(n)[:, None])  # skips the frame itself, stays uniform
-    return Masks(
-        positions=torch.from_numpy(positions), valid=torch.from_numpy(valid), negatives=torch.from_numpy(against)
-    )
+    def usage(self, batch: MaskedBatch) -> Tensor:
+        """How often each code (G, E) is chosen, at every frame: the masked alone are too few to tell."""
+        (backbone,) = self._backbone
+        codes = quantise(_quantizer(backbone), backbone.body.feature_projection.layer_norm(batch.frames.float()))
+        heard = torch.arange(batch.frames.shape[1]) < batch.lengths[:, None]  # (B, T)
+        return codes.soft[heard.to(codes.soft.device)].sum(0)
 
 
-def masked_forward(backbone: Wav2Vec2ForPreTraining, frames: Tensor, lengths: Tensor, masks: Masks) -> Outcome:
-    """Mask a batch, predict the codes of what is masked, and compare.
+def _quantizer(backbone: Backbone) -> Wav2Vec2GumbelVectorQuantizer:
+    model: Any = backbone.model
+    return model.quantizer
+
+
+def compare(backbone: Backbone, batch: MaskedBatch) -> tuple[Tensor, Codes]:
+    """The contrastive loss (B, N) in nats of each masked frame, 0 where not valid, and the frames' codes.
 
     In train mode codes are drawn by Gumbel softmax at the quantiser's temperature, with straight-through gradients; in
     eval mode they are the argmax, so that the outcome is a function of its arguments.
-
-    Args:
-        frames: (B, T, C) cached CNN frames.
-        lengths: (B,) frames of each utterance, on the CPU.
-        masks: on the device of `frames`.
     """
-    with torch.autocast(frames.device.type, torch.bfloat16, enabled=_in_bf16(backbone, frames.device)):
-        hidden = contextualise(backbone.wav2vec2, frames, lengths, masked=masks.spread(frames.shape[1]))  # (B, T, D)
-    rows = torch.arange(len(frames), device=frames.device)[:, None]
-    hidden = hidden.float()
-    context = hidden[rows, masks.positions]  # (B, N, D)
-    latents = backbone.wav2vec2.feature_projection.layer_norm(frames[rows, masks.positions].float())  # (B, N, C)
-    codes = quantise(backbone.quantizer, backbone.dropout_features(latents))
-    predicted = backbone.project_hid(context)  # (B, N, P)
-    targets = backbone.project_q(codes.vectors)  # (B, N, P)
-    loss = contrastive_loss(predicted, targets, codes.ids, masks.negatives, kappa=KAPPA)
-    return Outcome(contrastive=loss.where(masks.valid, 0.0), codes=codes, hidden=hidden, context=context)
-
-
-def _in_bf16(backbone: Wav2Vec2ForPreTraining, device: torch.device) -> bool:
-    """In training where that is faster; always on a GPU, whose sums differ from batch to batch anyway."""
-    return transformer_in_bf16(backbone.config, device) and (backbone.training or device.type == "cuda")
+    model: Any = backbone.model
+    rows = torch.arange(len(batch.frames), device=batch.frames.device)[:, None]
+    masked = batch.frames[rows, batch.masks.positions].float()  # (B, N, C)
+    codes = quantise(model.quantizer, model.dropout_features(backbone.body.feature_projection.layer_norm(masked)))
+    predicted, targets = model.project_hid(batch.context), model.project_q(codes.vectors)  # (B, N, P)
+    loss = contrastive_loss(predicted, targets, codes.ids, batch.masks.negatives, kappa=KAPPA)
+    return loss.where(batch.masks.valid, 0.0), codes
 
 
 def quantise(quantizer: Wav2Vec2GumbelVectorQuantizer, latents: Tensor) -> Codes:
@@ -224,18 +188,3 @@ def reconstruction_loss(logits: Tensor, ids: Tensor) -> Tensor:
 def masked_mean(losses: Tensor, valid: Tensor) -> Tensor:
     """Mean of (B, N) over the valid masked frames."""
     return (losses * valid).sum() / valid.sum()
-
-
-@torch.no_grad()
-def surprisal(backbone: Wav2Vec2ForPreTraining, frames: Tensor, lengths: Tensor, masks: Masks) -> Tensor:
-    """How badly the model predicts each masked frame: what ALPS (arXiv 2010.09535) needs, for audio.
-
-    `masked_forward` in eval mode: argmax codes, no dropout, negatives from the same utterance. An utterance's values
-    depend on its own frames, its masks and the weights alone.
-
-    Returns:
-        (B, N) float32 nats, from 0; about log(K + 1) where the model guesses; 0 where not valid.
-    """
-    if backbone.training:
-        raise ValueError("surprisal needs the backbone in eval mode")
-    return masked_forward(backbone, frames, lengths, masks).contrastive

@@ -1,21 +1,67 @@
-"""Pre-training's second loss: a linear reading of the transformer's output must give a teacher's embeddings.
+"""Pre-training's second loss: a linear projection of the transformer's output must regress a teacher's embeddings.
 
-Two readings: of the frames, each teacher embedding; of their mean over the clip, the mean and the deviation of the
-teacher's embeddings over it, since a mean over time is what classifiers read.
+Two projections: of the frames, to each teacher embedding; of their mean over the clip, to the mean and the deviation of
+the teacher's embeddings over it, since a mean over time is what classifiers read.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.config import PretrainingConfig
+from aftertone_model.data.clips import Clip
+from aftertone_model.data.pool import Pool
+from aftertone_model.pretraining.objective import MaskedBatch, Objective, Term
+from aftertone_model.pretraining.teacher import HOP, Teacher
+from aftertone_model.runtime import Runtime
+
 FLOOR = 0.05  # least deviation by which a target is divided, in units of the mean deviation: some hardly ever move
 
 
-class Distillation(nn.Module):
-    """The heads, and the scale on which each target counts the same."""
+class Distillation(Objective):
+    """The teacher's embeddings of all clips are computed and kept in the pool first."""
+
+    judge: ClassVar = "distillation"
+
+    def __init__(self, backbone: Backbone, config: PretrainingConfig, teacher: Teacher) -> None:
+        super().__init__()
+        self._teacher, self._weight, self._width = teacher, config.distil_weight, backbone.config.hidden_size
+        self._ratio = teacher_ratio(backbone)
+        self._pool: Pool | None = None
+        self.regression: Regression | None = None
+
+    def prepare(self, clips: Sequence[Clip], examples: Sequence[Clip], runtime: Runtime) -> None:
+        """Embed all clips, and scale the targets by some."""
+        self._pool = runtime.pool
+        self._pool.keep(self._teacher.fingerprint, self._teacher.embed, clips, runtime.progress)
+        self.regression = Regression(self._width, self._ratio, [self._embeddings(clip) for clip in examples])
+
+    def forward(self, batch: MaskedBatch) -> dict[str, Term]:
+        assert self.regression is not None, "prepare() comes first"
+        targets = [
+            self._embeddings(s.clip)[s.start // self._ratio : (s.start + s.frames) // self._ratio]
+            for s in batch.stretches
+        ]
+        loss = self.regression(batch.hidden, batch.lengths, targets)
+        return {"distillation": Term(loss, size=len(targets), weight=self._weight)}
+
+    def _embeddings(self, clip: Clip) -> NDArray[np.float16]:
+        assert self._pool is not None, "prepare() comes first"
+        return self._pool.frames(self._teacher.fingerprint, clip)
+
+
+def teacher_ratio(backbone: Backbone) -> int:
+    """Frames of the backbone in the time of one embedding of the teacher."""
+    return max(HOP // backbone.hop, 1)
+
+
+class Regression(nn.Module):
+    """The projections, and the scale on which each target counts the same."""
 
     mean: Tensor  # (E,)
     deviation: Tensor  # (E,)
@@ -42,7 +88,7 @@ class Distillation(nn.Module):
         self.clip_head = nn.Linear(hidden_size, 2 * every.shape[1])
 
     def forward(self, hidden: Tensor, lengths: Tensor, targets: Sequence[NDArray[np.float16]]) -> Tensor:
-        """Mean squared error of both readings, in units of each target's variance: about 2 for one who knows nothing.
+        """Mean squared error of both projections, in units of each target's variance: about 2 for a constant predictor.
 
         Args:
             hidden: (B, T, D) output of the transformer.

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.mini import draw_mini
+from aftertone_model.config import FROM_SCRATCH, PretrainingConfig
 from aftertone_model.data.corpus import decode_corpus
 from aftertone_model.data.manifest import read_manifest
 from aftertone_model.data.pool import Pool
@@ -17,26 +18,10 @@ from aftertone_model.errors import BackboneError
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 from aftertone_model.pretraining.run import adapt
 from aftertone_model.pretraining.teacher import load_teacher
-from aftertone_model.pretraining.trainer import TaptSettings
 from aftertone_model.progress import Progress, silent
+from aftertone_model.runtime import Runtime
 
 log = logging.getLogger(__name__)
-
-SETTINGS = TaptSettings(
-    learning_rate=1e-3,
-    mask_span=3,
-    fresh_codes=True,
-    warm_temperature=2.0,
-    train_cnn=True,
-    diversity_weight=3.0,
-    distil_weight=30.0,
-    batch_seconds=32.0,
-    crop_seconds=4.0,
-    max_steps=1_000_000,
-    validations=10,
-    patience=10,
-)
-"""For a backbone of some million parameters and some hours of speech."""
 
 
 def pretrain(
@@ -46,7 +31,7 @@ def pretrain(
     work: Path,
     config: Path | None = None,
     teacher: Path | None = None,
-    settings: TaptSettings = SETTINGS,
+    pretraining: PretrainingConfig = FROM_SCRATCH,
     speeds: Sequence[float] = (1.0,),
     seed: int = 0,
     device: str = "cpu",
@@ -71,26 +56,17 @@ def pretrain(
     found = read_adaptation(folder)
     if found is not None:
         return found
-    backbone = draw_mini(seed) if config is None else _drawn(config, seed)
+    backbone = Backbone(draw_mini(seed) if config is None else _drawn(config, seed), random_codes=True)
     taught = None if teacher is None else load_teacher(teacher)
     pool = Pool(work / "pool")
     decoded = decode_corpus(pool, [row.path for row in read_manifest(manifest)], speeds=speeds, progress=progress)
     for line in decoded.refused:
         log.warning("Left out: %s", line)
     clips = [pool.clip(id) for id in dict.fromkeys(chain.from_iterable(decoded.clips))]
-    adaptation = adapt(
-        pool,
-        clips,
-        backbone,
-        settings,
-        work / "pretrained",
-        teacher=taught,
-        seed=seed,
-        device=device,
-        progress=progress,
-    )
+    runtime = Runtime(pool=pool, device=torch.device(device), seed=seed, progress=progress)
+    adaptation = adapt(backbone, clips, pretraining, work / "pretrained", runtime, taught)
     part = folder.with_name(f"{folder.name}.part")
-    load_backbone(str(work / "pretrained")).half().save_pretrained(part)
+    load_backbone(str(work / "pretrained")).model.half().save_pretrained(part)
     adaptation.write(part)
     part.replace(folder)
     return adaptation

@@ -1,32 +1,29 @@
-"""How a backbone is surprised along a clip: what ALPS clusters, and what needs neither labels nor a classifier."""
+"""How hard it is for a backbone to predict masked frames along a clip: what ALPS clusters, without any label."""
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from transformers import Wav2Vec2ForPreTraining
 
-from aftertone_model.backbones.backbone import fingerprint
-from aftertone_model.data.batches import length_batches, pad
+from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.backbones.features import extract
+from aftertone_model.config import PretrainingConfig
+from aftertone_model.data.batches import frame_batches
 from aftertone_model.data.clips import Clip
-from aftertone_model.data.pool import Pool
-from aftertone_model.pretraining.contrastive import MIN_FRAMES, clip_generator, draw_masks, surprisal
-from aftertone_model.progress import Progress, silent
+from aftertone_model.errors import BackboneError
+from aftertone_model.pretraining.contrastive import compare
+from aftertone_model.pretraining.frame_sources import Stretch
+from aftertone_model.pretraining.masking import MIN_FRAMES, clip_generator, draw_masks
+from aftertone_model.pretraining.objective import run_masked
+from aftertone_model.runtime import Runtime
 
-QUANTILES = 32  # B, evenly spaced from the least to the most surprising masked frame
-MASK_RATIO = 0.15  # of a clip's frames: ALPS, and the share that TAPT masks
-MASK_SPAN = 10  # frames per masked span, as in TAPT
-BATCH_SECONDS = 120.0  # of audio at once, as in scoring
+QUANTILES = 32  # B, evenly spaced from the lowest to the highest loss of a masked frame
 
 
+@torch.no_grad()
 def masked_loss_profiles(
-    backbone: Wav2Vec2ForPreTraining,
-    pool: Pool,
-    clips: Sequence[Clip],
-    *,
-    seed: int,
-    progress: Progress = silent,
+    backbone: Backbone, clips: Sequence[Clip], config: PretrainingConfig, runtime: Runtime
 ) -> NDArray[np.float32]:
     """(N, B) nats, ascending along each row: quantiles of the contrastive loss at each clip's masked frames.
 
@@ -37,28 +34,29 @@ def masked_loss_profiles(
 
     Args:
         backbone: the adapted one, where it is; is put in eval mode.
-        pool: has the frames of all clips (`Pool.extract`).
-        seed: of masks and negatives.
+        config: of its pre-training, whose masks are drawn here too.
+
+    Raises:
+        BackboneError: the backbone has no quantiser.
 
     Source: Yuan, Lin, Boyd-Graber, arXiv 2010.09535; the loss is AFTER eq. 1 (arXiv 2310.00283).
     """
-    backbone.eval()
-    cnn, device = fingerprint(backbone), backbone.device
+    if backbone.family.objective != "contrastive":
+        raise BackboneError(
+            f"Strategy alps needs a quantiser, which a {backbone.config.model_type} model lacks. Set another strategy."
+        )
+    backbone.model.eval()
+    cnn = extract(backbone, clips, runtime)
+    long_enough = [row for row, clip in enumerate(clips) if len(runtime.pool.frames(cnn, clip)) >= MIN_FRAMES]
+    usable = [clips[row] for row in long_enough]
     grid = np.linspace(0, 1, QUANTILES)
     profiles = np.zeros((len(clips), QUANTILES), np.float32)
-    done, reported = 0, time.monotonic()
-    for batch in length_batches([clip.seconds for clip in clips], BATCH_SECONDS):
-        rows = [int(row) for row in batch if len(pool.frames(cnn, clips[row].id)) >= MIN_FRAMES]
-        if rows:
-            frames, lengths = pad([pool.frames(cnn, clips[row].id) for row in rows])
-            rngs = [clip_generator(seed, clips[row].id) for row in rows]
-            masks = draw_masks(lengths, rngs, ratio=MASK_RATIO, span=MASK_SPAN)
-            losses = surprisal(backbone, frames.to(device), lengths, masks.to(device)).cpu().numpy()  # (B, N)
-            for row, loss, valid in zip(rows, losses, masks.valid.numpy(), strict=True):
-                profiles[row] = np.quantile(loss[valid], grid)
-        done += len(batch)
-        if time.monotonic() - reported > 0.5:
-            progress("surprisal", done, len(clips))
-            reported = time.monotonic()
-    progress("surprisal", len(clips), len(clips))
+    for batch, frames, lengths in frame_batches(runtime.pool, cnn, usable, "surprisal", runtime.progress):
+        rngs = [clip_generator(runtime.seed, usable[row].id) for row in batch]
+        masks = draw_masks(lengths, rngs, ratio=config.mask_ratio, span=config.mask_span)
+        stretches = [Stretch(usable[row], 0, int(length)) for row, length in zip(batch, lengths, strict=True)]
+        seen = run_masked(backbone, stretches, frames.to(runtime.device), lengths, masks.to(runtime.device))
+        losses = compare(backbone, seen)[0].cpu().numpy()  # (B, N)
+        for row, loss, valid in zip(batch, losses, masks.valid.numpy(), strict=True):
+            profiles[long_enough[row]] = np.quantile(loss[valid], grid)
     return profiles

@@ -1,8 +1,14 @@
-"""What task-adaptive pre-training left behind: whether its backbone is used, why, and how its losses went."""
+"""What pre-training left behind: whether its backbone is used, why, and how its losses went."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, field
 from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass
+
+FIRST_TERMS = ("contrastive", "reconstruction", "distillation")  # fields of their own before objectives had names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,21 +16,20 @@ class CurvePoint:
     """Losses at one validation."""
 
     step: int  # optimiser steps taken so far
-    contrastive: float  # nats per masked frame of the held-out clips, AFTER eq. 1
-    reconstruction: float  # nats per masked frame of the held-out clips, AFTER eq. 2
-    perplexity: float  # of the codes of all held-out frames, as a share of its maximum, in (0, 1]
+    losses: dict[str, float]  # on the held-out clips, by the name of the term; of masked frames in nats per frame
+    judge: str  # name of the loss that the best weights are chosen by
+    perplexity: float  # of the codes or units in use, as a share of its maximum, in (0, 1]
     training: float | None  # the loss trained on, mean per step since the last validation; None at the start
-    distillation: float | None = None  # of the held-out clips, in units of the targets' variance; None: no teacher
 
     @property
     def objective(self) -> float:
         """What the best weights are chosen by, lower is better: likeness to the teacher, where there is one."""
-        return self.contrastive if self.distillation is None else self.distillation
+        return self.losses[self.judge]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adaptation:
-    """The record of one TAPT run, kept as adaptation.json beside the backbone."""
+    """The record of one run, kept as adaptation.json beside the backbone."""
 
     kept: bool  # True: the folder holds the adapted backbone; False: the one that it started from
     reason: str  # a sentence for people: what came of it and why
@@ -35,8 +40,8 @@ class Adaptation:
     steps: int  # optimiser steps taken
     seconds: float  # wall clock, over all attempts
     seed: int
-    settings: dict[str, float]
-    curve: tuple[CurvePoint, ...]
+    settings: dict[str, Any] = field(default_factory=dict)  # of its `PretrainingConfig`
+    curve: tuple[CurvePoint, ...] = ()
 
     def outgrown_by(self, clips: int, share: float) -> bool:
         """Whether a pool that now has `clips` clips grew by more than `share` since: worth another run on request."""
@@ -52,4 +57,12 @@ def read_adaptation(folder: Path) -> Adaptation | None:
         record = json.loads((folder / "adaptation.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return Adaptation(**record | {"curve": tuple(CurvePoint(**point) for point in record["curve"])})
+    return TypeAdapter(Adaptation).validate_python(record | {"curve": [_upgraded(point) for point in record["curve"]]})
+
+
+def _upgraded(point: dict[str, Any]) -> dict[str, Any]:
+    """A point of the curve as it is written today."""
+    if "losses" in point:
+        return point
+    losses = {name: value for name in FIRST_TERMS if (value := point.pop(name, None)) is not None}
+    return {**point, "losses": losses, "judge": "distillation" if "distillation" in losses else "contrastive"}

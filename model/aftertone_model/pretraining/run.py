@@ -1,7 +1,6 @@
 """Task-adaptive pre-training (TAPT): go on training the backbone on the pool, without labels, before any fine-tuning.
 
-AFTER (arXiv 2310.00283) §2.2, eq. 3: contrastive loss plus reconstruction loss, here with wav2vec 2.0's diversity term,
-without which the quantiser may shrink to a few codes. The CNN stays frozen; its cached frames are all that is read.
+AFTER (arXiv 2310.00283) §2.2. The CNN stays frozen; its cached frames are all that is read.
 """
 
 import hashlib
@@ -18,18 +17,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import Wav2Vec2ForPreTraining
 
+from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.digest import digest
-from aftertone_model.backbones.mini import MINI
-from aftertone_model.backbones.tiny import TINY
+from aftertone_model.config import PretrainingConfig
 from aftertone_model.data.clips import Clip
-from aftertone_model.data.pool import Pool
 from aftertone_model.pretraining.checkpoint import load_checkpoint, save_checkpoint
 from aftertone_model.pretraining.record import Adaptation, CurvePoint, read_adaptation
 from aftertone_model.pretraining.teacher import Teacher
-from aftertone_model.pretraining.trainer import Pretrainer, TaptSettings
-from aftertone_model.progress import Progress, silent
+from aftertone_model.pretraining.trainer import Pretrainer
+from aftertone_model.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
@@ -39,47 +36,14 @@ HELD_OUT_SHARE = 0.02
 HELD_OUT = (16, 200)  # fewest and most held-out clips: enough masked frames for a mean, few enough to be quick
 COLLAPSED = 0.05  # share of the maximal code perplexity below which the quantiser has collapsed
 
-CONTINUED = TaptSettings()
-FROM_SCRATCH = TaptSettings(
-    learning_rate=2e-3,
-    mask_span=3,  # 60 ms: of spans of 200 ms a model that knows nothing learns nothing for hundreds of steps
-    fresh_codes=True,
-    warm_temperature=2.0,
-    batch_seconds=10.0,
-    passes=4.0,
-    max_steps=3_000,
-    validations=10,
-)
-"""For a small backbone that starts from random weights: many small, bold steps instead of few careful ones."""
-
-SMALL = TaptSettings(
-    learning_rate=3e-4,
-    mask_span=3,  # 120 ms at a frame per 40 ms
-    batch_seconds=32.0,
-    passes=2.0,
-    max_steps=5_000,
-    validations=5,
-    patience=5,
-)
-"""Continues the bundled backbone: briefly, since it forgets its teacher meanwhile."""
-
-
-def suited_settings(backbone: Wav2Vec2ForPreTraining) -> TaptSettings:
-    """The settings to use where nobody chose any."""
-    return {TINY: FROM_SCRATCH, MINI: SMALL}.get(backbone.name_or_path or "", CONTINUED)
-
 
 def adapt(
-    pool: Pool,
+    backbone: Backbone,
     clips: Sequence[Clip],
-    backbone: Wav2Vec2ForPreTraining,
-    settings: TaptSettings,
+    config: PretrainingConfig,
     folder: Path,
-    *,
+    runtime: Runtime,
     teacher: Teacher | None = None,
-    seed: int = 0,
-    device: str = "cpu",
-    progress: Progress = silent,
 ) -> Adaptation:
     """Adapt a copy of `backbone` to the clips and save it, with its record, as `folder`.
 
@@ -87,26 +51,22 @@ def adapt(
     cancelled goes on from its last validation, kept in `<folder>.part`, when it is called again with the same
     arguments, and comes to the same result.
 
-    A slice of clips is held out. The weights with the lowest contrastive loss on it (with a teacher, the lowest
-    distillation loss) are kept; the run stops early once
-    that loss stops falling, and at once when the codes collapse. If nothing beats the start, `folder` gets the backbone
-    as it came, and the record says why.
+    A slice of clips is held out. The weights with the lowest loss on it are kept (with a teacher, the lowest
+    distillation loss); the run stops early once that loss stops falling, and at once when the codes
+    collapse. If nothing beats the start, `folder` gets the unadapted backbone, and the record says why.
 
     Args:
-        clips: of `pool`; frames that it lacks are extracted first.
         backbone: left as it is.
-        settings: see `suited_settings`.
-        teacher: its embeddings are learnt as well, beside AFTER's losses; for pre-training from scratch.
-        seed: of everything that is drawn.
-        device: "cpu" or "cuda".
+        clips: of the runtime's pool; frames that it lacks are computed first.
+        teacher: its embeddings are learned as well, beside the family's own objective; for training from scratch.
     """
     part = folder.with_name(f"{folder.name}.part")
     adaptation = read_adaptation(folder)
     if adaptation is None:
         part.mkdir(parents=True, exist_ok=True)
-        adaptation, adapted = _adapted(pool, clips, backbone, settings, part, teacher, seed, device, progress)
+        adaptation, adapted = _adapted(backbone, clips, config, part, runtime, teacher)
         saved = part / "backbone"
-        adapted.save_pretrained(saved)
+        adapted.save(saved)
         adaptation.write(saved)
         saved.replace(folder)
         log.info("TAPT ended", extra={"action": "adapted", "kept": adaptation.kept, "reason": adaptation.reason})
@@ -126,26 +86,23 @@ def split(clips: Sequence[Clip], seed: int) -> tuple[list[Clip], list[Clip]]:
 
 
 def _adapted(
-    pool: Pool,
+    backbone: Backbone,
     clips: Sequence[Clip],
-    backbone: Wav2Vec2ForPreTraining,
-    settings: TaptSettings,
+    config: PretrainingConfig,
     part: Path,
+    runtime: Runtime,
     teacher: Teacher | None,
-    seed: int,
-    device: str,
-    progress: Progress,
-) -> tuple[Adaptation, Wav2Vec2ForPreTraining]:
-    training, held_out = split(clips, seed)
+) -> tuple[Adaptation, Backbone]:
+    training, held_out = split(clips, runtime.seed)
     run = _Run()
     if training:
-        where = torch.device(device)
-        trainer = Pretrainer(pool, training, held_out, backbone, settings, seed, where, teacher, progress)
-        key = _key(backbone, clips, settings, seed, teacher)
-        _train(run, trainer, settings, part / "checkpoint.safetensors", key, progress)
+        trainer = Pretrainer(backbone, training, held_out, config, runtime, teacher)
+        key = _key(backbone, clips, config, runtime.seed, teacher)
+        _train(run, trainer, config, part / "checkpoint.safetensors", key, runtime)
         trainer.load_weights(run.best)
-        backbone = trainer.backbone.eval()
-    kept, reason = _verdict(run.curve, settings, len(held_out))
+        backbone = trainer.backbone
+        backbone.model.eval()
+    kept, reason = _verdict(run.curve, config, len(held_out))
     adaptation = Adaptation(
         kept=kept,
         reason=reason,
@@ -155,8 +112,8 @@ def _adapted(
         mask_ratio=run.masked_frames / max(run.seen_frames, 1),
         steps=run.step,
         seconds=run.seconds,
-        seed=seed,
-        settings=asdict(settings),
+        seed=runtime.seed,
+        settings=asdict(config),
         curve=tuple(run.curve),
     )
     return adaptation, backbone
@@ -175,42 +132,50 @@ class _Run:
 
 
 def _train(
-    run: _Run, trainer: Pretrainer, settings: TaptSettings, checkpoint: Path, key: str, progress: Progress
+    run: _Run, trainer: Pretrainer, config: PretrainingConfig, checkpoint: Path, key: str, runtime: Runtime
 ) -> None:
     """Train until the last step or a reason to stop, from the checkpoint on where there is one of this very run."""
     _restore(run, trainer, checkpoint, key)
     started = time.monotonic() - run.seconds
     if not run.curve:
-        _validate(run, trainer, None, progress)
+        _validate(run, trainer, None)
         trainer.settle()
-    every = math.ceil(trainer.steps / settings.validations)
+    every = math.ceil(trainer.steps / config.validations)
     losses: list[Tensor] = []
-    batches = islice(trainer.schedule(), run.step, trainer.steps) if _stop_reason(run.curve, settings) is None else ()
+    batches = islice(trainer.schedule(), run.step, trainer.steps) if _stop_reason(run.curve, config) is None else ()
     for batch in batches:
         step = trainer.step(run.step, batch)
         losses.append(step.loss)
         run.step += 1
         run.masked_frames += step.masked_frames
         run.seen_frames += step.seen_frames
-        progress("adapt", run.step, trainer.steps)
+        runtime.progress("adapt", run.step, trainer.steps)
         if run.step % every == 0 or run.step == trainer.steps:
-            _validate(run, trainer, torch.stack(losses).mean().item(), progress)
+            _validate(run, trainer, torch.stack(losses).mean().item())
             losses.clear()
             run.seconds = time.monotonic() - started
             _save(run, trainer, checkpoint, key)
-            if _stop_reason(run.curve, settings) is not None:
+            if _stop_reason(run.curve, config) is not None:
                 break
 
 
-def _validate(run: _Run, trainer: Pretrainer, training_loss: float | None, progress: Progress) -> None:
-    losses = trainer.validate(progress)
-    run.curve.append(CurvePoint(step=run.step, training=training_loss, **asdict(losses)))
+def _validate(run: _Run, trainer: Pretrainer, training_loss: float | None) -> None:
+    found = trainer.validate()
+    run.curve.append(
+        CurvePoint(
+            step=run.step,
+            losses=found.losses,
+            judge=trainer.judge,
+            perplexity=found.perplexity,
+            training=training_loss,
+        )
+    )
     if _best(run.curve) is run.curve[-1]:
         run.best = {name: weight.detach().to("cpu", copy=True) for name, weight in trainer.weights().items()}
 
 
 def _healthy(point: CurvePoint) -> bool:
-    return math.isfinite(point.contrastive) and point.perplexity >= COLLAPSED
+    return all(map(math.isfinite, point.losses.values())) and point.perplexity >= COLLAPSED
 
 
 def _best(curve: list[CurvePoint]) -> CurvePoint:
@@ -218,31 +183,30 @@ def _best(curve: list[CurvePoint]) -> CurvePoint:
     return min(curve[:1] + [point for point in curve[1:] if _healthy(point)], key=lambda point: point.objective)
 
 
-def _stop_reason(curve: list[CurvePoint], settings: TaptSettings) -> str | None:
+def _stop_reason(curve: list[CurvePoint], config: PretrainingConfig) -> str | None:
     """Why no further step makes sense, or None."""
     last = curve[-1]
-    if not math.isfinite(last.contrastive):
+    if not all(map(math.isfinite, last.losses.values())):
         return f"the loss at step {last.step} was not a number"
     if len(curve) > 1 and not _healthy(last):
         return f"the codes collapsed to {last.perplexity:.0%} of their maximal perplexity at step {last.step}"
     since = len(curve) - 1 - curve.index(_best(curve))
-    if since >= settings.patience:
+    if since >= config.patience:
         return f"the last {since} validations were no better"
     return None
 
 
-def _verdict(curve: list[CurvePoint], settings: TaptSettings, held_out: int) -> tuple[bool, str]:
+def _verdict(curve: list[CurvePoint], config: PretrainingConfig, held_out: int) -> tuple[bool, str]:
     """Whether the adapted backbone is used, and a sentence on why."""
     if not curve:
-        return False, f"The backbone stays as it came: fewer than {MIN_CLIPS} clips last {MIN_SECONDS} s or longer."
-    start, best, stop = curve[0], _best(curve), _stop_reason(curve, settings)
-    name = "contrastive" if start.distillation is None else "distillation"
-    loss = f"{name} loss on {held_out} held-out clips"
+        return False, f"The backbone stays unadapted: fewer than {MIN_CLIPS} clips last {MIN_SECONDS} s or longer."
+    start, best, stop = curve[0], _best(curve), _stop_reason(curve, config)
+    loss = f"{start.judge} loss on {held_out} held-out clips"
     ending = f"; stopped at step {curve[-1].step} because {stop}" if stop else ""
     if best is start:
         lowest = min((point.objective for point in curve[1:]), default=math.nan)
         return False, (
-            f"The backbone stays as it came: the {loss} was {start.objective:.3f} before and no better than "
+            f"The backbone stays unadapted: the {loss} was {start.objective:.3f} before and no better than "
             f"{lowest:.3f} after{ending}."
         )
     return True, (
@@ -252,11 +216,11 @@ def _verdict(curve: list[CurvePoint], settings: TaptSettings, held_out: int) -> 
 
 
 def _key(
-    backbone: Wav2Vec2ForPreTraining, clips: Sequence[Clip], settings: TaptSettings, seed: int, teacher: Teacher | None
+    backbone: Backbone, clips: Sequence[Clip], config: PretrainingConfig, seed: int, teacher: Teacher | None
 ) -> str:
     """Names a run by all that its result depends on, so that a checkpoint of another one is not taken for its own."""
-    weights = digest(backbone.state_dict())
-    run = [sorted(clip.id for clip in clips), asdict(settings), seed, teacher and teacher.fingerprint, weights]
+    weights = digest(backbone.model.state_dict())
+    run = [sorted(clip.id for clip in clips), asdict(config), seed, teacher and teacher.fingerprint, weights]
     return hashlib.sha256(json.dumps(run).encode()).hexdigest()
 
 

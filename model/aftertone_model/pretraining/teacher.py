@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchaudio.transforms import MelSpectrogram
 
 from aftertone_model.backbones.digest import digest
-from aftertone_model.data.audio import SAMPLE_RATE
+from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.errors import TeacherError
 
 HOP = 1_280  # samples per embedding: three poolings halve the 10 ms of a mel frame's hop

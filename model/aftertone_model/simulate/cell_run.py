@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from transformers import Wav2Vec2ForSequenceClassification
 
+from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import write_json
-from aftertone_model.evaluation.metrics import measure
 from aftertone_model.learner import Learner
 from aftertone_model.pretraining.record import read_adaptation
 from aftertone_model.simulate.grid import ALL, Cell, Grid, Initialisation, label_counts
@@ -23,7 +22,7 @@ class Measured:
 
     share: float  # of the pool's labels
     labels: int
-    depth: str  # how much of the backbone was trained
+    tuning: str  # which weights were trained
     ua: float
     wa: float
     macro_f1: float
@@ -36,32 +35,32 @@ class Measured:
 def run_cell(prepared: Prepared, grid: Grid, cell: Cell, device: str) -> list[Measured]:
     """Play the cell. Deterministic but for the seconds."""
     learner = prepared.learner(cell, device)
-    learning, tested = prepared.sides(cell.fold)
+    training_clips, tested = prepared.sides(cell.fold)
     hidden = prepared.one_hot()
-    adaptation = read_adaptation(prepared.adapted(cell.fold)) if cell.tapt else None
+    adaptation = read_adaptation(prepared.adapted(cell.fold, learner.config)) if cell.tapt else None
     shares = grid.shares_of(cell)
-    wanted = dict(zip(label_counts(shares, len(learning)), shares, strict=True))
-    counts = [len(learning)] if cell.strategy == ALL else _rounds(sorted(wanted), len(learning), grid.batch)
+    wanted = dict(zip(label_counts(shares, len(training_clips)), shares, strict=True))
+    counts = [len(training_clips)] if cell.strategy == ALL else _rounds(sorted(wanted), len(training_clips), grid.batch)
     train_seconds = rank_seconds = 0.0
     labelled: list[str] = []
-    previous: Wav2Vec2ForSequenceClassification | None = None
-    examined: list[Measured] = []
+    previous: SpeechClassifier | None = None
+    measured: list[Measured] = []
     for count in counts:
         began = time.monotonic()
-        labelled += _next(learner, cell, learning, labelled, count - len(labelled), previous)
+        labelled += _next(learner, cell, training_clips, labelled, count - len(labelled), previous)
         rank_seconds += time.monotonic() - began
         began = time.monotonic()
-        training = learner.train({id: hidden[id] for id in labelled}, {}, learning, previous)
+        training = learner.train({id: hidden[id] for id in labelled}, {}, training_clips, previous)
         train_seconds += time.monotonic() - began
         previous = training.classifier
         if count in wanted:
-            truth = np.array([hidden[clip.id].argmax() for clip in tested])
-            metrics = measure(truth, learner.predict(previous, tested), prepared.classes)
-            examined.append(
+            truth = np.array([hidden[clip.id] for clip in tested])
+            metrics = prepared.schema.measure(truth, learner.predict(previous, tested))
+            measured.append(
                 Measured(
                     share=wanted[count],
                     labels=count,
-                    depth=training.tuned.depth.value,
+                    tuning=training.tuned.tuning.value,
                     ua=metrics.ua.value,
                     wa=metrics.wa.value,
                     macro_f1=metrics.macro_f1.value,
@@ -71,20 +70,20 @@ def run_cell(prepared: Prepared, grid: Grid, cell: Cell, device: str) -> list[Me
                     rank_seconds=rank_seconds,
                 )
             )
-    return examined
+    return measured
 
 
 def run_and_keep(prepared: Prepared, grid: Grid, cell: Cell, file: Path, device: str) -> None:
     """Run the cell and write what it found as `file`, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    found = [asdict(examined) for examined in run_cell(prepared, grid, cell, device)]
-    write_json(file, {"cell": asdict(cell), "examined": found})
+    found = [asdict(measured) for measured in run_cell(prepared, grid, cell, device)]
+    write_json(file, {"cell": asdict(cell), "measured": found})
 
 
 def read_cell(file: Path) -> list[Measured] | None:
     """What `run_and_keep` wrote; None where it hasn't."""
     try:
-        return [Measured(**record) for record in json.loads(file.read_text(encoding="utf-8"))["examined"]]
+        return [Measured(**record) for record in json.loads(file.read_text(encoding="utf-8"))["measured"]]
     except FileNotFoundError:
         return None
 
@@ -101,17 +100,17 @@ def _rounds(wanted: list[int], pool: int, batch: int | None) -> list[int]:
 def _next(
     learner: Learner,
     cell: Cell,
-    learning: list[Clip],
+    training_clips: list[Clip],
     labelled: list[str],
     k: int,
-    classifier: Wav2Vec2ForSequenceClassification | None,
+    classifier: SpeechClassifier | None,
 ) -> list[str]:
     """Ids of the k clips to reveal next."""
     if classifier is not None:
-        return list(learner.rank(classifier, learning, k, labelled, cell.strategy).picks)
+        return list(learner.rank(classifier, training_clips, k, labelled, cell.strategy).picks)
     if cell.strategy == ALL:
-        return [clip.id for clip in learning]
+        return [clip.id for clip in training_clips]
     if cell.initialisation == Initialisation.CLUSTERED:
-        return list(learner.seed(learning, k).picks)
-    ids = sorted(clip.id for clip in learning)
+        return list(learner.seed(training_clips, k).picks)
+    ids = sorted(clip.id for clip in training_clips)
     return [ids[row] for row in np.random.default_rng(cell.seed).permutation(len(ids))[:k]]

@@ -9,7 +9,7 @@ import soundfile
 
 from aftertone_model.acquisition import STRATEGIES
 from aftertone_model.acquisition.inputs import Requires
-from aftertone_model.config import Tuning
+from aftertone_model.config import TAPT_PROFILES, Tuning
 from aftertone_model.data.manifest import Row
 from aftertone_model.simulate.grid import ALL, Cell, Grid, config_of, label_counts
 from aftertone_model.simulate.labelled_corpus import LabelledCorpus, read_labelled
@@ -22,7 +22,6 @@ ADAPTED = 130.0
 TUNED = 130.0
 SURPRISED = 100.0
 PROBED = 4.0  # seconds for a round that trains the head alone
-TAPT_PASSES = 2.0
 # Bytes per second of audio, and per clip and backbone.
 PCM, FRAMES = 32_000, 12_800
 LAYER_MEANS, ADAPTED_BACKBONE = 6_200, 28_000_000
@@ -43,7 +42,7 @@ class Simulation:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Estimate:
+class CostEstimate:
     """Rough: it tells minutes from days."""
 
     cells: int
@@ -55,7 +54,7 @@ class Estimate:
     def __str__(self) -> str:
         return (
             f"{self.cells:,} cells; {self.clips:,} clips, {self.hours_of_audio:.1f} h of audio; about "
-            f"{clock(self.seconds)} from nothing on a machine like the one measured; {self.disk / 1e9:.1f} GB on disk."
+            f"{clock(self.seconds)} from scratch on a machine like the one measured; {self.disk / 1e9:.1f} GB on disk."
         )
 
 
@@ -67,7 +66,7 @@ def clock(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def check(simulation: Simulation) -> tuple[LabelledCorpus, Estimate]:
+def check(simulation: Simulation) -> tuple[LabelledCorpus, CostEstimate]:
     """Read the corpus, and say what the simulation will take. Starts nothing.
 
     Raises:
@@ -78,14 +77,15 @@ def check(simulation: Simulation) -> tuple[LabelledCorpus, Estimate]:
     return corpus, estimate(corpus, simulation.grid, simulation.jobs)
 
 
-def estimate(corpus: LabelledCorpus, grid: Grid, jobs: int) -> Estimate:
+def estimate(corpus: LabelledCorpus, grid: Grid, jobs: int) -> CostEstimate:
     """Of a grid on a corpus, from the manifest alone."""
     audio, cells = _audio_seconds(corpus.rows), grid.cells()
-    folds = {cell.fold for cell in cells if cell.tapt}
-    seconds = audio / DECODED + audio / EXTRACTED + len(folds) * audio * TAPT_PASSES / ADAPTED
+    adapted = {(cell.preset, cell.fold) for cell in cells if cell.tapt}
+    passes = sum((config_of(preset).tapt or TAPT_PROFILES["brief"]).passes for preset, _ in adapted)
+    seconds = audio / DECODED + audio / EXTRACTED + audio * passes / ADAPTED
     seconds += sum(cell_seconds(cell, grid, len(corpus.rows), audio) for cell in cells)
     backbones = 1 + (grid.folds if True in grid.tapt else 0)
-    return Estimate(
+    return CostEstimate(
         cells=len(cells),
         clips=len(corpus.rows),
         hours_of_audio=audio / 3600,
@@ -100,7 +100,7 @@ def cell_seconds(cell: Cell, grid: Grid, clips: int, audio: float) -> float:
     pool = clips * (1 - 1 / grid.folds)
     seconds = 0.0
     for labels in label_counts(grid.shares_of(cell), round(pool)):
-        if config.depth(labels) is Tuning.PROBE:
+        if config.tuning_for(labels) is Tuning.PROBE:
             seconds += PROBED
         else:
             epochs = max(config.epochs, config.updates * config.batch_seconds / (labels * each))

@@ -6,16 +6,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
+from pydantic import ValidationError
+
 from aftertone_model.acquisition import STRATEGIES
-from aftertone_model.config import PRACTICAL, TrainingConfig
+from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig, Tuning
 from aftertone_model.config import PRESETS as PRODUCT_PRESETS
 from aftertone_model.errors import SimulationError
 
 ALL = "all"  # the strategy of cells that have every label at once
-NEVER = 10**9  # labels
-PRESETS: Mapping[str, TrainingConfig] = PRODUCT_PRESETS | {
-    "light": replace(PRACTICAL, layers_from=NEVER, full_from=NEVER)
-}
+PRESETS: Mapping[str, TrainingConfig] = PRODUCT_PRESETS | {"light": replace(PRACTICAL, tuning=Tuning.PROBE)}
 """The product's presets, and `light`: `practical` without fine-tuning, which needs seconds instead of minutes."""
 
 
@@ -42,7 +41,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        parts = (self.preset, "tapt" if self.tapt else "as-it-came", self.initialisation, self.strategy)
+        parts = (self.preset, "tapt" if self.tapt else "unadapted", self.initialisation, self.strategy)
         return "-".join((*parts, f"seed{self.seed}", f"fold{self.fold}")).replace(":", "+").replace("=", "_")
 
 
@@ -113,27 +112,33 @@ def _in_table_4(tapt: bool, initialisation: str, strategy: str) -> bool:
 def config_of(preset: str) -> TrainingConfig:
     """The config of a preset's name, such as `paper`, or of one with changes: `light:warm_start=true,dropout=0.1`.
 
+    `tapt=NAME` takes one of TAPT_PROFILES, `tapt.passes=2` changes one of its fields.
+
     Raises:
-        SimulationError: there is no such preset or field, or its value can't be read.
+        SimulationError: there is no such preset or field, or its value doesn't fit.
     """
     name, _, changes = preset.partition(":")
     if name not in PRESETS:
         raise SimulationError(f"There is no preset {name}. There are: {', '.join(PRESETS)}.")
-    kinds = {field.name: type(getattr(PRESETS[name], field.name)) for field in fields(TrainingConfig)}
-    values = {}
+    config = PRESETS[name]
     for change in filter(None, changes.split(",")):
-        field, _, text = change.partition("=")
-        if field not in kinds:
-            raise SimulationError(f"A config has no field {field}. It has: {', '.join(kinds)}.")
-        values[field] = _read(kinds[field], text, change)
-    return replace(PRESETS[name], **values)
-
-
-def _read(kind: type, text: str, change: str) -> object:
-    try:
-        return {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
-    except (KeyError, ValueError):
-        raise SimulationError(f"{change}: the value must be a {kind.__name__}.") from None
+        path, _, value = change.partition("=")
+        part, _, field = path.partition(".")
+        try:
+            if path == "tapt":
+                config = replace(config, tapt=TAPT_PROFILES[value])
+            elif part == "tapt":
+                config = replace(config, tapt=replace(config.tapt or PretrainingConfig(), **{field: value}))
+            else:
+                config = replace(config, **{path: value})  # the text is read as what the field is
+        except KeyError:
+            raise SimulationError(f"{change}: there is no such TAPT. There are: {', '.join(TAPT_PROFILES)}.") from None
+        except ValidationError as error:
+            known = [each.name for each in fields(PretrainingConfig if part == "tapt" else TrainingConfig)]
+            if (field or path) not in known:
+                raise SimulationError(f"A config has no field {path}. It has: {', '.join(known)}.") from None
+            raise SimulationError(f"{change}: {error.errors()[0]['msg']}.") from None
+    return config
 
 
 def label_counts(shares: Sequence[float], pool: int) -> list[int]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -16,13 +16,15 @@ from aftertone_model.backbones.digest import digest
 from aftertone_model.classification.classifier import new_classifier
 from aftertone_model.classification.layer_cache import LayerCache
 from aftertone_model.classification.scoring import extract_features
-from aftertone_model.config import PRACTICAL
+from aftertone_model.config import TrainingConfig
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.corpus import decode_corpus
 from aftertone_model.data.manifest import ManifestError
 from aftertone_model.data.pool import Pool
+from aftertone_model.labels import LabelSchema, SingleChoice
 from aftertone_model.learner import Learner
 from aftertone_model.progress import Progress, hide_library_bars
+from aftertone_model.runtime import Runtime
 from aftertone_model.simulate.grid import Cell, config_of
 from aftertone_model.simulate.labelled_corpus import LabelledCorpus
 
@@ -51,7 +53,7 @@ class Prepared:
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
     def sides(self, fold: int) -> tuple[list[Clip], list[Clip]]:
-        """Clips to learn from, and clips of other speakers to be examined on."""
+        """Clips to train on, and clips of other speakers to test on."""
         tested = set(self.folds[fold])
         sides = [clip for row, clip in enumerate(self.clips) if row not in tested], [self.clips[row] for row in tested]
         return sides[0], sorted(sides[1], key=lambda clip: clip.id)
@@ -61,15 +63,24 @@ class Prepared:
         eye = np.eye(len(self.classes))
         return {clip.id: eye[label] for clip, label in zip(self.clips, self.labels, strict=True)}
 
-    def adapted(self, fold: int) -> Path:
-        """Where the backbone is kept that TAPT made of the fold's clips to learn from."""
-        return self.folder / "adapted" / f"{self.backbone_key}-{self.corpus_key}" / f"fold-{fold}"
+    def adapted(self, fold: int, config: TrainingConfig) -> Path:
+        """Where the backbone is kept that TAPT adapted to the fold's training clips; presets with the same TAPT share it."""
+        told = json.dumps(None if config.tapt is None else asdict(config.tapt))
+        key = hashlib.sha256(told.encode()).hexdigest()[:8]
+        return self.folder / "adapted" / f"{self.backbone_key}-{self.corpus_key}-{key}" / f"fold-{fold}"
 
     def learner(self, cell: Cell, device: str) -> Learner:
         """The very learner that the backend drives, with the cell's config and the fold's adapted backbone."""
-        name = str(self.adapted(cell.fold)) if cell.tapt else self.backbone
         config = config_of(cell.preset)
-        return Learner(self.pool, load_backbone(name, seed=0), self.classes, config, seed=cell.seed, device=device)
+        name = str(self.adapted(cell.fold, config)) if cell.tapt else self.backbone
+        return Learner(load_backbone(name), self.schema, self.runtime(device, cell.seed), config)
+
+    @property
+    def schema(self) -> LabelSchema:
+        return SingleChoice(classes=self.classes)
+
+    def runtime(self, device: str, seed: int = 0) -> Runtime:
+        return Runtime(pool=self.pool, device=torch.device(device), seed=seed)
 
 
 def decode(corpus: LabelledCorpus, folder: Path, backbone: str, folds: int, progress: Progress) -> Prepared:
@@ -93,7 +104,7 @@ def decode(corpus: LabelledCorpus, folder: Path, backbone: str, folds: int, prog
     return Prepared(
         folder=folder,
         backbone=backbone,
-        backbone_key=digest(load_backbone(backbone).state_dict()),
+        backbone_key=digest(load_backbone(backbone).model.state_dict()),
         classes=corpus.classes,
         clips=tuple(
             Clip(id=clip.id, seconds=clip.seconds, speaker=row.speaker) for clip, row in zip(clips, rows, strict=True)
@@ -106,28 +117,26 @@ def decode(corpus: LabelledCorpus, folder: Path, backbone: str, folds: int, prog
 
 def extract(prepared: Prepared, part: Sequence[int], device: str) -> None:
     """CNN frames of some clips, and what the unadapted transformer makes of each."""
-    backbone = load_backbone(prepared.backbone)
-    backbone.to(device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
-    clips = [prepared.clips[row] for row in part]
-    prepared.pool.extract(backbone, clips)
-    _keep_layer_means(prepared, prepared.backbone, clips, device)
+    _keep_layer_means(prepared, prepared.backbone, [prepared.clips[row] for row in part], device)
 
 
-def adapt(prepared: Prepared, fold: int, device: str) -> float:
-    """TAPT on the clips to learn from, without labels; the wall-clock seconds it took when it was done."""
-    learning, _ = prepared.sides(fold)
-    learner = Learner(prepared.pool, load_backbone(prepared.backbone), prepared.classes, PRACTICAL, device=device)
-    adaptation = learner.adapt(learning, prepared.adapted(fold))
-    _keep_layer_means(prepared, str(prepared.adapted(fold)), prepared.clips, device)
+def adapt(prepared: Prepared, fold: int, preset: str, device: str) -> float:
+    """TAPT on the training clips, without labels; the wall-clock seconds it took when it was done."""
+    training, _ = prepared.sides(fold)
+    config = config_of(preset)
+    folder = prepared.adapted(fold, config)
+    learner = Learner(load_backbone(prepared.backbone), prepared.schema, prepared.runtime(device), config)
+    adaptation = learner.adapt(training, folder)
+    _keep_layer_means(prepared, str(folder), prepared.clips, device)
     return adaptation.seconds
 
 
 def _keep_layer_means(prepared: Prepared, backbone: str, clips: Sequence[Clip], device: str) -> None:
     """Now, once, instead of in each of the cells that run side by side."""
     loaded = load_backbone(backbone)
-    classifier = new_classifier(loaded, prepared.classes, mix_layers=True, seed=0)
-    classifier.to(device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
-    extract_features(classifier, prepared.pool, clips, cache=LayerCache(prepared.pool.folder, loaded))
+    classifier = new_classifier(loaded, prepared.schema, mix_layers=True, seed=0)
+    cache = LayerCache(prepared.pool.folder, loaded)
+    extract_features(classifier, clips, prepared.runtime(device), cache=cache)
 
 
 def one_thread() -> None:

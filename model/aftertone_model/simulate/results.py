@@ -25,12 +25,12 @@ class Result:
     """One cell at one share of the labels."""
 
     cell: Cell
-    examined: Measured
+    measured: Measured
 
     @property
     def minutes(self) -> float:
         """Wall clock of TAPT, all rounds of training, and all rankings up to here."""
-        return sum(getattr(self.examined, name) for name in TIMES) / 60
+        return sum(getattr(self.measured, name) for name in TIMES) / 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Series:
     minutes: NDArray[np.float64]  # (S, R)
 
     def at(self, share: float) -> int | None:
-        """The row of a share, None where it wasn't examined."""
+        """The row of a share, None where it wasn't measured."""
         return self.shares.index(share) if share in self.shares else None
 
 
@@ -75,11 +75,11 @@ class Interval:
 def write_csv(results: Iterable[Result], folder: Path) -> None:
     """results.csv, which is the same for the same grid and corpus, and times.csv, which never is."""
     figures, times = [], []
-    for result in sorted(results, key=lambda result: (result.cell, result.examined.share)):
-        examined = asdict(result.examined)
-        key = asdict(result.cell) | {"share": examined.pop("share")}
-        seconds = {name: round(examined.pop(name), 2) for name in TIMES}
-        figures.append(key | {k: round(v, 6) if isinstance(v, float) else v for k, v in examined.items()})
+    for result in sorted(results, key=lambda result: (result.cell, result.measured.share)):
+        measured = asdict(result.measured)
+        key = asdict(result.cell) | {"share": measured.pop("share")}
+        seconds = {name: round(measured.pop(name), 2) for name in TIMES}
+        figures.append(key | {k: round(v, 6) if isinstance(v, float) else v for k, v in measured.items()})
         times.append(key | seconds)
     for name, rows in (("results.csv", figures), ("times.csv", times)):
         text = io.StringIO()
@@ -96,7 +96,7 @@ def series(results: Sequence[Result], preset: str, tapt: bool, initialisation: s
         cell = result.cell
         conditions = {(initialisation, strategy), (ALL, ALL)}
         if (cell.preset, cell.tapt) == (preset, tapt) and (cell.initialisation, cell.strategy) in conditions:
-            found[cell.seed, cell.fold].setdefault(result.examined.share, result)
+            found[cell.seed, cell.fold].setdefault(result.measured.share, result)
     if not any(result.cell.strategy == strategy for shares in found.values() for result in shares.values()):
         return None
     shares = sorted(set.intersection(*(set(run) for run in found.values())))
@@ -108,8 +108,8 @@ def series(results: Sequence[Result], preset: str, tapt: bool, initialisation: s
     return Series(
         shares=tuple(shares),
         runs=tuple(runs),
-        ua=grid(lambda result: result.examined.ua),
-        wa=grid(lambda result: result.examined.wa),
+        ua=grid(lambda result: result.measured.ua),
+        wa=grid(lambda result: result.measured.wa),
         minutes=grid(lambda result: result.minutes),
     )
 

@@ -10,7 +10,7 @@ from aftertone_model.pretraining.record import read_adaptation
 from aftertone_model.progress import Progress, silent
 from aftertone_model.simulate.cell_run import read_cell, run_and_keep
 from aftertone_model.simulate.cost import Simulation, cell_seconds
-from aftertone_model.simulate.grid import Cell
+from aftertone_model.simulate.grid import Cell, config_of
 from aftertone_model.simulate.labelled_corpus import LabelledCorpus
 from aftertone_model.simulate.prepared import Prepared, adapt, decode, extract, one_thread
 from aftertone_model.simulate.report import write_report
@@ -45,7 +45,7 @@ def simulate(
     if todo:
         _run(simulation, prepared, corpus, todo, files, progress)
     results = [
-        Result(cell=cell, examined=examined) for cell, file in files.items() for examined in read_cell(file) or ()
+        Result(cell=cell, measured=measured) for cell, file in files.items() for measured in read_cell(file) or ()
     ]
     write_csv(results, simulation.out)
     return write_report(simulation.out, results, grid, prepared, simulation.command, time.monotonic() - began)
@@ -65,10 +65,10 @@ def _run(
     try:
         parts = [range(start, len(prepared.clips), simulation.jobs * PARTS) for start in range(simulation.jobs * PARTS)]
         _follow("features", [(executor.submit(extract, prepared, part, device), len(part)) for part in parts], progress)
-        folds = sorted(
-            {cell.fold for cell in todo if cell.tapt and read_adaptation(prepared.adapted(cell.fold)) is None}
-        )
-        _follow("adapt", [(executor.submit(adapt, prepared, fold, device), 1) for fold in folds], progress)
+        wanted = {prepared.adapted(cell.fold, config_of(cell.preset)): cell for cell in todo if cell.tapt}
+        missing = [wanted[folder] for folder in sorted(wanted) if read_adaptation(folder) is None]
+        adaptations = [(executor.submit(adapt, prepared, cell.fold, cell.preset, device), 1) for cell in missing]
+        _follow("adapt", adaptations, progress)
         cells = [
             (
                 executor.submit(run_and_keep, prepared, simulation.grid, cell, files[cell], device),

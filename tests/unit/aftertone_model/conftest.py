@@ -9,8 +9,11 @@ import pytest
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
+from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.backbones.features import extract
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
+from aftertone_model.runtime import Runtime
 
 CLASSES = ("low", "middle", "high")
 
@@ -22,10 +25,10 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def make_backbone() -> Callable[..., Wav2Vec2ForPreTraining]:
+def make_backbone() -> Callable[..., Backbone]:
     """A wav2vec 2.0 of 60,000 random parameters; keyword arguments go to its config."""
 
-    def make(*, seed: int = 0, **config) -> Wav2Vec2ForPreTraining:
+    def make(*, seed: int = 0, **config) -> Backbone:
         shape = {
             "conv_dim": (16, 16),
             "conv_kernel": (40, 16),
@@ -44,13 +47,13 @@ def make_backbone() -> Callable[..., Wav2Vec2ForPreTraining]:
         }
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return Wav2Vec2ForPreTraining(Wav2Vec2Config(**shape | config)).eval()
+            return Backbone(Wav2Vec2ForPreTraining(Wav2Vec2Config(**shape | config)).eval())
 
     return make
 
 
 @pytest.fixture(scope="session")
-def backbone(make_backbone) -> Wav2Vec2ForPreTraining:
+def backbone(make_backbone) -> Backbone:
     return make_backbone()
 
 
@@ -75,7 +78,7 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> tuple[Pool, list[Clip], d
 def extracted(tones, backbone) -> tuple[Pool, list[Clip], dict[str, np.ndarray]]:
     """The same pool with the frames of `backbone`."""
     pool, clips, labels = tones
-    pool.extract(backbone, clips)
+    extract(backbone, clips, Runtime(pool=pool))
     return pool, clips, labels
 
 

@@ -18,7 +18,9 @@ from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.config import PAPER, PRACTICAL, TrainingConfig
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
+from aftertone_model.labels import SingleChoice
 from aftertone_model.learner import Learner
+from aftertone_model.runtime import Runtime
 
 FILE = Path(__file__).with_name("golden.json")
 BACKBONES = ("tiny", "aftertone-mini")
@@ -40,7 +42,7 @@ def play(backbone: str, folder: Path) -> dict[str, Any]:
             "tapt": {
                 "steps": record.steps,
                 "kept": record.kept,
-                "curve": [[p.contrastive, p.reconstruction, p.perplexity] for p in record.curve],
+                "curve": [[p.losses["contrastive"], p.losses["reconstruction"], p.perplexity] for p in record.curve],
             }
         }
         adapted = str(folder / "adapted")
@@ -62,7 +64,7 @@ def play(backbone: str, folder: Path) -> dict[str, Any]:
                 tuned = training.tuned
                 rounds.append(
                     {
-                        "depth": tuned.depth.value,
+                        "depth": tuned.tuning.value,
                         "warm": tuned.warm,
                         "retries": tuned.retries,
                         "loss": tuned.losses[-1],
@@ -75,7 +77,7 @@ def play(backbone: str, folder: Path) -> dict[str, Any]:
 
 
 def _learner(pool: Pool, backbone: str, config: TrainingConfig) -> Learner:
-    return Learner(pool, load_backbone(backbone), CLASSES, config, seed=3, device="cpu")
+    return Learner(load_backbone(backbone), SingleChoice(classes=CLASSES), Runtime(pool=pool, seed=3), config)
 
 
 def _speech(folder: Path) -> tuple[Pool, list[Clip], dict[str, np.ndarray]]:

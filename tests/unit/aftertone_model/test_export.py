@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from transformers import pipeline
 
-from aftertone_model.backbones.backbone import encode_waveform
 from aftertone_model.classification.classifier import clip_features, embed, new_classifier
 from aftertone_model.data.batches import pad
 from aftertone_model.evaluation.metrics import measure
 from aftertone_model.export import Provenance, export, model_card
+from aftertone_model.labels import SingleChoice
 
 CLASSES = ("low", "middle", "high")
 
@@ -34,12 +34,12 @@ def provenance():
 @pytest.mark.parametrize("norm", ["layer", "group"])
 def test_the_pipeline_loads_it_and_says_what_the_classifier_says(make_backbone, provenance, folder, mix, norm):
     backbone = make_backbone(feat_extract_norm=norm)
-    classifier = new_classifier(backbone, CLASSES, mix_layers=mix, seed=0)
+    classifier = new_classifier(backbone, SingleChoice(classes=CLASSES), mix_layers=mix, seed=0)
     export(classifier, folder, provenance)
     samples = (np.random.default_rng(0).normal(size=8000) * 3000).astype(np.int16)
 
     answers = pipeline("audio-classification", model=str(folder), device="cpu")(samples / np.float32(32_768))
-    frames, lengths = pad([encode_waveform(backbone, samples / np.float32(32_768))])
+    frames, lengths = pad([backbone.encode(samples / np.float32(32_768))])
     logits = classifier.classifier(embed(classifier, clip_features(classifier, frames, lengths)))
     expected = logits.softmax(dim=-1)[0].tolist()
     assert {answer["label"]: answer["score"] for answer in answers} == pytest.approx(
@@ -48,7 +48,7 @@ def test_the_pipeline_loads_it_and_says_what_the_classifier_says(make_backbone, 
 
 
 def test_the_folder_holds_what_the_hub_wants_and_no_pickle(backbone, provenance, folder):
-    export(new_classifier(backbone, CLASSES, mix_layers=True, seed=0), folder, provenance)
+    export(new_classifier(backbone, SingleChoice(classes=CLASSES), mix_layers=True, seed=0), folder, provenance)
     assert {path.name for path in folder.iterdir()} == {
         "README.md",
         "config.json",

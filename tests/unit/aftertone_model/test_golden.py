@@ -1,4 +1,7 @@
-"""The same picks on the same inputs and seed as ever: golden.json was written before the code was moved."""
+"""The same picks on the same inputs and seed as ever: golden.json was written before the code was moved.
+
+Since then ALPS under `practical` asks for other clips: its masks follow the span of the backbone's TAPT.
+"""
 
 import json
 

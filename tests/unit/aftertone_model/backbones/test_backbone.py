@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from transformers import (
     HubertConfig,
     HubertModel,
+    PreTrainedModel,
     Wav2Vec2Config,
     Wav2Vec2ForPreTraining,
     Wav2Vec2ForSequenceClassification,
+    WavLMConfig,
+    WavLMModel,
+    WhisperConfig,
+    WhisperModel,
 )
 
-from aftertone_model.backbones.backbone import (
-    contextualise,
-    contextualise_layers,
-    encode_waveform,
-    fingerprint,
-    load_backbone,
-)
+from aftertone_model.backbones.backbone import Backbone, load_backbone
+from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.tiny import tiny_config
 from aftertone_model.data.batches import pad
 from aftertone_model.errors import BackboneError
@@ -49,15 +49,41 @@ def layer_norm_config() -> Wav2Vec2Config:
     return config
 
 
-def random_model(config: Wav2Vec2Config) -> Wav2Vec2ForPreTraining:
+SMALL = {
+    "conv_dim": (32, 32),
+    "conv_kernel": (20, 8),
+    "conv_stride": (20, 16),
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "num_conv_pos_embeddings": 16,
+    "feat_extract_norm": "layer",
+}
+
+
+def random_model(config: Wav2Vec2Config) -> Backbone:
+    return drawn(Wav2Vec2ForPreTraining, config)
+
+
+def drawn(kind: type[PreTrainedModel], config: object) -> Backbone:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Wav2Vec2ForPreTraining(config).eval()
+        return Backbone(kind(config).eval())  # type: ignore[arg-type]
 
 
-@pytest.fixture(scope="module", params=[layer_norm_config, group_norm_config], ids=["layer-norm", "group-norm"])
-def backbone(request: pytest.FixtureRequest) -> Wav2Vec2ForPreTraining:
-    return random_model(request.param())
+MAKE = {
+    "wav2vec2-layer-norm": lambda: random_model(layer_norm_config()),
+    "wav2vec2-group-norm": lambda: random_model(group_norm_config()),
+    "hubert": lambda: drawn(HubertModel, HubertConfig(**SMALL)),
+    "hubert-group-norm": lambda: drawn(HubertModel, HubertConfig(**SMALL | {"feat_extract_norm": "group"})),
+    "wavlm": lambda: drawn(WavLMModel, WavLMConfig(**SMALL, do_stable_layer_norm=True)),
+}
+
+
+@pytest.fixture(scope="module", params=MAKE)
+def backbone(request: pytest.FixtureRequest) -> Backbone:
+    return MAKE[request.param]()
 
 
 def waveforms() -> list[NDArray[np.float32]]:
@@ -70,86 +96,86 @@ def normalised(waveform: NDArray[np.float32]) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_two_halves_equal_the_models_own_forward(backbone: Wav2Vec2ForPreTraining) -> None:
+def test_two_halves_equal_the_models_own_forward(backbone: Backbone) -> None:
     waveform = waveforms()[1]
-    whole = backbone.wav2vec2(normalised(waveform), output_hidden_states=True)
-    exact = backbone.wav2vec2.feature_extractor(normalised(waveform)).transpose(1, 2)  # (1, T, C)
+    whole = backbone.body(normalised(waveform), output_hidden_states=True)
+    exact = backbone.body.feature_extractor(normalised(waveform)).transpose(1, 2)  # (1, T, C)
     length = torch.tensor([exact.shape[1]])
-    torch.testing.assert_close(contextualise(backbone.wav2vec2, exact, length), whole.last_hidden_state)
+    torch.testing.assert_close(backbone.contextualise(exact, length), whole.last_hidden_state)
 
-    cached = torch.from_numpy(encode_waveform(backbone, waveform))[None]
+    cached = torch.from_numpy(backbone.encode(waveform))[None]
     torch.testing.assert_close(cached.float(), exact, atol=2e-3, rtol=2e-3)  # float16 keeps 11 bits
-    halves = contextualise(backbone.wav2vec2, cached, length)
+    halves = backbone.contextualise(cached, length)
     torch.testing.assert_close(halves, whole.last_hidden_state, atol=2e-2, rtol=1e-2)
 
-    layers = contextualise_layers(backbone.wav2vec2, exact, length)
+    layers = backbone.layers(exact, length)
     assert len(layers) == backbone.config.num_hidden_layers
     for ours, theirs in zip(layers, whole.hidden_states[1:], strict=True):
         torch.testing.assert_close(ours, theirs)
 
 
 @torch.no_grad()
-def test_batch_mates_and_their_order_change_nothing(backbone: Wav2Vec2ForPreTraining) -> None:
-    clips = [encode_waveform(backbone, waveform) for waveform in waveforms()]
-    alone = [contextualise(backbone.wav2vec2, *pad([clip]))[0] for clip in clips]
+def test_other_items_of_the_batch_and_their_order_change_nothing(backbone: Backbone) -> None:
+    clips = [backbone.encode(waveform) for waveform in waveforms()]
+    alone = [backbone.contextualise(*pad([clip]))[0] for clip in clips]
     for order in ([0, 1, 2, 3], [3, 0], [2, 1, 0], [1, 3]):
-        together = contextualise(backbone.wav2vec2, *pad([clips[i] for i in order]))
+        together = backbone.contextualise(*pad([clips[i] for i in order]))
         for row, i in zip(together, order, strict=True):
             torch.testing.assert_close(row[: len(clips[i])], alone[i], atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
-def test_masked_frames_are_hidden_from_the_transformer(backbone: Wav2Vec2ForPreTraining) -> None:
-    frames, lengths = pad([encode_waveform(backbone, waveforms()[1])])
+def test_masked_frames_are_hidden_from_the_transformer(backbone: Backbone) -> None:
+    frames, lengths = pad([backbone.encode(waveforms()[1])])
     masked = torch.zeros(frames.shape[:2], dtype=torch.bool)
     masked[:, 10:20] = True
     changed = frames.clone()
     changed[:, 10:20] = 1.0
-    first, second = (contextualise(backbone.wav2vec2, x, lengths, masked=masked) for x in (frames, changed))
+    first, second = (backbone.contextualise(x, lengths, masked=masked) for x in (frames, changed))
     torch.testing.assert_close(first, second)
-    assert not torch.allclose(first, contextualise(backbone.wav2vec2, frames, lengths))
+    assert not torch.allclose(first, backbone.contextualise(frames, lengths))
 
 
-def test_a_clip_shorter_than_the_receptive_field_gives_a_frame(backbone: Wav2Vec2ForPreTraining) -> None:
-    assert encode_waveform(backbone, waveforms()[0][:100]).shape[0] == 1
+def test_a_clip_shorter_than_the_receptive_field_gives_a_frame(backbone: Backbone) -> None:
+    assert backbone.encode(waveforms()[0][:100]).shape[0] == 1
 
 
 def test_frames_beyond_float16_are_refused() -> None:
     backbone = random_model(group_norm_config())
     with torch.no_grad():
-        backbone.wav2vec2.feature_extractor.conv_layers[-1].conv.weight.mul_(1e9)
+        backbone.body.feature_extractor.conv_layers[-1].conv.weight.mul_(1e9)
     with pytest.raises(BackboneError, match="float16"):
-        encode_waveform(backbone, waveforms()[0])
+        backbone.encode(waveforms()[0])
 
 
 def test_tiny_is_drawn_under_its_seed_and_leaves_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
     first, again, other = load_backbone("tiny"), load_backbone("tiny"), load_backbone("tiny", seed=1)
     assert torch.equal(before, torch.random.get_rng_state())
-    assert not first.training
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
-    assert fingerprint(first) == fingerprint(again) != fingerprint(other)
-    assert 4e6 < first.num_parameters() < 7e6
+    assert not first.model.training
+    assert all(torch.equal(a, b) for a, b in zip(first.model.parameters(), again.model.parameters(), strict=True))
+    assert first.fingerprint == again.fingerprint != other.fingerprint
+    assert 4e6 < first.model.num_parameters() < 7e6
 
 
 def test_the_fingerprint_names_the_cnn_alone() -> None:
     backbone = load_backbone("tiny")
-    before = fingerprint(backbone)
+    before = backbone.fingerprint
     with torch.no_grad():
-        backbone.project_hid.weight.add_(1)
-        backbone.wav2vec2.encoder.layers[0].attention.q_proj.weight.add_(1)
-    assert fingerprint(backbone) == before
+        backbone.model.project_hid.weight.add_(1)
+        backbone.body.encoder.layers[0].attention.q_proj.weight.add_(1)
+    assert backbone.fingerprint == before
     with torch.no_grad():
-        backbone.wav2vec2.feature_extractor.conv_layers[0].conv.weight[0, 0, 0] += 1
-    assert fingerprint(backbone) != before
+        backbone.body.feature_extractor.conv_layers[0].conv.weight[0, 0, 0] += 1
+    assert backbone.fingerprint != before
 
 
 def test_a_saved_backbone_loads_as_it_was(tmp_path: Path) -> None:
     saved = random_model(layer_norm_config())
-    saved.save_pretrained(tmp_path)
+    saved.save(tmp_path)
     loaded = load_backbone(str(tmp_path), seed=5)
-    for key, weight in saved.state_dict().items():
-        torch.testing.assert_close(loaded.state_dict()[key], weight, msg=key)
+    for key, weight in saved.model.state_dict().items():
+        torch.testing.assert_close(loaded.model.state_dict()[key], weight, msg=key)
 
 
 def test_a_checkpoint_without_quantiser_gets_a_fresh_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -159,26 +185,27 @@ def test_a_checkpoint_without_quantiser_gets_a_fresh_one(tmp_path: Path, caplog:
     saved.save_pretrained(tmp_path)
     first, again, other = (load_backbone(str(tmp_path), seed=seed) for seed in (1, 1, 2))
     assert "no quantiser" in caplog.text
-    assert fingerprint(first) == fingerprint(saved)
-    assert torch.equal(first.quantizer.codevectors, again.quantizer.codevectors)
-    assert torch.equal(first.wav2vec2.masked_spec_embed, again.wav2vec2.masked_spec_embed)
-    assert not torch.equal(first.quantizer.codevectors, other.quantizer.codevectors)
+    assert first.fingerprint == Encoder(saved).fingerprint
+    assert torch.equal(first.model.quantizer.codevectors, again.model.quantizer.codevectors)
+    assert torch.equal(first.body.masked_spec_embed, again.body.masked_spec_embed)
+    assert not torch.equal(first.model.quantizer.codevectors, other.model.quantizer.codevectors)
+    assert first.random_codes
 
 
-def test_what_is_no_wav2vec2_is_refused_with_a_remedy(tmp_path: Path) -> None:
+def test_what_is_no_backbone_is_refused_with_a_remedy(tmp_path: Path) -> None:
     with pytest.raises(BackboneError, match="There is no folder"):
         load_backbone(str(tmp_path / "none"))
     (tmp_path / "empty").mkdir()
     with pytest.raises(BackboneError, match="can't be loaded"):
         load_backbone(str(tmp_path / "empty"))
-    hubert = HubertConfig(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
-    HubertModel(hubert).save_pretrained(tmp_path / "hubert")
-    with pytest.raises(BackboneError, match="is a hubert model"):
-        load_backbone(str(tmp_path / "hubert"))
+    whisper = WhisperConfig(d_model=12, encoder_layers=1, decoder_layers=1, vocab_size=60_000, num_mel_bins=8)
+    WhisperModel(whisper).save_pretrained(tmp_path / "whisper")
+    with pytest.raises(BackboneError, match="whisper model can't be a backbone; Aftertone takes wav2vec2, hubert"):
+        load_backbone(str(tmp_path / "whisper"))
 
 
 def test_a_checkpoint_that_lacks_layers_is_refused(tmp_path: Path) -> None:
-    random_model(layer_norm_config()).save_pretrained(tmp_path)
+    random_model(layer_norm_config()).save(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["num_hidden_layers"] = 3
     (tmp_path / "config.json").write_text(json.dumps(config))

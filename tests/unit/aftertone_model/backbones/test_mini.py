@@ -4,11 +4,9 @@ import json
 
 import numpy as np
 import torch
-from transformers import Wav2Vec2ForPreTraining
 
-from aftertone_model.backbones.backbone import contextualise, encode_waveform, load_backbone
-from aftertone_model.backbones.mini import FOLDER, MINI, PHASES, band_passes, draw_mini, mini_config
-from aftertone_model.pretraining.run import SMALL, suited_settings
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.mini import FOLDER, MINI, PHASES, draw_mini, mini_config
 
 
 def speechlike(seconds: float) -> np.ndarray:
@@ -27,13 +25,12 @@ def test_comes_with_the_package_in_half_precision_and_at_most_16_megabytes() -> 
 
 def test_loads_by_its_name_and_runs_in_single_precision() -> None:
     backbone = load_backbone(MINI)
-    assert isinstance(backbone, Wav2Vec2ForPreTraining)
-    assert backbone.dtype == torch.float32
-    assert not backbone.training
-    assert suited_settings(backbone) is SMALL
-    frames = encode_waveform(backbone, speechlike(2.0))
+    assert backbone.model.dtype == torch.float32
+    assert not backbone.model.training
+    assert (backbone.tapt_profile, backbone.random_codes) == ("brief", False)
+    frames = backbone.encode(speechlike(2.0))
     assert frames.shape == (47, mini_config().conv_dim[-1])  # 25 per second, less what the windows overhang
-    hidden = contextualise(backbone.wav2vec2, torch.from_numpy(frames)[None], torch.tensor([47]))
+    hidden = backbone.contextualise(torch.from_numpy(frames)[None], torch.tensor([47]))
     assert hidden.shape == (1, 47, mini_config().hidden_size)
     assert torch.isfinite(hidden).all()
 
@@ -43,7 +40,7 @@ def test_has_been_pretrained_in_the_shape_that_the_code_draws() -> None:
     for key in ("conv_dim", "conv_kernel", "conv_stride", "hidden_size", "num_hidden_layers", "intermediate_size"):
         value = getattr(mini_config(), key)
         assert shipped[key] == (list(value) if isinstance(value, tuple) else value)
-    drawn, trained = draw_mini(0).state_dict(), load_backbone(MINI).state_dict()
+    drawn, trained = draw_mini(0).state_dict(), load_backbone(MINI).model.state_dict()
     assert drawn.keys() == trained.keys()
     assert not torch.equal(
         drawn["wav2vec2.encoder.layers.0.attention.q_proj.weight"],
@@ -58,13 +55,13 @@ def test_the_same_seed_draws_the_same_weights() -> None:
 
 
 def test_filters_answer_to_their_own_pitch_in_any_phase() -> None:
-    filters = band_passes(80, 640, PHASES)[:, 0]  # (80, 640)
-    torch.testing.assert_close(filters.norm(dim=1), torch.ones(80))
+    filters = draw_mini(0).wav2vec2.feature_extractor.conv_layers[0].get_parameter("conv.weight").detach()[:, 0]
+    torch.testing.assert_close(filters.norm(dim=1), torch.ones(320))
     time = torch.arange(640) / 16_000
     for phase in (0.0, 1.0):
         tone = torch.sin(2 * np.pi * 1_000 * time + phase)
         answers = (filters @ tone).view(-1, PHASES).relu().sum(1)  # an envelope per centre frequency
         loudest = int(answers.argmax())
         mel = 2_595 * np.log10(1 + np.array([60.0, 7_600.0]) / 700)
-        centre = 700 * (10 ** (np.linspace(*mel, 20)[loudest] / 2_595) - 1)
+        centre = 700 * (10 ** (np.linspace(*mel, 80)[loudest] / 2_595) - 1)
         assert 800 < centre < 1_250

@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 
-from aftertone_model.backbones.backbone import encode_waveform, load_backbone
-from aftertone_model.backbones.tiny import tiny_backbone
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.tiny import tiny_model
 
 
 def test_the_seed_draws_every_weight_and_leaves_the_global_generator_alone() -> None:
     before = torch.random.get_rng_state()
-    first, again, other = (tiny_backbone(seed).state_dict() for seed in (0, 0, 1))
+    first, again, other = (tiny_model(seed).state_dict() for seed in (0, 0, 1))
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(weight, again[name]) for name, weight in first.items())
     for name in ("wav2vec2.feature_extractor.conv_layers.0.conv.weight", "quantizer.weight_proj.weight"):
@@ -18,7 +18,7 @@ def test_the_seed_draws_every_weight_and_leaves_the_global_generator_alone() -> 
 
 def test_one_frame_per_20_ms() -> None:
     noise = np.random.default_rng(0).normal(size=10 * 16_000).astype(np.float32)
-    frames = encode_waveform(load_backbone("tiny"), noise)
+    frames = load_backbone("tiny").encode(noise)
     assert abs(len(frames) - 500) < 5
     assert frames.shape[1] == 256
 
@@ -29,7 +29,7 @@ def test_neighbouring_frames_are_alike_and_distant_ones_are_not() -> None:
     samples = 6 * 16_000
     hertz = np.interp(np.arange(samples), np.linspace(0, samples, 25), rng.uniform(100, 4_000, 25))
     sound = np.sin(2 * np.pi * np.cumsum(hertz) / 16_000) + 0.1 * rng.normal(size=samples)
-    frames = encode_waveform(load_backbone("tiny"), sound.astype(np.float32)).astype(np.float64)  # (T, C)
+    frames = load_backbone("tiny").encode(sound.astype(np.float32)).astype(np.float64)  # (T, C)
     centred = frames - frames.mean(axis=0)
 
     def correlation(lag: int) -> float:

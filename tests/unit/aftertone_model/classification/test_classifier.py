@@ -3,7 +3,6 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from aftertone_model.backbones.backbone import encode_waveform
 from aftertone_model.classification.classifier import (
     class_names,
     clip_features,
@@ -15,8 +14,9 @@ from aftertone_model.classification.classifier import (
 )
 from aftertone_model.data.batches import pad
 from aftertone_model.errors import BackboneError
+from aftertone_model.labels import SingleChoice
 
-CLASSES = ("low", "middle", "high")
+SCHEMA = SingleChoice(classes=("low", "middle", "high"))
 
 
 def waves(count=3, seed=0):
@@ -34,8 +34,8 @@ def logits(classifier, frames):
 @pytest.mark.parametrize("stable", [True, False])
 def test_logits_equal_those_of_the_plain_transformers_model(make_backbone, mix, norm, stable):
     backbone = make_backbone(feat_extract_norm=norm, do_stable_layer_norm=stable)
-    classifier = new_classifier(backbone, CLASSES, mix_layers=mix, seed=1)
-    found = logits(classifier, [encode_waveform(backbone, wave) for wave in waves()])
+    classifier = new_classifier(backbone, SCHEMA, mix_layers=mix, seed=1)
+    found = logits(classifier, [backbone.encode(wave) for wave in waves()])
     for row, wave in enumerate(waves()):
         normal = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
         with torch.no_grad():
@@ -44,29 +44,29 @@ def test_logits_equal_those_of_the_plain_transformers_model(make_backbone, mix, 
 
 
 def test_a_mixture_reads_every_layer_but_not_the_transformers_input(backbone):
-    classifier = new_classifier(backbone, CLASSES, mix_layers=True, seed=0)
+    classifier = new_classifier(backbone, SCHEMA, mix_layers=True, seed=0)
     shares = classifier.layer_weights.softmax(dim=0).tolist()
     assert shares == pytest.approx([0, 1 / 3, 1 / 3, 1 / 3])
 
 
 def test_the_backbone_is_not_shared(backbone):
-    before = {name: weight.clone() for name, weight in backbone.state_dict().items()}
-    classifier = new_classifier(backbone, CLASSES, mix_layers=False, seed=0)
+    before = {name: weight.clone() for name, weight in backbone.model.state_dict().items()}
+    classifier = new_classifier(backbone, SCHEMA, mix_layers=False, seed=0)
     with torch.no_grad():
         for parameter in classifier.parameters():
             parameter.zero_()
-    assert all(torch.equal(weight, before[name]) for name, weight in backbone.state_dict().items())
+    assert all(torch.equal(weight, before[name]) for name, weight in backbone.model.state_dict().items())
 
 
 def test_the_seed_decides_the_head(backbone):
-    weights = [new_classifier(backbone, CLASSES, mix_layers=False, seed=s).classifier.weight for s in (0, 0, 1)]
+    weights = [new_classifier(backbone, SCHEMA, mix_layers=False, seed=s).classifier.weight for s in (0, 0, 1)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
 @pytest.mark.parametrize("mix", [True, False])
 def test_standardised_embeddings_have_mean_0_and_variance_1(backbone, mix):
-    classifier = new_classifier(backbone, CLASSES, mix_layers=mix, seed=0)
+    classifier = new_classifier(backbone, SCHEMA, mix_layers=mix, seed=0)
     features = torch.randn(50, 3 if mix else 1, 32, generator=torch.Generator().manual_seed(0)) * 5 + 2
     standardise(classifier, features)
     with torch.no_grad():
@@ -76,9 +76,9 @@ def test_standardised_embeddings_have_mean_0_and_variance_1(backbone, mix):
 
 
 def test_dropout_samples_are_the_head_under_shared_masks(backbone):
-    classifier = new_classifier(backbone, CLASSES, mix_layers=False, seed=0)
+    classifier = new_classifier(backbone, SCHEMA, mix_layers=False, seed=0)
     embeddings = np.random.default_rng(0).normal(size=(5, 32)).astype(np.float32)
-    found = dropout_samples(classifier, embeddings, samples=4, dropout=0.5, seed=3)
+    found = dropout_samples(classifier, SCHEMA, embeddings, samples=4, dropout=0.5, seed=3)
     masks = (np.random.default_rng(3).random((4, 32)) >= 0.5) / 0.5
     weight, bias = classifier.classifier.weight.detach().numpy(), classifier.classifier.bias.detach().numpy()
     expected = softmax((embeddings[:, None] * masks) @ weight.T + bias, axis=-1)  # (N, K, C)
@@ -86,18 +86,18 @@ def test_dropout_samples_are_the_head_under_shared_masks(backbone):
 
 
 def test_a_clips_dropout_samples_do_not_depend_on_the_others(backbone):
-    classifier = new_classifier(backbone, CLASSES, mix_layers=False, seed=0)
+    classifier = new_classifier(backbone, SCHEMA, mix_layers=False, seed=0)
     embeddings = np.random.default_rng(0).normal(size=(5, 32)).astype(np.float32)
-    together = dropout_samples(classifier, embeddings, samples=4, dropout=0.2, seed=3)
-    alone = dropout_samples(classifier, embeddings[2:3], samples=4, dropout=0.2, seed=3)
+    together = dropout_samples(classifier, SCHEMA, embeddings, samples=4, dropout=0.2, seed=3)
+    alone = dropout_samples(classifier, SCHEMA, embeddings[2:3], samples=4, dropout=0.2, seed=3)
     assert alone[0] == pytest.approx(together[2], abs=1e-6)
 
 
 def test_saved_and_loaded_it_is_the_same(backbone, folder):
-    classifier = new_classifier(backbone, CLASSES, mix_layers=True, seed=0)
+    classifier = new_classifier(backbone, SCHEMA, mix_layers=True, seed=0)
     classifier.save_pretrained(folder)
     loaded = load_classifier(folder)
-    assert class_names(loaded) == CLASSES
+    assert class_names(loaded) == SCHEMA.classes
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), classifier.parameters(), strict=True))
 
 

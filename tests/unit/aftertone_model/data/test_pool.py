@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from transformers import Wav2Vec2ForPreTraining
 
-from aftertone_model.backbones.backbone import encode_waveform, fingerprint, load_backbone
+from aftertone_model.backbones.backbone import Backbone, load_backbone
+from aftertone_model.backbones.features import extract
 from aftertone_model.data.pool import Pool
+from aftertone_model.runtime import Runtime
 
 
 @pytest.fixture(scope="module")
-def tiny() -> Wav2Vec2ForPreTraining:
+def tiny() -> Backbone:
     return load_backbone("tiny")
 
 
@@ -70,24 +71,24 @@ def test_a_line_torn_by_a_power_cut_costs_one_clip_until_it_is_added_again(tmp_p
     assert all(clip.id in Pool(tmp_path) for clip in (kept, torn, later))
 
 
-def test_frames_are_computed_once_per_cnn(tmp_path: Path, tiny: Wav2Vec2ForPreTraining) -> None:
+def test_frames_are_computed_once_per_cnn(tmp_path: Path, tiny: Backbone) -> None:
     pool = Pool(tmp_path)
     clips = [pool.add(noise(seed)) for seed in range(3)]
-    pool.extract(tiny, clips[:2])
-    cnn = fingerprint(tiny)
+    extract(tiny, clips[:2], Runtime(pool=pool))
+    cnn = tiny.fingerprint
     files = {file: file.stat().st_mtime_ns for file in (tmp_path / "features").rglob("*.npy")}
     stages: list[tuple[str, int, int]] = []
-    pool.extract(tiny, clips, lambda *stage: stages.append(stage))
+    extract(tiny, clips, Runtime(pool=pool, progress=lambda *stage: stages.append(stage)))
     assert stages[-1] == ("extract", 1, 1)
     assert all(file.stat().st_mtime_ns == then for file, then in files.items())
-    frames = pool.frames(cnn, clips[2].id)
+    frames = pool.frames(cnn, clips[2])
     assert isinstance(frames, np.memmap)
     assert not frames.flags.writeable
-    np.testing.assert_array_equal(frames, encode_waveform(tiny, pool.waveform(clips[2].id)))
+    np.testing.assert_array_equal(frames, tiny.encode(pool.waveform(clips[2].id)))
 
 
 def test_a_cancelled_extraction_leaves_whole_files_only_and_goes_on(
-    tmp_path: Path, tiny: Wav2Vec2ForPreTraining, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pool = Pool(tmp_path)
     clips = [pool.add(noise(seed)) for seed in range(3)]
@@ -98,7 +99,7 @@ def test_a_cancelled_extraction_leaves_whole_files_only_and_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr("aftertone_model.data.pool.np.save", dies_on_its_way)
         with pytest.raises(KeyboardInterrupt):
-            pool.extract(tiny, clips)
+            extract(tiny, clips, Runtime(pool=pool))
     assert not [file for file in (tmp_path / "features").rglob("*") if file.is_file()]
-    pool.extract(tiny, clips)
-    assert all(len(pool.frames(fingerprint(tiny), clip.id)) for clip in clips)
+    extract(tiny, clips, Runtime(pool=pool))
+    assert all(len(pool.frames(tiny.fingerprint, clip)) for clip in clips)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
-from aftertone_model.evaluation.metrics import calibration_error, measure, truths
+from aftertone_model.evaluation.metrics import calibration_error, measure, measure_independent
 
 CLASSES = ("angry", "happy", "neutral", "sad")
 
@@ -75,12 +75,22 @@ def test_certain_and_right_is_calibrated():
     assert calibration_error(np.array([0, 1]), np.eye(2)) == 0.0
 
 
-def test_tied_votes_have_no_truth():
-    labels = np.array([[0.7, 0.3, 0.0], [0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
-    assert truths(labels).tolist() == [0, -1, 2]
-    assert truths(np.empty((0, 3))).tolist() == []
+def test_independent_classes_are_measured_one_by_one():
+    rng = np.random.default_rng(0)
+    truth = rng.random((300, 2)) < (0.5, 0.1)
+    probabilities = np.clip(0.3 + 0.4 * truth + rng.normal(size=(300, 2)) * 0.3, 0, 1)
+    found = measure_independent(truth, probabilities, ("tired", "ironic"))
+    said = probabilities >= 0.5
+    pairs = [(truth[:, c], said[:, c]) for c in range(2)]
+    assert found.ua.value == pytest.approx(np.mean([balanced_accuracy_score(*pair) for pair in pairs]))
+    assert found.wa.value == pytest.approx(np.mean([accuracy_score(*pair) for pair in pairs]))
+    assert found.macro_f1.value == pytest.approx(f1_score(truth, said, average="macro"))
+    assert found.recall == pytest.approx([recall_score(*pair) for pair in pairs])
+    assert found.confusion == tuple(tuple(confusion_matrix(*pair).ravel()) for pair in pairs)
+    assert found.ua.low < found.ua.value < found.ua.high
+    assert found.clips == 300
 
 
-def test_an_empty_exam_is_refused():
+def test_an_empty_test_set_is_refused():
     with pytest.raises(ValueError, match="without clips"):
         measure(np.empty(0, int), np.empty((0, 4)), CLASSES)

@@ -11,25 +11,23 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from aftertone_model.pretraining import contrastive
+from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.pretraining import objective
 from aftertone_model.pretraining.contrastive import (
-    Masks,
-    clip_generator,
+    compare,
     contrastive_loss,
     diversity_loss,
-    draw_masks,
-    draw_spans,
-    masked_forward,
     masked_mean,
     perplexity,
     reconstruction_loss,
-    surprisal,
 )
+from aftertone_model.pretraining.masking import Masks, clip_generator, draw_masks, draw_spans
+from aftertone_model.pretraining.objective import run_masked
 
 SPANS = {"ratio": 0.4, "span": 4, "negatives": 7}
 
 
-def small_backbone(entries: int = 4) -> Wav2Vec2ForPreTraining:
+def small_backbone(entries: int = 4) -> Backbone:
     """So few codes that negatives with the positive's own code are common."""
     config = Wav2Vec2Config(
         conv_dim=(16, 16),
@@ -54,16 +52,16 @@ def small_backbone(entries: int = 4) -> Wav2Vec2ForPreTraining:
     )
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Wav2Vec2ForPreTraining(config).eval()
+        return Backbone(Wav2Vec2ForPreTraining(config).eval())
 
 
 def waveforms(clips: int = 3) -> Tensor:
     return torch.from_numpy(np.random.default_rng(0).normal(size=(clips, 16_000)).astype(np.float32))  # (B, S)
 
 
-def cnn_frames(backbone: Wav2Vec2ForPreTraining, waves: Tensor) -> tuple[Tensor, Tensor]:
+def cnn_frames(backbone: Backbone, waves: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
-        frames = backbone.wav2vec2.feature_extractor(waves).transpose(1, 2)  # (B, T, C)
+        frames = backbone.body.feature_extractor(waves).transpose(1, 2)  # (B, T, C)
     return frames, torch.full((len(frames),), frames.shape[1])
 
 
@@ -86,11 +84,11 @@ def test_losses_equal_those_of_transformers(entries: int) -> None:
     backbone = small_backbone(entries)
     frames, lengths = cnn_frames(backbone, waveforms())
     masks = masks_of(lengths)
-    theirs = backbone(waveforms(), **as_transformers_takes_them(masks, frames.shape[1]))
-    ours = masked_forward(backbone, frames, lengths, masks)
+    theirs = backbone.model(waveforms(), **as_transformers_takes_them(masks, frames.shape[1]))
+    losses, codes = compare(backbone, run_masked(backbone, [], frames, lengths, masks))
     count = masks.valid.sum()
-    torch.testing.assert_close(ours.contrastive.sum(), theirs.contrastive_loss)
-    torch.testing.assert_close(diversity_loss(ours.codes.soft, masks.valid) * count, theirs.diversity_loss)
+    torch.testing.assert_close(losses.sum(), theirs.contrastive_loss)
+    torch.testing.assert_close(diversity_loss(codes.soft, masks.valid) * count, theirs.diversity_loss)
 
 
 def test_gradients_equal_those_of_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,20 +100,21 @@ def test_gradients_equal_those_of_transformers(monkeypatch: pytest.MonkeyPatch) 
         return functional.one_hot(soft.argmax(-1), soft.shape[-1]) - soft.detach() + soft
 
     monkeypatch.setattr(functional, "gumbel_softmax", without_noise)
-    monkeypatch.setattr(contrastive, "transformer_in_bf16", lambda *_: False)  # transformers is run in float32 too
-    backbone = small_backbone().train()
-    backbone.freeze_feature_encoder()
+    monkeypatch.setattr(objective, "transformer_in_bf16", lambda *_: False)  # transformers is run in float32 too
+    backbone = small_backbone()
+    model = backbone.model.train()
+    model.freeze_feature_encoder()
     frames, lengths = cnn_frames(backbone, waveforms())
     masks = masks_of(lengths)
 
-    backbone(waveforms(), **as_transformers_takes_them(masks, frames.shape[1])).loss.backward()
-    theirs = {name: weight.grad for name, weight in backbone.named_parameters() if weight.grad is not None}
-    backbone.zero_grad(set_to_none=True)
+    model(waveforms(), **as_transformers_takes_them(masks, frames.shape[1])).loss.backward()
+    theirs = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
+    model.zero_grad(set_to_none=True)
 
-    outcome = masked_forward(backbone, frames, lengths, masks)
-    diversity = diversity_loss(outcome.codes.soft, masks.valid) * masks.valid.sum()
-    (outcome.contrastive.sum() + backbone.config.diversity_loss_weight * diversity).backward()
-    ours = {name: weight.grad for name, weight in backbone.named_parameters() if weight.grad is not None}
+    losses, codes = compare(backbone, run_masked(backbone, [], frames, lengths, masks))
+    diversity = diversity_loss(codes.soft, masks.valid) * masks.valid.sum()
+    (losses.sum() + backbone.config.diversity_loss_weight * diversity).backward()
+    ours = {name: weight.grad for name, weight in model.named_parameters() if weight.grad is not None}
 
     assert ours.keys() == theirs.keys()
     assert {"quantizer.codevectors", "quantizer.weight_proj.weight", "wav2vec2.masked_spec_embed"} <= ours.keys()
@@ -193,30 +192,24 @@ def test_negatives_are_other_masked_frames_of_the_same_clip() -> None:
     assert masks.spread(50).sum(1).tolist() == [20, 4]
 
 
-def test_a_clips_surprisal_is_its_own() -> None:
+@torch.no_grad()
+def test_a_clips_losses_are_its_own() -> None:
     backbone = small_backbone(320)
     frames, _ = cnn_frames(backbone, waveforms())
     clips = {"a": frames[0], "b": frames[1, :20], "c": frames[2, :31]}
 
-    def surprisals(order: str) -> dict[str, Tensor]:
+    def losses_of(order: str) -> dict[str, Tensor]:
         lengths = torch.tensor([len(clips[name]) for name in order])
         batch = torch.nn.utils.rnn.pad_sequence([clips[name] for name in order], batch_first=True)
         masks = draw_masks(lengths, [clip_generator(3, name) for name in order], **SPANS)
-        values = surprisal(backbone, batch, lengths, masks)
+        values, _ = compare(backbone, run_masked(backbone, [], batch, lengths, masks))
         assert (values[~masks.valid] == 0).all()
         return {name: values[row, masks.valid[row]] for row, name in enumerate(order)}
 
-    alone = {name: surprisals(name)[name] for name in clips}
+    alone = {name: losses_of(name)[name] for name in clips}
     for order in ("abc", "cb", "ca"):
-        for name, values in surprisals(order).items():
+        for name, values in losses_of(order).items():
             torch.testing.assert_close(values, alone[name], atol=1e-4, rtol=0)
-
-
-def test_surprisal_refuses_train_mode() -> None:
-    backbone = small_backbone().train()
-    frames, lengths = cnn_frames(backbone, waveforms())
-    with pytest.raises(ValueError, match="eval mode"):
-        surprisal(backbone, frames, lengths, masks_of(lengths))
 
 
 def test_an_entry_that_no_frame_may_choose_gives_no_broken_gradient() -> None:

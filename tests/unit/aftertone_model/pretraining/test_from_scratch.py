@@ -1,4 +1,4 @@
-"""Pre-training from nothing: a small model on glides, with and without a teacher, killed and resumed."""
+"""Pre-training from scratch: a small model on glides, with and without a teacher, killed and resumed."""
 
 import json
 from dataclasses import replace
@@ -11,12 +11,13 @@ import torch
 from transformers import Wav2Vec2Config
 
 from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.config import FROM_SCRATCH
 from aftertone_model.errors import BackboneError
-from aftertone_model.pretraining.from_scratch import SETTINGS, pretrain
+from aftertone_model.pretraining.from_scratch import pretrain
 from aftertone_model.pretraining.record import read_adaptation
 from tests.unit.aftertone_model.pretraining.test_teacher import byol_weights
 
-QUICK = replace(SETTINGS, batch_seconds=4.0, passes=6.0, validations=3, mask_span=1, learning_rate=3e-3)
+QUICK = replace(FROM_SCRATCH, batch_seconds=4.0, passes=6.0, validations=3, mask_span=1, learning_rate=3e-3)
 
 
 @pytest.fixture
@@ -68,23 +69,23 @@ def test_learns_from_a_teacher_and_the_cnn_learns_too(
     tmp_path: Path, manifest: Path, config: Path, teacher: Path
 ) -> None:
     out = tmp_path / "model"
-    record = pretrain(manifest, out, work=tmp_path / "work", config=config, teacher=teacher, settings=QUICK)
+    record = pretrain(manifest, out, work=tmp_path / "work", config=config, teacher=teacher, pretraining=QUICK)
     start, *_, end = record.curve
-    assert start.distillation is not None
-    assert end.distillation is not None
-    assert end.distillation < 0.95 * start.distillation
+    assert end.losses["distillation"] < 0.95 * start.losses["distillation"]
     assert record.kept
     assert "distillation loss" in record.reason
     assert record.clips == 16  # the broken one is left out
-    again = pretrain(manifest, out, work=tmp_path / "work", config=config, teacher=teacher, settings=QUICK)
+    again = pretrain(manifest, out, work=tmp_path / "work", config=config, teacher=teacher, pretraining=QUICK)
     assert again == record == read_adaptation(out)
-    assert load_backbone(str(out)).dtype == torch.float32
+    assert load_backbone(str(out)).model.dtype == torch.float32
     assert json.loads((out / "config.json").read_text())["dtype"] == "float16"
 
     alone = tmp_path / "alone"
-    pretrain(manifest, alone, work=tmp_path / "other", config=config, settings=replace(QUICK, passes=1.0))
+    pretrain(manifest, alone, work=tmp_path / "other", config=config, pretraining=replace(QUICK, passes=1.0))
     cnn = "wav2vec2.feature_extractor.conv_layers.0.conv.weight"
-    assert not torch.equal(load_backbone(str(out)).state_dict()[cnn], load_backbone(str(alone)).state_dict()[cnn])
+    assert not torch.equal(
+        load_backbone(str(out)).model.state_dict()[cnn], load_backbone(str(alone)).model.state_dict()[cnn]
+    )
 
 
 def test_an_interrupted_run_goes_on_to_the_same_weights(
@@ -97,7 +98,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(
         if stage == "adapt" and done > total / 2:
             raise Interrupted
 
-    run = {"config": config, "teacher": teacher, "settings": QUICK, "speeds": (1.0, 1.25)}
+    run = {"config": config, "teacher": teacher, "pretraining": QUICK, "speeds": (1.0, 1.25)}
     with pytest.raises(Interrupted):
         pretrain(manifest, tmp_path / "a", work=tmp_path / "one", progress=interrupt, **run)
     assert not (tmp_path / "a").exists()
@@ -106,7 +107,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(
     assert "decode" not in stages
     record = pretrain(manifest, tmp_path / "b", work=tmp_path / "two", **run)
     assert record.clips == 32  # each at both speeds
-    resumed, whole = (load_backbone(str(tmp_path / name)).state_dict() for name in "ab")
+    resumed, whole = (load_backbone(str(tmp_path / name)).model.state_dict() for name in "ab")
     for name, weight in whole.items():
         torch.testing.assert_close(resumed[name], weight, atol=2e-3, rtol=1e-2, msg=name)
 

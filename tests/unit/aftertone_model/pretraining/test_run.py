@@ -13,16 +13,20 @@ import torch
 from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.backbone import Backbone, load_backbone
+from aftertone_model.config import TAPT_PROFILES
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
 from aftertone_model.pretraining.record import read_adaptation
-from aftertone_model.pretraining.run import CONTINUED, FROM_SCRATCH, adapt, split, suited_settings
+from aftertone_model.pretraining.run import adapt, split
+from aftertone_model.runtime import Runtime
 
-QUICK = replace(FROM_SCRATCH, learning_rate=3e-3, batch_seconds=3.0, passes=15.0, validations=4, mask_span=1)
+QUICK = replace(
+    TAPT_PROFILES["from-scratch"], learning_rate=3e-3, batch_seconds=3.0, passes=15.0, validations=4, mask_span=1
+)
 
 
-def small_backbone(seed: int = 0) -> Wav2Vec2ForPreTraining:
+def small_backbone(seed: int = 0) -> Backbone:
     """Its CNN averages over time, so that a frame can be told from its neighbours."""
     config = Wav2Vec2Config(
         conv_dim=(32, 32),
@@ -42,9 +46,9 @@ def small_backbone(seed: int = 0) -> Wav2Vec2ForPreTraining:
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        backbone = Wav2Vec2ForPreTraining(config).eval()
+        backbone = Backbone(Wav2Vec2ForPreTraining(config).eval(), random_codes=True)
     with torch.no_grad():
-        weight = backbone.wav2vec2.feature_extractor.conv_layers[1].get_parameter("conv.weight")
+        weight = backbone.body.feature_extractor.conv_layers[1].get_parameter("conv.weight")
         weight.copy_(8 * weight.mean(-1, keepdim=True))
     return backbone
 
@@ -77,19 +81,21 @@ def clips(pool: Pool) -> list[Clip]:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_backbone(str(folder)).state_dict()
+    return load_backbone(str(folder)).model.state_dict()
 
 
 def test_adapts_a_copy_and_leaves_a_whole_folder(pool: Pool, clips: list[Clip], tmp_path: Path) -> None:
     backbone, folder = small_backbone(), tmp_path / "adapted"
-    before = {name: weight.clone() for name, weight in backbone.state_dict().items()}
+    before = {name: weight.clone() for name, weight in backbone.model.state_dict().items()}
     stages: set[str] = set()
-    adaptation = adapt(pool, clips, backbone, QUICK, folder, progress=lambda stage, _done, _total: stages.add(stage))
+    adaptation = adapt(
+        backbone, clips, QUICK, folder, Runtime(pool=pool, progress=lambda stage, _done, _total: stages.add(stage))
+    )
 
     assert adaptation.kept, adaptation.reason
-    start, best = adaptation.curve[0], min(adaptation.curve, key=lambda point: point.contrastive)
-    assert best.contrastive < 0.9 * start.contrastive
-    assert f"fell from {start.contrastive:.3f} to {best.contrastive:.3f}" in adaptation.reason
+    start, best = adaptation.curve[0], min(adaptation.curve, key=lambda point: point.objective)
+    assert best.objective < 0.9 * start.objective
+    assert f"fell from {start.objective:.3f} to {best.objective:.3f}" in adaptation.reason
     assert adaptation.held_out == 4
     assert adaptation.seconds_of_audio == pytest.approx(12.0)
     assert adaptation.mask_ratio == pytest.approx(0.15, abs=0.01)
@@ -101,16 +107,19 @@ def test_adapts_a_copy_and_leaves_a_whole_folder(pool: Pool, clips: list[Clip], 
     changed = {name for name, weight in before.items() if not torch.equal(weight, after[name])}
     assert "wav2vec2.encoder.layers.0.attention.q_proj.weight" in changed
     assert not any(name.startswith("wav2vec2.feature_extractor") for name in changed)
-    assert all(torch.equal(weight, backbone.state_dict()[name]) for name, weight in before.items())
+    assert all(torch.equal(weight, backbone.model.state_dict()[name]) for name, weight in before.items())
 
-    assert adapt(pool, clips, backbone, QUICK, folder, progress=lambda *_: pytest.fail("worked again")) == adaptation
+    assert (
+        adapt(backbone, clips, QUICK, folder, Runtime(pool=pool, progress=lambda *_: pytest.fail("worked again")))
+        == adaptation
+    )
 
 
 def test_same_seed_same_weights_in_any_order_of_clips_and_another_seed_others(
     pool: Pool, clips: list[Clip], tmp_path: Path
 ) -> None:
     for name, order, seed in (("a", clips, 0), ("b", clips[::-1], 0), ("c", clips, 1)):
-        adapt(pool, order, small_backbone(), QUICK, tmp_path / name, seed=seed)
+        adapt(small_backbone(), order, QUICK, tmp_path / name, Runtime(pool=pool, seed=seed))
     first, again, other = (weights(tmp_path / name) for name in "abc")
     assert all(torch.equal(weight, again[name]) for name, weight in first.items())
     assert not all(torch.equal(weight, other[name]) for name, weight in first.items())
@@ -123,7 +132,9 @@ import torch
 sys.path[:0] = [os.getcwd(), {tests!r}]
 from test_run import QUICK, small_backbone
 from aftertone_model.data.pool import Pool
-from aftertone_model.pretraining.run import adapt
+from aftertone_model.pretraining.run import adapt, split
+
+from aftertone_model.runtime import Runtime
 
 torch.set_num_threads(1)
 
@@ -132,7 +143,8 @@ def kill(stage, done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 
 pool = Pool(Path({pool!r}))
-adapt(pool, [pool.clip(clip) for clip in {clips!r}], small_backbone(), QUICK, Path({folder!r}), progress=kill)
+clips = [pool.clip(clip) for clip in {clips!r}]
+adapt(small_backbone(), clips, QUICK, Path({folder!r}), Runtime(pool=pool, progress=kill))
 """
 
 
@@ -150,13 +162,13 @@ def test_a_killed_run_goes_on_to_the_same_result(pool: Pool, clips: list[Clip], 
         if stage == "adapt":
             steps.append(done)
 
-    resumed = adapt(pool, clips, small_backbone(), QUICK, killed, progress=watch)
+    resumed = adapt(small_backbone(), clips, QUICK, killed, Runtime(pool=pool, progress=watch))
     assert steps[0] == 16  # validated, and so kept, at step 15
-    uninterrupted = adapt(pool, clips, small_backbone(), QUICK, whole)
+    uninterrupted = adapt(small_backbone(), clips, QUICK, whole, Runtime(pool=pool))
     assert resumed.mask_ratio == uninterrupted.mask_ratio
     assert [point.step for point in resumed.curve] == [point.step for point in uninterrupted.curve]
     for point, other in zip(resumed.curve, uninterrupted.curve, strict=True):
-        assert point.contrastive == pytest.approx(other.contrastive, abs=1e-4)
+        assert point.objective == pytest.approx(other.objective, abs=1e-4)
     after = weights(killed)
     for name, weight in weights(whole).items():  # sums on several threads differ in their last digits
         torch.testing.assert_close(after[name], weight, atol=1e-4, rtol=1e-4, msg=name)
@@ -174,47 +186,47 @@ def test_cancelling_leaves_no_folder_and_other_arguments_start_afresh(
 
     folder = tmp_path / "adapted"
     with pytest.raises(Cancelled):
-        adapt(pool, clips, small_backbone(), QUICK, folder, progress=cancel)
+        adapt(small_backbone(), clips, QUICK, folder, Runtime(pool=pool, progress=cancel))
     assert not folder.exists()
     firsts: list[int] = []
     adapt(
-        pool,
-        clips,
         small_backbone(),
+        clips,
         replace(QUICK, passes=1.0),
         folder,
-        progress=lambda _, done, __: firsts.append(done),
+        Runtime(pool=pool, progress=lambda _, done, __: firsts.append(done)),
     )
     assert 1 in firsts
 
 
-def test_collapsed_codes_keep_the_backbone_as_it_came(pool: Pool, clips: list[Clip], tmp_path: Path) -> None:
+def test_collapsed_codes_keep_the_backbone_unadapted(pool: Pool, clips: list[Clip], tmp_path: Path) -> None:
     backbone = small_backbone()
     config = backbone.config
     with torch.no_grad():  # every frame takes the first entry of both codebooks
-        backbone.quantizer.weight_proj.weight.zero_()
-        backbone.quantizer.weight_proj.bias[:: config.num_codevectors_per_group] = 1e4
-    adaptation = adapt(pool, clips, backbone, replace(QUICK, fresh_codes=False), tmp_path / "adapted")
+        backbone.model.quantizer.weight_proj.weight.zero_()
+        backbone.model.quantizer.weight_proj.bias[:: config.num_codevectors_per_group] = 1e4
+    backbone.random_codes = False
+    adaptation = adapt(backbone, clips, QUICK, tmp_path / "adapted", Runtime(pool=pool))
     assert not adaptation.kept
-    assert "stays as it came" in adaptation.reason
+    assert "stays unadapted" in adaptation.reason
     assert "the codes collapsed to 3% of their maximal perplexity at step 15" in adaptation.reason
     assert adaptation.steps == 15
     after = weights(tmp_path / "adapted")
-    assert all(torch.equal(weight, after[name]) for name, weight in backbone.state_dict().items())
+    assert all(torch.equal(weight, after[name]) for name, weight in backbone.model.state_dict().items())
 
 
-def test_no_gain_stops_early_and_keeps_the_backbone_as_it_came(pool: Pool, clips: list[Clip], tmp_path: Path) -> None:
-    settings = replace(QUICK, learning_rate=0.0, validations=20, patience=2)
-    adaptation = adapt(pool, clips, small_backbone(), settings, tmp_path / "adapted")
+def test_no_gain_stops_early_and_keeps_the_backbone_unadapted(pool: Pool, clips: list[Clip], tmp_path: Path) -> None:
+    settings = replace(QUICK, learning_rate=1e-30, validations=20, patience=2)
+    adaptation = adapt(small_backbone(), clips, settings, tmp_path / "adapted", Runtime(pool=pool))
     assert not adaptation.kept
     assert "no better" in adaptation.reason
     assert "the last 2 validations were no better" in adaptation.reason
     assert len(adaptation.curve) == 3
 
 
-def test_too_few_clips_keep_the_backbone_as_it_came(pool: Pool, tmp_path: Path) -> None:
+def test_too_few_clips_keep_the_backbone_unadapted(pool: Pool, tmp_path: Path) -> None:
     clips = [pool.add(glide(seed)) for seed in range(5)] + [pool.add(glide(seed, 0.2)) for seed in range(9)]
-    adaptation = adapt(pool, clips, small_backbone(), QUICK, tmp_path / "adapted")
+    adaptation = adapt(small_backbone(), clips, QUICK, tmp_path / "adapted", Runtime(pool=pool))
     assert not adaptation.kept
     assert "fewer than 8 clips last 0.5 s or longer" in adaptation.reason
     assert adaptation.curve == ()
@@ -224,7 +236,7 @@ def test_too_few_clips_keep_the_backbone_as_it_came(pool: Pool, tmp_path: Path) 
 def test_long_clips_are_cropped_and_unequal_lengths_mixed(pool: Pool, tmp_path: Path) -> None:
     clips = [pool.add(glide(seed, 0.6 + seed / 4)) for seed in range(10)]
     settings = replace(QUICK, batch_seconds=6.0, crop_seconds=1.0, passes=1.0, validations=1)
-    assert adapt(pool, clips, small_backbone(), settings, tmp_path / "adapted").steps == 1
+    assert adapt(small_backbone(), clips, settings, tmp_path / "adapted", Runtime(pool=pool)).steps == 1
 
 
 def test_held_out_clips_depend_on_the_seed_alone() -> None:
@@ -237,14 +249,17 @@ def test_held_out_clips_depend_on_the_seed_alone() -> None:
     assert len({clip.id for clip in training + held_out}) == len(training) + len(held_out)
 
 
-def test_settings_suit_the_backbone(tmp_path: Path) -> None:
-    tiny = load_backbone("tiny")
-    assert suited_settings(tiny) is FROM_SCRATCH
-    tiny.save_pretrained(tmp_path)
-    assert suited_settings(load_backbone(str(tmp_path))) is CONTINUED
+def test_a_backbones_config_names_the_settings_that_suit_it_wherever_it_is_copied(tmp_path: Path) -> None:
+    for name, profile in (("tiny", "from-scratch"), ("aftertone-mini", "brief")):
+        backbone = load_backbone(name)
+        assert backbone.tapt_profile == profile
+        backbone.save(tmp_path / name)
+        assert load_backbone(str(tmp_path / name)).tapt_profile == profile
+    small_backbone().save(tmp_path / "other")
+    assert load_backbone(str(tmp_path / "other")).tapt_profile == "standard"
 
 
 def test_growth_calls_for_another_run(pool: Pool, clips: list[Clip], tmp_path: Path) -> None:
-    adaptation = adapt(pool, clips[:5], small_backbone(), QUICK, tmp_path / "adapted")
+    adaptation = adapt(small_backbone(), clips[:5], QUICK, tmp_path / "adapted", Runtime(pool=pool))
     assert not adaptation.outgrown_by(7, share=0.5)
     assert adaptation.outgrown_by(8, share=0.5)

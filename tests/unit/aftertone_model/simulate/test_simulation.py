@@ -19,7 +19,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 from typer.testing import CliRunner
 
 from aftertone.cli import app
-from aftertone_model.config import PAPER
+from aftertone_model.config import PAPER, TAPT_PROFILES
 from aftertone_model.data.manifest import ManifestError
 from aftertone_model.errors import SimulationError
 from aftertone_model.simulate.cell_run import Measured
@@ -106,7 +106,7 @@ def test_examines_every_cell_at_every_share_on_speakers_left_out(corpus: Path, f
     for fold, tested in enumerate(read_labelled(corpus / "manifest.csv").folds(3)[:2]):
         pool = 60 - len(tested)
         assert [labels[str(fold), share] for share in ("0.2", "0.5", "1.0")] == [pool / 5, pool / 2, pool]
-    assert all(r["depth"] == "probe" for r in rows)
+    assert all(r["tuning"] == "probe" for r in rows)
     whole = [float(r["ua"]) for r in rows if r["strategy"] == ALL]
     assert np.mean(whole) > 0.8  # tones are easy
     times = rows_of(finished / "times.csv")
@@ -209,7 +209,7 @@ def test_plan_lists_cells_time_and_disk_and_runs_nothing(corpus: Path, tmp_path:
     assert outcome.exit_code == 0
     lines = outcome.output.splitlines()
     assert len(lines) == len(GRID.cells()) + 1
-    assert lines[0] == "light-as-it-came-random-random-seed0-fold0"
+    assert lines[0] == "light-unadapted-random-random-seed0-fold0"
     assert "20 cells; 60 clips" in lines[-1]
     assert "GB on disk" in lines[-1]
     assert not out.exists()
@@ -241,13 +241,17 @@ def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -
         ({"strategies": ("luck",)}, "no strategy luck"),
         ({"presets": ("heavy",)}, "no preset heavy"),
         ({"presets": ("light:luck=1",)}, "no field luck"),
-        ({"presets": ("light:warm_start=maybe",)}, "must be a bool"),
+        ({"presets": ("light:warm_start=maybe",)}, "should be a valid boolean"),
+        ({"presets": ("light:dropout=7",)}, "less than or equal to 1"),
+        ({"presets": ("paper:tapt=heavy",)}, "no such TAPT"),
+        ({"presets": ("paper:tapt.luck=1",)}, "no field tapt.luck"),
         ({"initialisations": ("warm",)}, "no initialisation warm"),
         ({"shares": (0.2, 1.2)}, "percentages above 0"),
     ):
         with pytest.raises(SimulationError, match=message):
             Grid(**{"strategies": ("random",)} | wrong)
-    assert config_of("paper") is not None
+    changed = config_of("paper:tapt=brief,tapt.passes=3,tuning=lora").tapt
+    assert changed == replace(TAPT_PROFILES["brief"], passes=3)
     assert config_of("paper:epochs=3,warm_start=false").epochs == 3
     assert config_of("paper").warm_start == PAPER.warm_start
 
@@ -276,10 +280,10 @@ def test_no_speaker_is_on_both_sides_and_every_clip_is_tested_once(corpus: Path)
 
 def result(strategy: str, seed: int, share: float, ua: float, **cell) -> Result:
     kind = {"preset": "light", "tapt": True, "initialisation": "clustered", "fold": seed} | cell
-    figures = {"wa": ua, "macro_f1": ua, "ece": 0.1, "labels": round(100 * share), "depth": "probe"}
+    figures = {"wa": ua, "macro_f1": ua, "ece": 0.1, "labels": round(100 * share), "tuning": "probe"}
     seconds = {"tapt_seconds": 60.0, "train_seconds": 600 * share, "rank_seconds": 0.0}
     return Result(
-        cell=Cell(strategy=strategy, seed=seed, **kind), examined=Measured(share=share, ua=ua, **figures, **seconds)
+        cell=Cell(strategy=strategy, seed=seed, **kind), measured=Measured(share=share, ua=ua, **figures, **seconds)
     )
 
 
