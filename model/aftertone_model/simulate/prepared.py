@@ -64,7 +64,7 @@ class Prepared:
         return {clip.id: eye[label] for clip, label in zip(self.clips, self.labels, strict=True)}
 
     def adapted(self, fold: int, config: TrainingConfig) -> Path:
-        """Where the backbone is kept that TAPT adapted to the fold's training clips; presets with the same TAPT share it."""
+        """Where TAPT on the fold's training clips keeps its backbone; presets with the same TAPT share it."""
         told = json.dumps(None if config.tapt is None else asdict(config.tapt))
         key = hashlib.sha256(told.encode()).hexdigest()[:8]
         return self.folder / "adapted" / f"{self.backbone_key}-{self.corpus_key}-{key}" / f"fold-{fold}"
