@@ -9,11 +9,10 @@ Every file is written beside its place and renamed when whole, so a kill at any 
 """
 
 import hashlib
+import logging
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,11 @@ from numpy.typing import NDArray
 from aftertone_model.backbones.backbone import Backbone, encode_waveform, fingerprint
 from aftertone_model.data.audio import SAMPLE_RATE
 from aftertone_model.data.clips import Clip
-from aftertone_model.progress import Progress, silent
+from aftertone_model.data.files import set_aside, whole_file, write_text
+from aftertone_model.errors import DamagedFileError
+from aftertone_model.progress import Progress, silent, throttled
+
+log = logging.getLogger(__name__)
 
 FULL_SCALE = 32_768  # of int16 PCM
 ID_DIGITS = 24  # hex digits of a clip's id: 96 bits of SHA-256 over its PCM
@@ -30,7 +33,8 @@ ID_DIGITS = 24  # hex digits of a clip's id: 96 bits of SHA-256 over its PCM
 class Pool:
     """Decoded clips and their cached frames under one folder; several processes may use it at once.
 
-    In memory it holds one small index entry per clip and nothing else.
+    In memory it holds one small index entry per clip and nothing else. A damaged file is set aside when it is read:
+    `DamagedFileError` then says what another try makes again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,14 +49,19 @@ class Pool:
         peak = max(1.0, float(np.abs(waveform).max()))
         pcm = np.clip(np.rint(waveform * (FULL_SCALE / peak)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
         clip_id = hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS]
-        if clip_id not in self:
-            _save(self._clip_path(clip_id), pcm)
+        path = self._clip_path(clip_id)
+        known = clip_id in self
+        if not known or not path.exists():
+            _save(path, pcm)
+        if not known:
             self._append(clip_id, len(pcm))
         return self.clip(clip_id)
 
     def __contains__(self, clip_id: str) -> bool:
         if clip_id not in self._samples:
             self._refresh()
+        if clip_id not in self._samples and self._clip_path(clip_id).exists():
+            self._rebuild()  # the index lost its line
         return clip_id in self._samples
 
     def __len__(self) -> int:
@@ -66,8 +75,21 @@ class Pool:
         return Clip(id=clip_id, seconds=self._samples[clip_id] / SAMPLE_RATE)
 
     def waveform(self, clip_id: str) -> NDArray[np.float32]:
-        """The decoded samples (S,), 16 kHz, in [-1, 1)."""
-        return np.load(self._clip_path(clip_id)).astype(np.float32) / FULL_SCALE
+        """The decoded samples (S,), 16 kHz, in [-1, 1).
+
+        Raises:
+            DamagedFileError: they are no longer what was added; adding the clip's audio again mends it.
+        """
+        path = self._clip_path(clip_id)
+        try:
+            pcm = np.load(path)
+            whole = hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS] == clip_id
+        except (OSError, ValueError, EOFError):
+            whole = False
+        if not whole:
+            set_aside(path)
+            raise DamagedFileError(path, "The clip's audio is fetched and decoded again.", clip=clip_id)
+        return pcm.astype(np.float32) / FULL_SCALE
 
     def extract(self, backbone: Backbone, clips: Sequence[Clip], progress: Progress = silent) -> None:
         """Compute and keep the frames of those clips that have none yet under this backbone's CNN, on its device."""
@@ -84,11 +106,9 @@ class Pool:
         folder = self._features_folder(name)
         present = _names(folder)
         missing = [clip for clip in clips if clip.id not in present]
-        reported = time.monotonic()
+        progress = throttled(progress)
         for done, clip in enumerate(missing):
-            if time.monotonic() - reported > 0.5:
-                progress("extract", done, len(missing))
-                reported = time.monotonic()
+            progress("extract", done, len(missing))
             _save(_fanned(folder, clip.id), encode(self.waveform(clip.id)))
         progress("extract", len(missing), len(missing))
 
@@ -96,8 +116,17 @@ class Pool:
         """The frames (T, C) that `keep` kept under `name`, or `extract` under the backbone's `fingerprint`; read-only.
 
         They are mapped from disk, not read.
+
+        Raises:
+            FileNotFoundError: nothing was kept for this clip.
+            DamagedFileError: the file can't be read; `keep` and `extract` make it again.
         """
-        return np.load(_fanned(self._features_folder(name), clip_id), mmap_mode="r")
+        path = _fanned(self._features_folder(name), clip_id)
+        try:
+            return np.load(path, mmap_mode="r")
+        except (ValueError, EOFError):
+            set_aside(path)
+            raise DamagedFileError(path, "The clip's features are computed again.") from None
 
     def _clip_path(self, clip_id: str) -> Path:
         return _fanned(self.folder / "clips", clip_id)
@@ -119,15 +148,40 @@ class Pool:
         except FileNotFoundError:
             return
         if size == self._read:
+            if size == 0 and _names(self.folder / "clips"):
+                self._damaged()
             return
         with self._index.open("rb") as index:
             index.seek(self._read)
             whole, newline, _ = index.read().rpartition(b"\n")  # a line still being written is read next time
         self._read += len(whole) + len(newline)
-        for line in whole.decode().split("\n"):
-            samples, _, clip_id = line.partition("\t")
-            if len(clip_id) == ID_DIGITS:  # a torn line is shorter
-                self._samples[clip_id] = int(samples)
+        try:
+            for line in whole.decode("ascii").split("\n"):
+                samples, _, clip_id = line.partition("\t")
+                if len(clip_id) == ID_DIGITS:  # a torn line is shorter
+                    self._samples[clip_id] = int(samples)
+                elif len(line) > 2 * ID_DIGITS:
+                    raise ValueError(line)
+        except ValueError:
+            self._damaged()
+
+    def _damaged(self) -> None:
+        set_aside(self._index)
+        self._rebuild()
+        raise DamagedFileError(self._index, "It was made again from the clips on disk.")
+
+    def _rebuild(self) -> None:
+        """Make the index from the clips on disk."""
+        self._samples = {}
+        for clip_id in sorted(_names(self.folder / "clips")):
+            try:
+                self._samples[clip_id] = len(np.load(self._clip_path(clip_id), mmap_mode="r"))
+            except (ValueError, EOFError):
+                set_aside(self._clip_path(clip_id))
+        text = "".join(f"{samples}\t{clip_id}\n" for clip_id, samples in self._samples.items())
+        write_text(self._index, text)
+        self._read = len(text)
+        log.warning("%s: made again from the clips on disk", self._index, extra={"action": "index_rebuilt"})
 
 
 def _fanned(folder: Path, name: str) -> Path:
@@ -143,11 +197,5 @@ def _names(folder: Path) -> set[str]:
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{uuid4().hex}.part")
-    try:
-        with part.open("wb") as file:
-            np.save(file, array)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as scratch, scratch.open("wb") as file:
+        np.save(file, array)

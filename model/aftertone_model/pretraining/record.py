@@ -1,8 +1,12 @@
 """What task-adaptive pre-training left behind: whether its backbone is used, why, and how its losses went."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from aftertone_model.data.files import write_json
+from aftertone_model.errors import DamagedFileError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +47,20 @@ class Adaptation:
         return clips > self.clips * (1 + share)
 
     def write(self, folder: Path) -> None:
-        (folder / "adaptation.json").write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "adaptation.json", asdict(self))
 
 
 def read_adaptation(folder: Path) -> Adaptation | None:
-    """The record of the run whose backbone is in `folder`; None where none has finished."""
+    """The record of the run whose backbone is in `folder`; None where none has finished.
+
+    Raises:
+        DamagedFileError: the record can't be read; the folder is left as it is.
+    """
+    file = folder / "adaptation.json"
     try:
-        record = json.loads((folder / "adaptation.json").read_text(encoding="utf-8"))
+        return TypeAdapter(Adaptation).validate_json(file.read_bytes())
     except FileNotFoundError:
         return None
-    return Adaptation(**record | {"curve": tuple(CurvePoint(**point) for point in record["curve"])})
+    except ValidationError:
+        remedy = f"Remove {folder} to adapt the backbone again."
+        raise DamagedFileError(file, remedy, set_aside=False) from None
