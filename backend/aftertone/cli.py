@@ -47,15 +47,15 @@ def serve() -> None:
     """Answer Label Studio. Runs beside at least one `aftertone worker`."""
     import uvicorn
 
-    from aftertone.pipeline import jobs
+    from aftertone.pipeline.jobs import JobQueue
     from aftertone.server.app import create_app
 
     with _explained() as settings:
         # uvicorn repeats the signal that ended it; unheeded, SIGTERM would skip the embedded Redis' end.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        jobs.connect()
+        app = create_app(settings, JobQueue.connect(settings.redis_url, settings.model_dir))
         logging.getLogger("aftertone").info("Serving on http://%s:%d", settings.host, settings.port)
-        uvicorn.run(create_app(settings), host=settings.host, port=settings.port, log_level="warning", access_log=False)
+        uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", access_log=False)
 
 
 @app.command()
@@ -69,7 +69,7 @@ def worker() -> None:
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False) -> None:
-    """Say how each project stands: labels, rounds, what is being done, what a person must mend."""
+    """Say how each project stands: labels, rounds, what is being done, what action is required."""
     from aftertone.status import describe
     from aftertone.status import status as everything
     from aftertone.store.project import Store
@@ -106,12 +106,12 @@ def export(
 @app.command()
 def adapt(project: ProjectArgument) -> None:
     """Adapt the backbone again, to a pool that has grown since. Needs a running worker; the queue goes on meanwhile."""
-    from aftertone.pipeline import jobs
+    from aftertone.pipeline.jobs import JobQueue
     from aftertone.store.project import Store
 
     with _explained() as settings:
         Store(settings.model_dir).project(project).forget_adaptation()
-        jobs.wake(project)
+        JobQueue.connect(settings.redis_url, settings.model_dir).wake(project)
         typer.echo("The worker adapts the backbone now; the next round starts from it.")
 
 
@@ -141,11 +141,9 @@ def pretrain(
     device: Annotated[str, typer.Option(help="cpu or cuda; a GPU where there is one if unset.")] = "auto",
     seed: int = 0,
 ) -> None:
-    """Make a speech backbone from unlabelled audio, from nothing. Interrupted, it goes on where it was."""
-    import torch
-
+    """Make a speech backbone from unlabelled audio, from scratch. Interrupted, it goes on where it was."""
     from aftertone.progress import ProgressBars
-    from aftertone_model.pretraining.from_scratch import SETTINGS
+    from aftertone_model.config import FROM_SCRATCH
     from aftertone_model.pretraining.from_scratch import pretrain as run_pretrain
 
     with _explained():
@@ -157,10 +155,10 @@ def pretrain(
             work=work,
             config=config,
             teacher=teacher,
-            settings=replace(SETTINGS, passes=passes),
+            pretraining=replace(FROM_SCRATCH, passes=passes),
             speeds=_speeds(speeds),
             seed=seed,
-            device=("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device,
+            device=device,
             progress=bars,
         )
         bars.close()

@@ -1,6 +1,6 @@
 """The backend's errors. Each message names what happened and the setting to change."""
 
-from aftertone_model.errors import AftertoneError
+from aftertone_model.errors import AftertoneError, DamagedFileError
 
 
 class SettingsError(AftertoneError):
@@ -16,11 +16,15 @@ class TasksVanishedError(LabelStudioError):
 
 
 class LabelConfigError(AftertoneError):
-    """The project's labelling interface has no single-choice question about an audio clip."""
+    """The project's label config has no single-choice question about an audio clip."""
 
 
 class StoreError(AftertoneError):
     """What lies in MODEL_DIR is not what Aftertone wrote there, or isn't there yet."""
+
+
+class DamagedRecordError(DamagedFileError, StoreError):
+    """A file in MODEL_DIR is damaged. Where it can't be made again, the message says what to restore or remove."""
 
 
 class FetchError(AftertoneError):

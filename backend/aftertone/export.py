@@ -3,16 +3,15 @@
 from pathlib import Path
 
 from aftertone.errors import StoreError
-from aftertone.labelstudio.snapshot import kept_tasks
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
+from aftertone.store.records import HeldOut, Sources, Tasks
 from aftertone.store.rounds import Round
 from aftertone_model.classification.classifier import load_classifier
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import whole_folder
 from aftertone_model.evaluation.test_split import speaker_disjoint
 from aftertone_model.export import Provenance, export
-from aftertone_model.pretraining.record import read_adaptation
 
 
 def export_model(store: ProjectStore, settings: Settings, folder: Path, number: int | None = None) -> Round:
@@ -27,10 +26,9 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
     """
     if folder.exists():
         raise StoreError(f"{folder} exists already. Name another folder with --out, or remove it.")
-    source = store.model_folder(number)
-    record = store.round(int(source.parent.name))
-    adaptation = read_adaptation(store.adapted)
-    clips = _clips(store)
+    with store.round_model(number) as (number, weights):
+        classifier = load_classifier(weights)
+    record, adaptation, clips = store.round(number), store.adaptation(), _clips(store)
     with whole_folder(folder) as scratch:
         provenance = Provenance(
             name=f"Speech emotion, Label Studio project {store.folder.name}, round {record.number}",
@@ -38,20 +36,20 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
             adapted=adaptation is not None and adaptation.kept,
             clips=len(clips),
             hours=sum(clip.seconds for clip in clips) / 3600,
-            labels=dict(zip(record.classes, (record.training or {})["per_class"], strict=True)),
+            labels=dict(zip(record.classes, record.training.per_class if record.training else (), strict=True)),
             strategy=record.strategy,
-            metrics=record.exam,
-            speaker_disjoint=speaker_disjoint(clips, store.exam()),
+            metrics=record.metrics,
+            speaker_disjoint=speaker_disjoint(clips, store.get(HeldOut).clips),
         )
-        export(load_classifier(source), scratch, provenance)
+        export(classifier, scratch, provenance)
     return record
 
 
 def _clips(store: ProjectStore) -> list[Clip]:
     """The pool as it was last read, with speakers."""
-    sources = store.sources()
+    sources = store.get(Sources).sources
     found: dict[str, Clip] = {}
-    for task in kept_tasks(store.tasks_file):
+    for task in store.get(Tasks).cache.tasks:
         source = sources.get(task.source)
         if source is not None and source.clip is not None:
             found.setdefault(source.clip, Clip(id=source.clip, seconds=source.seconds, speaker=task.speaker))

@@ -5,15 +5,17 @@ anew for every request, so it holds nothing; an `aftertone worker` beside the ho
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from label_studio_ml.model import LabelStudioMLBase
 
-from aftertone.pipeline import jobs
-from aftertone.server.app import START_TRAINING, project_id
+from aftertone.pipeline.jobs import JobQueue
+from aftertone.server.events import Events, project_id
 from aftertone.server.predict import predict
-from aftertone.settings import load_settings, parse_extra_params
-from aftertone.store.project import Connection, Store
+from aftertone.settings import load_settings
+from aftertone.store.project import Store
 
 
 class Aftertone(LabelStudioMLBase):
@@ -39,13 +41,15 @@ class Aftertone(LabelStudioMLBase):
         data = kwargs.get("data") or (args[1] if len(args) > 1 else {})
         row = data.get("project") or {}
         number = project_id(row.get("id") if isinstance(row, Mapping) else row)
-        store = Store(load_settings().model_dir).project(number)
-        label_config = row.get("label_config") if isinstance(row, Mapping) else None
-        known = store.connection()
-        if label_config and (known is None or known.label_config != label_config):
-            extra = parse_extra_params(known.extra_params if known else None)
-            store.connect(Connection(project=number, label_config=label_config, extra_params=extra))
-        if event == START_TRAINING:
-            store.request_training()
-        jobs.wake(number)
+        settings = load_settings()
+        events = Events(settings, _jobs(settings.redis_url, settings.model_dir))
+        if label_config := row.get("label_config") if isinstance(row, Mapping) else None:
+            events.connected(number, label_config)  # hosts pass on no /setup
+        events.happened(number, event, trusted=True)
         return {"project": number}
+
+
+@lru_cache(maxsize=1)
+def _jobs(redis_url: str, model_dir: Path) -> JobQueue:
+    """One connection to the queue's Redis for the life of the host's process."""
+    return JobQueue.connect(redis_url, model_dir)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -22,6 +21,9 @@ PROJECT_OPTIONS = (
     "strategy",
 )
 """Settings that a project's connection may override (Label Studio: Settings > Model > Extra params, as JSON)."""
+
+OLD_NAMES = {"exam_share": "test_share"}
+"""Settings by the name that they had, which is still read."""
 
 
 class Settings(BaseSettings):
@@ -80,20 +82,25 @@ class Settings(BaseSettings):
     preset: Literal["practical", "paper"] = Field(
         "practical", description="Hyper-parameters: `practical`, or `paper` to the letter."
     )
-    strategy: str = Field("", description="Acquisition function, see `aftertone strategies`; empty: the preset's.")
+    strategy: str = Field("", description="Query strategy, see `aftertone strategies`; empty: the preset's.")
     batch_size: int = Field(0, ge=0, description="Labels that a round waits for (k); 0: 5 % of the pool, at least 20.")
     seed_size: int = Field(0, ge=0, description="Clips in the seed set; 0: 1 % of the pool, at least 5 per class.")
     test_share: float = Field(
-        0.1, ge=0, le=0.5, description="Share of what annotators are asked for that is never trained on."
+        0.1,
+        ge=0,
+        le=0.5,
+        validation_alias=AliasChoices("test_share", "exam_share"),
+        description="Share of the annotation queue that is held out for testing and never trained on. The older name "
+        "`EXAM_SHARE` is read too.",
     )
     queue_factor: int = Field(
         4, ge=1, description="How many times k a round publishes, so that nobody runs out while it trains."
     )
     seed: int = Field(0, ge=0, description="Random seed of everything that draws.")
     prelabel: bool = Field(
-        False, description="Show the model's guess to annotators; off, so that it doesn't sway them."
+        False, description="Show the model's label to annotators; off, so that it doesn't anchor them."
     )
-    audio_field: str = Field("", description="Task field of the audio; empty: what the labelling interface says.")
+    audio_field: str = Field("", description="Task field of the audio; empty: what the label config says.")
     speaker_field: str = Field("speaker", description="Task field that names the speaker, where there is one.")
 
     @field_validator("audio_hosts", mode="before")
@@ -121,6 +128,7 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: an extra parameter isn't a project option, or its value doesn't fit.
         """
+        extra = {OLD_NAMES.get(name, name): value for name, value in extra.items()}
         if unknown := sorted(set(extra) - set(PROJECT_OPTIONS)):
             raise SettingsError(
                 f"Extra params of the connection: {', '.join(unknown)} can't be set there. "
@@ -141,7 +149,6 @@ def _validated(make: Any, where: str) -> Settings:
         raise SettingsError(f"{where}: {wrong}.") from None
 
 
-@lru_cache(maxsize=1)
 def load_settings() -> Settings:
     """The settings of this process, from its environment.
 

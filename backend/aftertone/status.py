@@ -4,8 +4,10 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from aftertone.labelstudio.snapshot import kept_tasks
 from aftertone.store.project import ProjectStore, Store
+from aftertone.store.records import Doing, Problem, Sources, Tasks, Warnings
+from aftertone.store.rounds import Round
+from aftertone_model.errors import DamagedFileError
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -14,13 +16,13 @@ def status(store: Store) -> dict[str, Any]:
 
 
 def _project(number: int, store: ProjectStore) -> dict[str, Any]:
-    sources = store.sources()
-    tasks = kept_tasks(store.tasks_file)
-    rounds = [store.round(n) for n in store.round_numbers()]
-    problem = store.problem()
+    sources = store.get(Sources).sources
+    tasks = store.get(Tasks).cache.tasks
+    doing, problem = store.read(Doing), store.read(Problem)
+    rounds, damaged = _rounds(store)
     return {
         "project": number,
-        "doing": store.progress(),
+        "doing": doing and doing.model_dump(exclude={"schema_version"}),
         "tasks": len(tasks),
         "answered": sum(task.answer.given for task in tasks),
         "clips": len({source.clip for source in sources.values() if source.clip}),
@@ -36,17 +38,26 @@ def _project(number: int, store: ProjectStore) -> dict[str, Any]:
                 "version": r.version,
                 "kind": r.kind,
                 "labels": r.labels,
-                "exam": None if r.exam is None else asdict(r.exam),
+                "metrics": None if r.metrics is None else asdict(r.metrics),
                 "advice": r.advice,
                 "seconds": r.seconds,
             }
             for r in rounds
         ],
-        "notes": store.notes(),
-        "problem": None
-        if problem is None
-        else {"step": problem.step, "message": problem.message, "times": problem.times},
+        "warnings": [*damaged, *store.get(Warnings).warnings],
+        "problem": problem and problem.model_dump(include={"step", "message", "times"}),
     }
+
+
+def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:
+    """The rounds that can be read, and what is wrong with the others."""
+    rounds, damaged = [], []
+    for number in store.round_numbers():
+        try:
+            rounds.append(store.round(number))
+        except DamagedFileError as error:
+            damaged.append(str(error))
+    return rounds, damaged
 
 
 def describe(project: dict[str, Any]) -> str:
@@ -59,10 +70,10 @@ def describe(project: dict[str, Any]) -> str:
     )
     for record in project["rounds"]:
         mark = "  <- served to annotators" if record["number"] == project["serving"] else ""
-        lines.append(f"  round {record['number']:>3}  {record['labels']:>5} labels  {_exam(record)}{mark}")
+        lines.append(f"  round {record['number']:>3}  {record['labels']:>5} labels  {_metrics(record)}{mark}")
     if project["rounds"] and (advice := project["rounds"][-1]["advice"]):
         lines.append(f"  advice: {advice}")
-    lines += [f"  note: {note}" for note in project["notes"]]
+    lines += [f"  warning: {warning}" for warning in project["warnings"]]
     if project["problem"]:
         lines.append(f"  PROBLEM while trying to {project['problem']['step']}: {project['problem']['message']}")
     lines += [f"  task {row['task']}: {row['reason']}" for row in project["unusable"]]
@@ -76,13 +87,11 @@ def _doing(doing: dict[str, Any] | None) -> str:
     return f"{doing['stage']}{far} ({time.time() - doing['at']:.0f} s ago)"
 
 
-def _exam(record: dict[str, Any]) -> str:
-    exam = record["exam"]
+def _metrics(record: dict[str, Any]) -> str:
+    metrics = record["metrics"]
     if record["kind"] == "seed":
         return "seed set, no model yet"
-    if not exam:
-        return "no exam labels yet"
-    ua, wa = exam["ua"], exam["wa"]
-    return (
-        f"exam UA {ua['value']:.3f} [{ua['low']:.3f}, {ua['high']:.3f}], WA {wa['value']:.3f} on {exam['clips']} clips"
-    )
+    if not metrics:
+        return "no test labels yet"
+    ua, wa, clips = metrics["ua"], metrics["wa"], metrics["clips"]
+    return f"UA {ua['value']:.3f} [{ua['low']:.3f}, {ua['high']:.3f}], WA {wa['value']:.3f} on {clips} test clips"

@@ -1,5 +1,7 @@
 """The errors a user can meet. Every message says what happened and what to do about it."""
 
+from pathlib import Path
+
 
 class AftertoneError(Exception):
     """Root of all errors that Aftertone raises on purpose; anything else is a bug."""
@@ -7,6 +9,25 @@ class AftertoneError(Exception):
 
 class AudioError(AftertoneError):
     """A clip can't be used. The message is the reason that `aftertone status` lists for its task."""
+
+
+class DamagedFileError(AftertoneError):
+    """A file isn't what Aftertone wrote there: cut short, emptied or garbled.
+
+    Where it can be made again, it was set aside as `<name>.corrupt` before, so that another try makes it anew.
+    """
+
+    def __init__(self, path: Path, remedy: str, *, set_aside: bool = True, clip: str | None = None) -> None:
+        """
+        Args:
+            path: the damaged file or folder.
+            remedy: what happens now, or what a person must do; a sentence.
+            set_aside: whether it was set aside, to be made again.
+            clip: id of the clip whose audio is lost and must be fetched again.
+        """
+        aside = f" and was set aside as {path.name}.corrupt" if set_aside else ""
+        super().__init__(f"{path} is damaged{aside}. {remedy}")
+        self.path, self.remedy, self.set_aside, self.clip = path, remedy, set_aside, clip
 
 
 class BackboneError(AftertoneError):

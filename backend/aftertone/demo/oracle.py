@@ -9,6 +9,7 @@ from aftertone.demo.errors import DemoError
 from aftertone.demo.project import list_tasks, next_task, submit_choice
 from aftertone.demo.session import Session
 from aftertone.store.project import ProjectStore
+from aftertone.store.records import Sources
 from aftertone.store.rounds import Round
 
 
@@ -70,7 +71,7 @@ class Oracle:
         `labelled` is called with the number done and the number asked for. Raises DemoError when the queue serves
         nothing, or something that the manifest doesn't know.
         """
-        known = {*record.labelled, *record.examined}
+        known = {*record.labelled, *record.tested}
         while (done := len(self._clips() - known)) < record.batch:
             labelled(done, record.batch)
             turn = range(min(len(self._sessions), record.batch - done))
@@ -110,6 +111,6 @@ class Oracle:
 
     def _clips(self) -> set[str]:
         """Clips that have a label: fewer than tasks where the same audio was imported twice."""
-        sources = self._store.sources()
+        sources = self._store.get(Sources).sources
         found = (sources.get(self._audio[task]) for task in self._labelled)
         return {source.clip for source in found if source is not None and source.clip is not None}

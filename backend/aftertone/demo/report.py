@@ -40,7 +40,7 @@ def report_round(record: Round, servings: Iterable[Serving]) -> RoundReport:
         kind=record.kind,
         version=record.version,
         labels=record.labels,
-        exam=asdict(record.exam) if record.exam else None,
+        exam=asdict(record.metrics) if record.metrics else None,
         seconds=dict(record.seconds),
         served=len(own),
         served_as_published=not strays,

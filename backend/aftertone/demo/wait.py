@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from aftertone.demo.console import Screen
 from aftertone.demo.errors import DemoError
 from aftertone.store.project import ProjectStore
+from aftertone.store.records import Doing, Problem
 
 LOOK_SECONDS = 0.3
 STALLED_SECONDS = 900.0  # without a sign of life; the longest silent step on a slow machine takes a fraction of it
@@ -41,15 +42,15 @@ class Watch:
             while not reached():
                 self._check()
                 self._tell_problem()
-                progress = self._store.progress()
-                if progress is not None and progress["at"] > seen:
-                    seen = progress["at"]
-                    if progress["total"] and progress["stage"] in STAGES.keys() - {stage}:
+                progress = self._store.read(Doing)
+                if progress is not None and progress.at > seen:
+                    seen = progress.at
+                    if progress.total and progress.stage in STAGES.keys() - {stage}:
                         shown.close()
-                        stage = progress["stage"]
+                        stage = progress.stage
                         bar = shown.enter_context(self._screen.step(STAGES[stage]))
-                    if progress["stage"] == stage:
-                        bar(progress["done"], progress["total"])
+                    if progress.stage == stage:
+                        bar(progress.done, progress.total)
                 if not patient and time.time() - seen > STALLED_SECONDS:
                     raise DemoError(
                         f"Aftertone has shown no sign of life for {STALLED_SECONDS / 60:.0f} minutes. Look at the "
@@ -62,7 +63,7 @@ class Watch:
         self.until(lambda: (self._store.current if self._store.current is not None else -1) >= number)
 
     def _tell_problem(self) -> None:
-        problem = self._store.problem()
+        problem = self._store.read(Problem)
         if problem is not None and problem.message != self._told:
             self._told = problem.message
             self._screen.say(f"  Aftertone could not {problem.step}: {problem.message}\n  It will try again by itself.")

@@ -1,35 +1,20 @@
-"""From annotations to labels: what people said about a task, as a person would count it."""
+"""Choices as Label Studio's JSON has them: counted as votes where people gave them, made where the model gives one."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from aftertone.labelstudio.tasks import Answer
+
+if TYPE_CHECKING:
+    from aftertone.labelstudio.label_config import Question  # brings the SDK
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What a task's annotations add up to."""
-
-    votes: Mapping[str, float] = field(
-        default_factory=dict
-    )  # answer -> annotators who gave it; one who gave two counts half each
-    passed: bool = False  # skipped or submitted blank, and nobody answered: no label, and no reason to ask first
-
-    @property
-    def given(self) -> bool:
-        """Whether anybody answered the question, with whatever label."""
-        return bool(self.votes)
-
-    def distribution(self, classes: Sequence[str]) -> NDArray[np.float64] | None:
-        """The votes as a soft label over `classes`, summing to 1; None when no vote is for one of them.
-
-        A vote for a label that has left the labelling interface counts for nothing until the label comes back.
-        """
-        votes = np.array([self.votes.get(name, 0.0) for name in classes])  # (C,)
-        total = votes.sum()
-        return votes / total if total > 0 else None
+def choice(question: "Question", label: str | None) -> list[dict[str, Any]]:
+    """A prediction's `result` that shows one label; empty where there is none, or the label config has lost it."""
+    if label not in question.classes:
+        return []
+    value = {"choices": [label]}
+    return [{"from_name": question.control, "to_name": question.audio, "type": "choices", "value": value}]
 
 
 def count_votes(annotations: Iterable[Mapping[str, Any]], question: str) -> Answer:
@@ -53,7 +38,7 @@ def count_votes(annotations: Iterable[Mapping[str, Any]], question: str) -> Answ
         chosen = _chosen(annotation, question)
         for label in chosen:
             votes[label] = votes.get(label, 0.0) + 1 / len(chosen)
-    return Answer(votes=votes, passed=bool(annotations) and not votes)
+    return Answer(votes=votes, skipped=bool(annotations) and not votes)
 
 
 def _annotator(annotation: Mapping[str, Any]) -> Any:

@@ -12,9 +12,7 @@ from label_studio_sdk import LabelStudio as SDK
 from label_studio_sdk.core.api_error import ApiError
 
 from aftertone.errors import LabelStudioError, TasksVanishedError
-from aftertone.settings import Settings
 
-UNCERTAINTY = "Uncertainty sampling"  # the project setting that serves tasks by ascending prediction score
 EXPORT_CHUNK = 200  # task ids in one address, which must stay below the usual 8 kB
 QUERY_PAGE = 1000  # tasks that one page of the task list holds
 
@@ -26,25 +24,22 @@ class LabelStudio:
     thousand tasks takes longer than fetching them.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, url: str, api_key: str, *, timeout: float) -> None:
         """Prepare a connection; nothing is sent yet.
 
         Raises:
             LabelStudioError: no token is set, or it has expired.
         """
-        key = settings.label_studio_api_key.get_secret_value()
-        if not key:
+        if not api_key:
             raise LabelStudioError(
                 "LABEL_STUDIO_API_KEY is empty. Create a personal access token in Label Studio (Account & Settings) "
                 "and set it."
             )
-        self.url = settings.label_studio_url
-        self._http = httpx.Client(
-            timeout=httpx.Timeout(settings.label_studio_timeout, connect=10), follow_redirects=False
-        )
+        self.url = url
+        self._http = httpx.Client(timeout=httpx.Timeout(timeout, connect=10), follow_redirects=False)
         with self._explained():
             # A base address with a path needs its slash, or the SDK would refresh the token at the wrong place.
-            self._sdk = SDK(base_url=f"{self.url}/", api_key=key, httpx_client=self._http)
+            self._sdk = SDK(base_url=f"{self.url}/", api_key=api_key, httpx_client=self._http)
 
     def close(self) -> None:
         """Close the connections."""

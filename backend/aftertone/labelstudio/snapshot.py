@@ -1,70 +1,60 @@
-"""What is true in Label Studio now, read as cheaply as possible and kept between reads."""
+"""What is true in Label Studio now, read as cheaply as possible; nothing is written."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-from aftertone.labelstudio.annotations import Answer, count_votes
+from aftertone.errors import LabelStudioError
+from aftertone.labelstudio.annotations import count_votes
 from aftertone.labelstudio.client import LabelStudio
-from aftertone.labelstudio.label_config import Question, parse_label_config
-from aftertone.settings import Settings
-from aftertone_model.data.files import read_json, write_json
+from aftertone.labelstudio.label_config import parse_label_config
+from aftertone.labelstudio.tasks import Snapshot, Task, TaskCache
 
 FULL_READ = 2_000  # changed tasks from which on one full read is cheaper than many small ones
 OVERLAP = timedelta(seconds=5)  # a change may become visible a little after the moment it carries
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One task: where its audio lies and what people have answered."""
-
-    id: int
-    source: str  # address of the audio as the task holds it; may carry a signature, so it never reaches a log
-    speaker: str | None = None
-    updated_at: str = ""  # ISO 8601, Label Studio's clock
-    annotations: int = 0  # submitted annotations, skips not counted
-    answer: Answer = field(default_factory=Answer)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """A project at one moment."""
-
-    project: int
-    title: str
-    question: Question
-    tasks: Mapping[int, Task]
-    sampling: str  # project setting: how "Label All Tasks" orders the queue
-    model_version: str  # project setting: whose predictions order it; '' when unset
-    overlap: int  # project setting: annotations that each task asks for
-    webhook_urls: tuple[str, ...]  # addresses that are told about changes
-
-
-def read_snapshot(label_studio: LabelStudio, project: int, settings: Settings, memory: Path) -> Snapshot:
-    """Read a project: only what changed since the last read, which `memory` (a JSON file) holds.
+def read_snapshot(
+    label_studio: LabelStudio, project: int, cache: TaskCache, *, audio_field: str = "", speaker_field: str = ""
+) -> tuple[Snapshot, TaskCache]:
+    """Read a project: only what changed since the last read. Returns it with the cache for the next read.
 
     Tasks that changed are found by their `updated_at`; tasks that vanished, and annotations that became visible too
     late for that, show as a wrong count, which leads to a full read. So one more label in a project of 100,000 tasks
     costs a few small requests.
 
+    Args:
+        cache: what the last read returned; an empty one before the first.
+        audio_field: key of a task's data that holds the audio; '': what the label config says.
+        speaker_field: key of a task's data that names the speaker.
+
     Raises:
         LabelStudioError: Label Studio can't be read.
         LabelConfigError: the project asks no question that Aftertone can learn.
     """
+    try:
+        return _read(label_studio, project, cache, audio_field, speaker_field)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise LabelStudioError(
+            f"Label Studio's reply about project {project} is empty or of another form than expected "
+            f"({type(error).__name__}: {error}). It is asked again; if this stays, check that LABEL_STUDIO_URL is the "
+            "address of Label Studio itself and not of a proxy that answers for it."
+        ) from error
+
+
+def _read(
+    label_studio: LabelStudio, project: int, cache: TaskCache, audio_field: str, speaker_field: str
+) -> tuple[Snapshot, TaskCache]:
     raw = label_studio.project(project)
     question = parse_label_config(raw["label_config"])
-    audio_field = settings.audio_field or question.field
-    shape = [question.control, audio_field, settings.speaker_field]
-    kept = read_json(memory, default={})
-    tasks = {row["id"]: _task_from_json(row) for row in kept.get("tasks", ())} if kept.get("shape") == shape else {}
-    known = dict(tasks)
+    audio_field = audio_field or question.field
+    shape = (question.control, audio_field, speaker_field)
+    tasks = {task.id: task for task in cache.tasks} if cache.shape == shape else {}
 
     def parse(exported: Mapping[str, Any]) -> Task:
         data = exported["data"]
         source = data.get(audio_field) or data.get("$undefined$") or ""
-        speaker = data.get(settings.speaker_field)
+        speaker = data.get(speaker_field)
         return Task(
             id=exported["id"],
             source=source if isinstance(source, str) else "",
@@ -83,31 +73,21 @@ def read_snapshot(label_studio: LabelStudio, project: int, settings: Settings, m
         ]
         if len(changed) <= FULL_READ:
             tasks |= {row["id"]: parse(row) for row in label_studio.export(project, changed)}
-    miscounted = total != sum(task.annotations for task in tasks.values()) and total != kept.get("total")
+    miscounted = total != sum(task.annotations for task in tasks.values()) and total != cache.total
     if len(changed) > FULL_READ or len(tasks) != raw["task_number"] or miscounted:
         tasks = {row["id"]: parse(row) for row in label_studio.export(project)}
-    if tasks != known or kept.get("shape") != shape or kept.get("total") != total:
-        kept = {"shape": shape, "total": total, "tasks": [asdict(task) for task in tasks.values()]}
-        write_json(memory, kept, private=True)  # addresses of audio may be signed
-    return Snapshot(
+    tasks = dict(sorted(tasks.items()))
+    snapshot = Snapshot(
         project=project,
         title=raw["title"],
         question=question,
-        tasks=dict(sorted(tasks.items())),
+        tasks=tasks,
         sampling=raw.get("sampling") or "",
         model_version=raw.get("model_version") or "",
         overlap=raw.get("maximum_annotations") or 1,
         webhook_urls=tuple(label_studio.webhook_urls(project)),
     )
-
-
-def kept_tasks(memory: Path) -> list[Task]:
-    """The tasks as `read_snapshot` last kept them; [] before the first read."""
-    return [_task_from_json(row) for row in read_json(memory, default={}).get("tasks", ())]
-
-
-def _task_from_json(row: Mapping[str, Any]) -> Task:
-    return Task(**{**row, "answer": Answer(**row["answer"])})
+    return snapshot, TaskCache(shape=shape, total=total, tasks=tuple(tasks.values()))
 
 
 def _before(moment: str) -> str:

@@ -4,174 +4,222 @@ It is told nothing but the project's number. So a lost webhook, a killed worker,
 webhooks at once need no code of their own.
 """
 
+import errno
 import logging
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+
+from redis import RedisError
+from safetensors import SafetensorError
 
 from aftertone.errors import TasksVanishedError
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
-from aftertone.labelstudio.snapshot import Snapshot, read_snapshot
-from aftertone.pipeline import jobs
+from aftertone.labelstudio.snapshot import read_snapshot
+from aftertone.labelstudio.tasks import Snapshot
 from aftertone.pipeline.dataset import Dataset, join
-from aftertone.pipeline.ingest import sync
-from aftertone.pipeline.plan import Adapt, Memory, Publish, Rank, Seed, Step, Sync, Train, Wait, next_step
+from aftertone.pipeline.housekeeping import keep_house
+from aftertone.pipeline.ingest import ingest
+from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.pipeline.steps import LearningSteps
-from aftertone.pipeline.warnings import notes
-from aftertone.pipeline.worker import end_with_parent
-from aftertone.server.predict import guesses
-from aftertone.settings import Settings, load_settings
-from aftertone.store.project import Store
+from aftertone.settings import Settings
+from aftertone.store.project import State, Store
+from aftertone.store.records import Connection, Doing, Problem, Tasks
 from aftertone_model.acquisition import find_strategy
-from aftertone_model.errors import AftertoneError
-from aftertone_model.evaluation.test_split import assign_test_split
-from aftertone_model.pretraining.record import read_adaptation
+from aftertone_model.errors import AftertoneError, DamagedFileError
+from aftertone_model.progress import throttled
 
 log = logging.getLogger(__name__)
 
-BUSY_SECONDS = 2.0  # before a project that another worker has is looked at again
-PROGRESS_SECONDS = 0.5  # between two writes of progress.json
 READING = "read the project"
 NAMES = {
-    Sync: "fetch audio", Adapt: "adapt the backbone", Seed: "find the seed set", Train: "train", Rank: "rank the pool",
-    Publish: "publish the queue",
+    Ingest: "fetch audio", Adapt: "adapt the backbone", Seed: "find the seed set", Train: "train",
+    Rank: "rank the pool", Publish: "publish the queue",
 }  # fmt: skip
 
+Services = tuple[LabelStudio, Fetcher]
 
-def advance(project: int) -> None:
-    """Do everything that can be done for a project now. Runs as a job, alone for its project."""
-    end_with_parent()
-    jobs.wake_taken(project)
-    settings = load_settings()
-    with jobs.only_advance(project) as alone:
-        if alone:
-            jobs.wake(project, after=settings.reconcile_seconds)
-            Advance(project, settings).run()
-        else:
-            jobs.wake(project, after=BUSY_SECONDS)
+
+@contextmanager
+def connect(settings: Settings) -> Iterator[Services]:
+    """Label Studio, and what fetches audio for its tasks, as the settings say."""
+    key = settings.label_studio_api_key.get_secret_value()
+    with (
+        closing(LabelStudio(settings.label_studio_url, key, timeout=settings.label_studio_timeout)) as label_studio,
+        closing(
+            Fetcher(
+                label_studio,
+                hosts=settings.audio_hosts,
+                timeout=settings.audio_timeout,
+                max_bytes=int(settings.max_audio_megabytes * 1e6),
+            )
+        ) as fetcher,
+    ):
+        yield label_studio, fetcher
 
 
 class Advance:
     """One run of the job."""
 
-    def __init__(self, project: int, settings: Settings) -> None:
-        self._project = project
-        self._settings = settings
+    def __init__(
+        self,
+        project: int,
+        settings: Settings,
+        wake: Callable[[float], None],
+        connect: Callable[[Settings], AbstractContextManager[Services]] = connect,
+    ) -> None:
+        """
+        Args:
+            wake: asks for another run of this job after so many seconds.
+        """
+        self._project, self._settings, self._wake, self._connect = project, settings, wake, connect
         self._store = Store(settings.model_dir).project(project)
         self._doing = READING
-        self._reported = ("", 0.0)  # stage, and when it was last written
+        self._damaged: set[Path] = set()  # set aside in this run
+        self._report = throttled(self._save_progress)
 
     def run(self) -> None:
         """Step until there is nothing to do; a failure is remembered for `aftertone status` and tried again later."""
         try:
-            connection = self._store.connection()
+            connection = self._store.read(Connection)
             self._settings = self._settings.for_project(connection.extra_params if connection else {})
             if self._settings.strategy:
                 find_strategy(self._settings.strategy)  # a wrong name should not wait for the first labels
-            with (
-                closing(LabelStudio(self._settings)) as label_studio,
-                closing(Fetcher(label_studio, self._settings)) as fetcher,
-            ):
-                self._steps(label_studio, fetcher)
-        except AftertoneError as error:
-            self._remember(str(error))
-            log.warning("Project %d: can't %s: %s", self._project, self._doing, error, extra=self._extra("step_failed"))
+            with self._connect(self._settings) as (label_studio, fetcher):
+                previous: Step | None = None
+                while True:
+                    try:
+                        step = self._next(label_studio, fetcher, previous)
+                    except DamagedFileError as error:
+                        if not error.set_aside or error.path in self._damaged:
+                            raise
+                        self._damaged.add(error.path)
+                        self._store.note_damage(error)
+                        step = None  # the file is made again
+                    except TasksVanishedError:
+                        step = None  # the next look shows which
+                    if isinstance(step, Wait):
+                        return
+                    previous = step
         except Exception as error:
-            self._remember(
-                f"{type(error).__name__}: {error}. This is a bug in Aftertone; the worker's log has the details."
-            )
-            log.exception("Project %d: can't %s", self._project, self._doing, extra=self._extra("step_failed"))
-
-    def _steps(self, label_studio: LabelStudio, fetcher: Fetcher) -> None:
-        previous: Step | None = None
-        while True:
-            self._doing = READING
-            snapshot, dataset, memory = self._look(label_studio)
-            step = next_step(snapshot, dataset, memory, self._settings, time.time())
-            problem = self._store.problem()
-            if problem is not None and problem.step == READING:
-                self._store.clear_problem()
-            if isinstance(step, Wait):
-                self._report(step.why, 0, 0)
-                if step.seconds is not None:
-                    jobs.wake(self._project, after=step.seconds)
-                return
-            self._doing = NAMES[type(step)]
-            if problem is not None and problem.step == self._doing and time.time() < problem.retry_at:
-                jobs.wake(self._project, after=problem.retry_at - time.time())
-                return
-            if step == previous:
-                raise AftertoneError(
-                    "The step went well but changed nothing. Somebody or something undoes it in Label Studio; check "
-                    "the project's settings and that no second backend serves it."
-                )
-            log.info("Project %d: %s", self._project, self._doing, extra=self._extra("step_begun"))
-            began = time.monotonic()
-            try:
-                self._do(step, snapshot, dataset, label_studio, fetcher)
-                previous = step
-            except TasksVanishedError:
-                previous = None  # the next look shows which
-            self._store.clear_problem()
-            log.info(
-                "Project %d: %s: done in %.1f s", self._project, self._doing, time.monotonic() - began,
-                extra=self._extra("step_done"),
+            message = explain(error)
+            expected = message is not None
+            self._remember(message or f"{type(error).__name__}: {error}. {BUG}")
+            level = logging.WARNING if expected else logging.ERROR
+            log.log(
+                level, "Project %d: can't %s: %s", self._project, self._doing, message or error,
+                exc_info=not expected, extra=self._extra("step_failed"),
             )  # fmt: skip
 
-    def _look(self, label_studio: LabelStudio) -> tuple[Snapshot, Dataset, Memory]:
+    def _next(self, label_studio: LabelStudio, fetcher: Fetcher, previous: Step | None) -> Step:
+        """Do the next step. Returns it; Wait when there is none, or when it failed too short a time ago."""
+        self._doing = READING
+        snapshot, dataset, state = self._look(label_studio)
+        step = next_step(snapshot, dataset, state, self._settings, time.time())
+        problem = self._store.read(Problem)
+        if problem is not None and problem.step == READING:
+            self._store.remove(Problem)
+        if isinstance(step, Wait):
+            self._report(step.why, 0, 0)
+            if step.seconds is not None:
+                self._wake(step.seconds)
+            return step
+        self._doing = NAMES[type(step)]
+        if problem is not None and problem.step == self._doing and (pause := problem.retry_at - time.time()) > 0:
+            self._wake(pause)
+            return Wait(why="a step that failed is tried again later")
+        if step == previous:
+            raise AftertoneError(
+                "The step went well but changed nothing. Somebody or something undoes it in Label Studio; check "
+                "the project's settings and that no second backend serves it."
+            )
+        log.info("Project %d: %s", self._project, self._doing, extra=self._extra("step_begun"))
+        began = time.monotonic()
+        self._do(step, snapshot, dataset, state, label_studio, fetcher)
+        self._store.remove(Problem)
+        log.info(
+            "Project %d: %s: done in %.1f s", self._project, self._doing, time.monotonic() - began,
+            extra=self._extra("step_done"),
+        )  # fmt: skip
+        return step
+
+    def _look(self, label_studio: LabelStudio) -> tuple[Snapshot, Dataset, State]:
         store, settings = self._store, self._settings
-        snapshot = read_snapshot(label_studio, self._project, settings, store.tasks_file)
-        now = time.time()
-        dataset = join(snapshot, store.sources(), now)
-        adaptation = read_adaptation(store.adapted)
-        store.save_notes(notes(snapshot, dataset, adaptation, settings.adapt_again_share))
-        last = store.last_round()
-        quiet_since = store.quiet_since(len(snapshot.tasks), max(snapshot.tasks, default=0), now)
-        exam = store.exam()
-        settled = last is not None or now - quiet_since >= settings.settle_seconds
-        if settled and not dataset.missing and any(clip.id not in exam for clip in dataset.clips):
-            exam = assign_test_split(dataset.clips, exam, share=settings.test_share, seed=settings.seed)
-            store.save_exam(exam)
-        memory = Memory(
-            quiet_since=quiet_since,
-            adapted=adaptation is not None,
-            exam=frozenset(clip for clip, in_exam in exam.items() if in_exam),
-            last=last,
-            current=store.current,
-            trained=store.next.is_dir(),
-            train_requested=store.train_requested,
-        )
-        return snapshot, dataset, memory
+        known = store.get(Tasks).cache
+        snapshot, cache = read_snapshot(
+            label_studio, self._project, known,
+            audio_field=settings.audio_field, speaker_field=settings.speaker_field,
+        )  # fmt: skip
+        if cache != known:
+            store.save(Tasks(cache=cache))
+        state, now = store.load(), time.time()
+        dataset = join(snapshot, state.sources, now)
+        return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now)
 
     def _do(
-        self, step: Step, snapshot: Snapshot, dataset: Dataset, label_studio: LabelStudio, fetcher: Fetcher
+        self,
+        step: Step,
+        snapshot: Snapshot,
+        dataset: Dataset,
+        state: State,
+        label_studio: LabelStudio,
+        fetcher: Fetcher,
     ) -> None:
         store, settings = self._store, self._settings
+        learning = LearningSteps(store, state, dataset, settings, self._report)
         match step:
-            case Sync(tasks=tasks):
-                sync(tasks, store, fetcher, settings, self._report)
+            case Ingest(tasks=tasks):
+                ingest(tasks, state.sources, store, fetcher, settings, self._report)
             case Adapt():
-                LearningSteps(store, dataset, settings, self._report).adapt()
+                learning.adapt()
             case Seed():
-                LearningSteps(store, dataset, settings, self._report).seed()
+                learning.seed()
             case Train():
-                LearningSteps(store, dataset, settings, self._report).train()
+                learning.train()
             case Rank():
-                LearningSteps(store, dataset, settings, self._report).rank()
+                learning.rank()
             case Publish(number=number):
-                shown = guesses(store, number) if settings.prelabel else {}
-                publish(store.round(number), snapshot, label_studio, shown)
+                record = store.round(number)
+                shown = store.guesses(number) if settings.prelabel else {}
+                publish(label_studio, snapshot, record.version, record.published, shown)
                 store.set_current(number)
+                log.info(
+                    "Project %d: annotators are served round %d", self._project, number,
+                    extra={"action": "round_published", "project": self._project, "round": number},
+                )  # fmt: skip
 
-    def _report(self, stage: str, done: int, total: int) -> None:
-        before, at = self._reported
-        if stage != before or done == total or time.monotonic() - at > PROGRESS_SECONDS:
-            self._store.save_progress(stage, done, total)
-            self._reported = (stage, time.monotonic())
+    def _save_progress(self, stage: str, done: int, total: int) -> None:
+        self._store.save(Doing(stage=stage, done=done, total=total, at=time.time()))
 
     def _remember(self, message: str) -> None:
-        self._store.record_problem(self._doing, message, time.time())
+        try:
+            self._store.record_problem(self._doing, message, time.time())
+        except OSError as error:  # a full disk has no room for its own problem
+            log.warning("The problem can't be recorded: %s", error, extra=self._extra("problem_not_recorded"))
 
     def _extra(self, action: str) -> dict[str, object]:
         return {"action": action, "project": self._project, "step": self._doing}
+
+
+BUG = "This is a bug in Aftertone; the worker's log has the details."
+
+
+def explain(error: Exception) -> str | None:
+    """What happened and what to do, for people; None for an exception that nobody expects, which is a bug."""
+    text = str(error)
+    if isinstance(error, AftertoneError):
+        return text
+    if "No space left" in text or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        return "The disk with MODEL_DIR is full. Free some space; the step is then done again."
+    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        return f"There is too little memory ({text}). Free some, or use a smaller BACKBONE or DEVICE=cpu."
+    if isinstance(error, SafetensorError):
+        return f"Weights can't be read or written ({text}). Check the disk with MODEL_DIR; the step is done again."
+    if isinstance(error, OSError):
+        return f"A file can't be read or written ({text}). Check MODEL_DIR, its disk and who may write to it."
+    if isinstance(error, RedisError):
+        return f"The job queue's Redis fails ({text}). Check that it runs and has memory left."
+    return None

@@ -7,22 +7,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from aftertone.labelstudio.annotations import Answer
-from aftertone.labelstudio.snapshot import Snapshot, Task
+from aftertone.labelstudio.tasks import Answer, Snapshot, Task
+from aftertone.store.records import Source
 from aftertone_model.data.clips import Clip
 
 RETRY_SECONDS = 600.0  # after which audio that couldn't be fetched is asked for again
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """What became of one audio address."""
-
-    clip: str | None = None  # id of the decoded clip; None when there is none
-    seconds: float = 0.0  # duration of the clip
-    error: str = ""  # why there is no clip, for people
-    retry: bool = False  # whether another attempt may succeed
-    at: float = 0.0  # epoch seconds of the last attempt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +45,16 @@ class Dataset:
 
     @property
     def open_clips(self) -> list[Clip]:
-        """Clips that nobody has answered or passed over: what a round may ask for."""
-        return [e.clip for e in self.entries.values() if not e.answer.given and not e.answer.passed]
+        """Clips that nobody has answered or skipped: what a round may ask for."""
+        return [e.clip for e in self.entries.values() if not e.answer.given and not e.answer.skipped]
 
     @property
-    def passed_clips(self) -> list[Clip]:
+    def skipped_clips(self) -> list[Clip]:
         """Clips that were skipped or submitted blank: asked for last, never dropped."""
-        return [e.clip for e in self.entries.values() if e.answer.passed]
+        return [e.clip for e in self.entries.values() if e.answer.skipped]
 
-    def strange_labels(self) -> dict[str, int]:
-        """Answers that are no longer in the labelling question, with the number of clips that carry them."""
+    def labels_not_in_config(self) -> dict[str, int]:
+        """Answers that the label config doesn't offer any more, with the number of clips that carry them."""
         counts: dict[str, int] = {}
         for entry in self.entries.values():
             for label in set(entry.answer.votes) - set(self.classes):
@@ -105,9 +94,9 @@ def _entry(clip: str, tasks: Sequence[Task], seconds: float) -> Entry:
         for label, count in task.answer.votes.items():
             votes[label] = votes.get(label, 0.0) + count
     speaker = next((task.speaker for task in tasks if task.speaker), None)
-    passed = not votes and all(task.answer.passed for task in tasks)
+    skipped = not votes and all(task.answer.skipped for task in tasks)
     return Entry(
         clip=Clip(id=clip, seconds=seconds, speaker=speaker),
         tasks=tuple(task.id for task in tasks),
-        answer=Answer(votes=votes, passed=passed),
+        answer=Answer(votes=votes, skipped=skipped),
     )

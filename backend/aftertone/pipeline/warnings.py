@@ -1,15 +1,14 @@
 """What a person should know or do about a project: found on every look at it, shown by `aftertone status`."""
 
-from aftertone.labelstudio.snapshot import Snapshot
+from aftertone.labelstudio.tasks import Snapshot
 from aftertone.pipeline.dataset import Dataset
-from aftertone_model.pretraining.record import Adaptation
+from aftertone.store.project import State
 
 
-def notes(
-    snapshot: Snapshot, dataset: Dataset, adaptation: Adaptation | None = None, adapt_again_share: float = 0.5
-) -> list[str]:
+def find_warnings(snapshot: Snapshot, dataset: Dataset, state: State, adapt_again_share: float = 0.5) -> list[str]:
     """Sentences for people, the most pressing first; empty when all is well."""
-    found: list[str] = []
+    adaptation = state.adaptation
+    found = list(state.damage)
     if not any(url.rstrip("/").endswith("/webhook") for url in snapshot.webhook_urls):
         found.append(
             "Label Studio tells this backend nothing about changes (the project has no webhook for it); labels are "
@@ -22,9 +21,9 @@ def notes(
             f"The project asks for {snapshot.overlap} annotations per task. Label Studio then hands second annotators "
             "random tasks that others have begun, so only the first annotator of a task follows the queue."
         )
-    for label, count in sorted(dataset.strange_labels().items()):
+    for label, count in sorted(dataset.labels_not_in_config().items()):
         found.append(
-            f"{count} clips are labelled {label!r}, which the labelling interface no longer offers. These votes count "
+            f"{count} clips are labelled {label!r}, which the label config no longer offers. These votes count "
             "for nothing until the choice comes back or the annotations are changed."
         )
     if dataset.failed:
@@ -33,7 +32,7 @@ def notes(
             "`aftertone status` lists each with its reason."
         )
     if adaptation is not None and not adaptation.kept:
-        found.append(f"The backbone is used as it came: {adaptation.reason}")
+        found.append(f"The backbone is used unadapted. {adaptation.reason}")
     if adaptation is not None and adaptation.outgrown_by(len(dataset.entries), adapt_again_share):
         found.append(
             f"The pool has grown from {adaptation.clips} to {len(dataset.entries)} clips since the backbone was "

@@ -5,18 +5,23 @@ import logging
 import signal
 import sys
 import time
+from functools import partial
 from types import FrameType
 from typing import Any
 
+from redis import Redis
 from rq import Worker as RQWorker
+from rq import get_current_job
 
-from aftertone.pipeline import jobs
-from aftertone.settings import Settings
+from aftertone.pipeline.advance import Advance
+from aftertone.pipeline.jobs import JobQueue
+from aftertone.settings import Settings, load_settings
 from aftertone.store.project import Store
 from aftertone_model.progress import hide_library_bars
 
 log = logging.getLogger(__name__)
 
+BUSY_SECONDS = 2.0  # before a project that another worker has is looked at again
 TICK_SECONDS = 1  # between looks at the alarms while idle
 CLEAN_SECONDS = 600.0  # between RQ's own clean-ups
 PR_SET_PDEATHSIG = 1
@@ -28,17 +33,18 @@ class Worker(RQWorker):
     Stopping at once loses nothing: every step can be repeated.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, jobs: JobQueue, **options: Any) -> None:
         # RQ waits worker_ttl - 15 s for a job before it looks around.
         super().__init__(
-            [jobs.queue()], connection=jobs.connect(), maintenance_interval=TICK_SECONDS,
+            [jobs.queue], connection=jobs.connection, maintenance_interval=TICK_SECONDS,
             worker_ttl=15 + TICK_SECONDS, job_monitoring_interval=5, log_job_description=False, **options,
         )  # fmt: skip
+        self._jobs = jobs
         self._cleaned = 0.0
 
     def run_maintenance_tasks(self) -> None:
         """Called by RQ about every tick while idle."""
-        jobs.ring()
+        self._jobs.ring()
         if time.monotonic() - self._cleaned > CLEAN_SECONDS:
             super().run_maintenance_tasks()
             self._cleaned = time.monotonic()
@@ -52,17 +58,36 @@ class Worker(RQWorker):
 
 def run_worker(settings: Settings) -> None:
     """Work until told to stop. Every project that ever connected is looked at first: a restart needs no webhook."""
-    import aftertone.pipeline.advance  # noqa: F401  (loaded before the first job, so that its process starts warm)
-
     hide_library_bars()
+    jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
     for project in Store(settings.model_dir).projects():
         jobs.wake_taken(project)  # by a worker that may have been killed right after
         jobs.wake(project)
     log.info("Worker ready", extra={"action": "worker_ready"})
-    Worker().work(logging_level="WARNING")
+    Worker(jobs).work(logging_level="WARNING")
 
 
-def end_with_parent() -> None:
+def advance(project: int) -> None:
+    """The job: do everything that can be done for a project now, alone for it."""
+    _end_with_parent()
+    jobs, settings = JobQueue(_connection()), load_settings()
+    jobs.wake_taken(project)
+    with jobs.only_advance(project) as alone:
+        if alone:
+            jobs.wake(project, after=settings.reconcile_seconds)
+            Advance(project, settings, partial(jobs.wake, project)).run()
+        else:
+            jobs.wake(project, after=BUSY_SECONDS)
+
+
+def _connection() -> Redis:
+    job = get_current_job()
+    if job is None:
+        raise RuntimeError("this function is a job of the queue; call Advance to advance a project directly")
+    return job.connection
+
+
+def _end_with_parent() -> None:
     """Let this job's process die with its worker, so that a killed worker leaves no second `advance` behind (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

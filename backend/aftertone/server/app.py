@@ -18,44 +18,31 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from aftertone.errors import LabelConfigError
-from aftertone.labelstudio.label_config import parse_label_config
-from aftertone.pipeline import jobs
+from aftertone.pipeline.jobs import JobQueue
+from aftertone.server.events import Events, project_id
 from aftertone.server.predict import latest_version, predict
 from aftertone.settings import Settings, parse_extra_params
-from aftertone.store.project import Connection, Store
+from aftertone.store.project import Store
 from aftertone_model.errors import AftertoneError
 
 log = logging.getLogger(__name__)
 
-START_TRAINING = "START_TRAINING"
-
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(settings: Settings) -> Starlette:
+def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
     """The server as an ASGI application."""
-    store = Store(settings.model_dir)
+    store, events = Store(settings.model_dir), Events(settings, jobs)
 
     async def health(_: Request) -> Response:
         return JSONResponse({"status": "UP", "model_class": "Aftertone"})
 
     async def setup(request: Request) -> Response:
         body = await _json(request)
-        project = project_id(body.get("project"))
-        connection = Connection(
-            project=project,
-            label_config=str(body.get("schema") or ""),
-            extra_params=parse_extra_params(body.get("extra_params")),
-        )
-
-        def connect() -> str:
-            settings.for_project(connection.extra_params)
-            parse_label_config(connection.label_config)
-            store.project(project).connect(connection)
-            jobs.wake(project)
-            return latest_version(store.project(project))
-
-        return JSONResponse({"model_version": await run_in_threadpool(connect)})
+        project, label_config = project_id(body.get("project")), str(body.get("schema") or "")
+        extra_params = parse_extra_params(body.get("extra_params"))
+        version = await run_in_threadpool(events.connected, project, label_config, extra_params)
+        return JSONResponse({"model_version": version})
 
     async def predictions(request: Request) -> Response:
         body = await _json(request)
@@ -67,17 +54,9 @@ def create_app(settings: Settings) -> Starlette:
 
     async def webhook(request: Request) -> Response:
         body = await _json(request)
-        project = project_id((body.get("project") or {}).get("id"))
-
-        def note() -> None:
-            # A hint that something changed, nothing more: what is true is read from Label Studio later. So it needs no
-            # password, which Label Studio doesn't send here; Start Training comes another way and with one.
-            if project in store.projects():
-                if body.get("action") == START_TRAINING and authorised(request, settings):
-                    store.project(project).request_training()
-                jobs.wake(project)
-
-        await run_in_threadpool(note)
+        project, action = project_id((body.get("project") or {}).get("id")), str(body.get("action") or "")
+        # A hint needs no password, which Label Studio doesn't send here; Start Training comes another way and with one.
+        await run_in_threadpool(events.happened, project, action, trusted=authorised(request, settings))
         return JSONResponse({})
 
     async def versions(_: Request) -> Response:
@@ -112,21 +91,6 @@ def authorised(request: Request, settings: Settings) -> bool:
     except binascii.Error:
         given = b""
     return secrets.compare_digest(given, expected)
-
-
-def project_id(raw: Any) -> int:
-    """The project's number from what Label Studio sends: 5, "5" or "5.1795222710".
-
-    Raises:
-        AftertoneError: there is none.
-    """
-    try:
-        return int(str(raw).split(".")[0])
-    except ValueError:
-        raise AftertoneError(
-            "The request names no project. Webhooks need `send payload` switched on (Label Studio: Settings > "
-            "Webhooks)."
-        ) from None
 
 
 async def _json(request: Request) -> dict[str, Any]:

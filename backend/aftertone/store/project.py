@@ -3,68 +3,134 @@
 projects/<id>/connection.json   what Label Studio said when it connected
 projects/<id>/tasks.json        tasks and answers as last read
 projects/<id>/sources.json      what became of each audio address
-projects/<id>/exam.json         which clips are never trained on
+projects/<id>/test-split.json   which clips are never trained on
 projects/<id>/pool/             decoded clips and their frozen CNN features
 projects/<id>/adapted/          the TAPT backbone and its loss curve
 projects/<id>/next/             the round being made: a trained model that hasn't ranked the pool yet
 projects/<id>/rounds/007/       round.json, scores.csv, model/
 projects/<id>/current           number of the round that annotators are served
 projects/<id>/progress.json     what is being done now, and how far it is
-projects/<id>/notes.json        what a person should know or do
+projects/<id>/warnings.json     what a person should know or do
 projects/<id>/problem.json      what went wrong last, and what a person must do
+projects/<id>/damage.json       damaged files, which were set aside as <name>.corrupt
+
+No path is built and no file is read anywhere else.
 """
 
 import shutil
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aftertone.errors import StoreError
-from aftertone.pipeline.dataset import Source
-from aftertone.store.rounds import Round
-from aftertone_model.data.files import read_json, write_json, write_text
+from aftertone.errors import DamagedRecordError, StoreError
+from aftertone.store.folder import RecordFolder, read_record, write_record
+from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Source, Sources
+from aftertone.store.round_scores import FILE as SCORES
+from aftertone.store.round_scores import Score, read_scores, write_scores
+from aftertone.store.rounds import Draft, Round
+from aftertone_model.data.files import whole_folder, write_text
+from aftertone_model.pretraining.record import Adaptation, read_adaptation
 
 if TYPE_CHECKING:
     from aftertone_model.data.pool import Pool
 
+ADAPTED_AGAIN = "The backbone is adapted again."  # what follows from damage to it
 KEPT_MODELS = 3  # newest rounds that keep their weights; the others can be trained again from round.json
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """Why a project doesn't move on."""
+class State:
+    """What the store holds, as far as the next step depends on it."""
 
-    message: str  # what happened and what to do
-    step: str  # name of the step that failed
-    times: int  # failures in a row
-    at: float  # epoch seconds of the last one
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    held_out: Mapping[str, bool] = field(default_factory=dict)  # clip -> whether it is held out for testing
+    quiet: Quiet | None = None  # None before the first look
+    adaptation: Adaptation | None = None  # None before TAPT is done, or found not to help
+    rounds: tuple[Round, ...] = ()  # complete ones, oldest first
+    current: int | None = None  # number of the round that was last put in front of the annotators
+    trained: bool = False  # a model was trained for the next round, which isn't complete yet
+    train_requested: bool = False  # somebody pressed Start Training
+    damage: tuple[str, ...] = ()  # a sentence per damaged file that was set aside and still lies there
 
     @property
-    def retry_at(self) -> float:
-        """Epoch seconds before which the step isn't tried again: a minute after the first failure, doubling to 1 h."""
-        return self.at + min(60.0 * 2 ** (self.times - 1), 3600.0)
+    def last(self) -> Round | None:
+        """The newest complete round."""
+        return self.rounds[-1] if self.rounds else None
+
+    @cached_property
+    def test_clips(self) -> frozenset[str]:
+        """Clips that are never trained on."""
+        return frozenset(clip for clip, held_out in self.held_out.items() if held_out)
+
+    def unsettled(self, settle_seconds: float, now: float) -> float:
+        """Seconds for which the first import must stay quiet yet; 0 when it has, or a round exists."""
+        since = self.quiet.since if self.quiet is not None else now
+        return 0.0 if self.rounds else max(0.0, settle_seconds - (now - since))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Connection:
-    """What Label Studio said at /setup."""
+class ProjectStore(RecordFolder):
+    """One project's files: its records, and what is more than a record."""
 
-    project: int
-    label_config: str
-    extra_params: Mapping[str, Any]  # a project's options
+    def load(self) -> State:
+        """What the next step depends on.
 
+        Raises:
+            DamagedRecordError: a file that can't be made again is damaged.
+        """
+        return State(
+            sources=self.get(Sources).sources,
+            held_out=self.get(HeldOut).clips,
+            quiet=self.read(Quiet),
+            adaptation=self.adaptation(),
+            rounds=tuple(self.rounds()),
+            current=self.current,
+            trained=self._next.is_dir(),
+            train_requested=self.train_requested,
+            damage=self.damage(),
+        )
 
-class ProjectStore:
-    """One project's files. Every write is whole or not at all."""
+    def connect(self, connection: Connection) -> None:
+        """Remember a project; writes only what is new, since Label Studio says the same thousands of times."""
+        try:
+            known = self.read(Connection)
+        except DamagedRecordError:
+            known = None
+        if known != connection:
+            self.save(connection)
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.tasks_file = folder / "tasks.json"
-        self.adapted = folder / "adapted"
-        self.next = folder / "next"
+    def record_problem(self, step: str, message: str, at: float) -> None:
+        """Remember a failure of a step at `at`, in epoch seconds."""
+        before = self.read(Problem)
+        times = before.times + 1 if before is not None and before.step == step else 1
+        self.save(Problem(message=message, step=step, times=times, at=at))
+
+    @property
+    def current(self) -> int | None:
+        """Number of the round that annotators are served; None before the first."""
+        path = self.folder / "current"
+        return self.mended(path, lambda: int(path.read_text()), "The newest round is published again.")
+
+    def set_current(self, number: int) -> None:
+        """Record that a round is what annotators are served."""
+        write_text(self.folder / "current", f"{number}\n")
+
+    @property
+    def train_requested(self) -> bool:
+        """Whether somebody pressed Start Training since the last training began."""
+        return (self.folder / "train-requested").exists()
+
+    def request_training(self, requested: bool = True) -> None:
+        """Remember that somebody pressed Start Training; or forget it, as training begins."""
+        path = self.folder / "train-requested"
+        if requested:
+            write_text(path, "")
+        else:
+            path.unlink(missing_ok=True)
+
+    # -- pool and backbone -----------------------------------------------------------------------------------------
 
     @property
     def pool(self) -> "Pool":
@@ -73,36 +139,25 @@ class ProjectStore:
 
         return Pool(self.folder / "pool")
 
-    # -- connection ------------------------------------------------------------------------------------------------
+    def adaptation(self) -> Adaptation | None:
+        """How adapting the backbone went; None before."""
 
-    def connect(self, connection: Connection) -> None:
-        """Remember a project; writes only what is new, since Label Studio says the same thousands of times."""
-        if self.connection() != connection:
-            write_json(self.folder / "connection.json", asdict(connection))
+        def read() -> Adaptation | None:
+            found = read_adaptation(self.adapted)
+            if found is None and self.adapted.is_dir():
+                raise ValueError("a folder without its record")
+            return found
 
-    def connection(self) -> Connection | None:
-        """What Label Studio said last; None before it connected."""
-        raw = read_json(self.folder / "connection.json")
-        return Connection(**raw) if raw else None
+        return self.mended(self.adapted, read, ADAPTED_AGAIN)
 
-    # -- sources and the exam --------------------------------------------------------------------------------------
+    @property
+    def adapted(self) -> Path:
+        """Folder of the adapted backbone, which may not be there yet."""
+        return self.folder / "adapted"
 
-    def sources(self) -> dict[str, Source]:
-        """What became of each audio address."""
-        return {url: Source(**raw) for url, raw in read_json(self.folder / "sources.json", default={}).items()}
-
-    def save_sources(self, sources: Mapping[str, Source]) -> None:
-        """Replace what is known about audio addresses, which may be signed: only the owner may read the file."""
-        known = {url: asdict(source) for url, source in sources.items()}
-        write_json(self.folder / "sources.json", known, private=True)
-
-    def exam(self) -> dict[str, bool]:
-        """For each clip that was ever assigned: whether it belongs to the exam. Never changes once written."""
-        return read_json(self.folder / "exam.json", default={})
-
-    def save_exam(self, assignment: Mapping[str, bool]) -> None:
-        """Replace the exam's assignment by one that extends it."""
-        write_json(self.folder / "exam.json", dict(assignment))
+    def loading_adapted(self) -> AbstractContextManager[None]:
+        """Around loading the adapted backbone: its folder is set aside where that fails."""
+        return self.loading(self.adapted, ADAPTED_AGAIN)
 
     def forget_adaptation(self) -> None:
         """Let the next `advance` adapt the backbone again.
@@ -122,156 +177,120 @@ class ProjectStore:
         """Numbers of the complete rounds, ascending."""
         return sorted(int(path.name) for path in (self.folder / "rounds").glob("[0-9]*") if path.name.isdigit())
 
-    def round_folder(self, number: int) -> Path:
-        """Where a round lies."""
-        return self.folder / "rounds" / f"{number:03d}"
+    def rounds(self) -> list[Round]:
+        """All complete rounds, oldest first."""
+        return [self.round(number) for number in self.round_numbers()]
 
     def round(self, number: int) -> Round:
         """A complete round.
 
         Raises:
             StoreError: there is no such round.
+            DamagedRecordError: its record can't be read.
         """
-        file = self.round_folder(number) / "round.json"
+        file = self._round_folder(number) / Round.FILE
         try:
             return _read_round(file, file.stat().st_mtime_ns)
         except FileNotFoundError:
+            if file.parent.is_dir():
+                raise DamagedRecordError(file, Round.AFTER_DAMAGE, set_aside=False) from None
             complete = self.round_numbers() or "none"
             raise StoreError(f"There is no round {number} in {self.folder}; complete rounds: {complete}.") from None
 
-    def last_round(self) -> Round | None:
-        """The newest complete round."""
-        numbers = self.round_numbers()
-        return self.round(numbers[-1]) if numbers else None
+    def scores(self, number: int) -> tuple[tuple[str, ...], dict[int, Score]]:
+        """The classes and, by task, the scores of a round; both empty where its table was damaged."""
+        path = self._round_folder(number) / SCORES
+        after = f"The model's answers to Label Studio are empty for round {number}; the next round has its own."
+        return self.mended(path, lambda: read_scores(path, path.stat().st_mtime_ns), after) or ((), {})
 
-    def model_folder(self, number: int | None = None) -> Path:
-        """Weights of a round: the given one, or the newest that has some.
+    def guesses(self, number: int) -> dict[int, str]:
+        """The model's choice for every task that a round scored; {} for a round without a model."""
+        classes, scores = self.scores(number)
+        return {
+            task: max(zip(score.probabilities, classes, strict=True))[1]
+            for task, score in scores.items()
+            if score.probabilities
+        }
+
+    @contextmanager
+    def round_model(self, number: int | None = None) -> Iterator[tuple[int, Path]]:
+        """A round and the folder to load its weights from: the given one, or the newest that has some.
+
+        The folder is set aside where loading it fails.
 
         Raises:
             StoreError: no round with weights exists.
         """
         numbers = reversed(self.round_numbers()) if number is None else [number]
         for candidate in numbers:
-            if (folder := self.round_folder(candidate) / "model").is_dir():
-                return folder
+            if (folder := self._round_folder(candidate) / "model").is_dir():
+                with self.loading(folder, "Weights of other rounds and of the next one are not affected."):
+                    yield candidate, folder
+                return
         which = f"Round {number} has" if number is not None else "No round has"
         raise StoreError(
             f"{which} no model yet in {self.folder}. A model exists once the seed set is labelled and trained on."
         )
 
-    def complete_round(self, number: int) -> None:
-        """The round made in `next/` is whole: from now on it is round `number`.
+    def has_model(self) -> bool:
+        """Whether a round keeps its weights."""
+        return any((self.folder / "rounds").glob("[0-9]*/model"))
 
-        Old rounds' weights go, their records stay.
-        """
-        folder = self.round_folder(number)
+    def save_seed(self, record: Round, scores: Sequence[Score]) -> None:
+        """Write a round without a model."""
+        with whole_folder(self._round_folder(record.number)) as folder:
+            write_record(folder, record)
+            write_scores(folder, scores, ())
+
+    def save_draft(self, draft: Draft, save_model: Callable[[Path], object]) -> None:
+        """Keep what was trained for the next round; `save_model` writes the weights into the folder it is given."""
+        with whole_folder(self._next) as folder:
+            save_model(folder / "model")
+            write_record(folder, draft)
+
+    @contextmanager
+    def draft(self) -> Iterator[tuple[Draft, Path]]:
+        """What was trained for the next round and the folder to load its weights from; set aside where that fails."""
+        with self.loading(self._next, Draft.AFTER_DAMAGE):
+            yield read_record(Draft, self._next / Draft.FILE), self._next / "model"
+
+    def complete_round(self, record: Round, scores: Sequence[Score]) -> None:
+        """The model in `next/` has ranked the pool: from now on that is a round. Old rounds' weights go."""
+        write_record(self._next, record)
+        write_scores(self._next, scores, record.classes)
+        folder = self._round_folder(record.number)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        self.next.replace(folder)
-        (folder / "draft.json").unlink(missing_ok=True)
-        with_model = [n for n in self.round_numbers() if (self.round_folder(n) / "model").is_dir()]
+        self._next.replace(folder)
+        (folder / Draft.FILE).unlink(missing_ok=True)
+        with_model = [n for n in self.round_numbers() if (self._round_folder(n) / "model").is_dir()]
         for number in with_model[:-KEPT_MODELS]:
-            shutil.rmtree(self.round_folder(number) / "model")
-
-    # -- what is going on ------------------------------------------------------------------------------------------
+            shutil.rmtree(self._round_folder(number) / "model")
 
     @property
-    def current(self) -> int | None:
-        """Number of the round that annotators are served; None before the first."""
-        try:
-            return int((self.folder / "current").read_text())
-        except FileNotFoundError:
-            return None
+    def _next(self) -> Path:
+        return self.folder / "next"
 
-    def set_current(self, number: int) -> None:
-        """Record that a round is what annotators are served."""
-        write_text(self.folder / "current", f"{number}\n")
-
-    def progress(self) -> dict[str, Any] | None:
-        """What is being done: {"stage", "done", "total", "at"}; `at` is in epoch seconds."""
-        return read_json(self.folder / "progress.json")
-
-    def save_progress(self, stage: str, done: int, total: int) -> None:
-        """Say what is being done."""
-        write_json(self.folder / "progress.json", {"stage": stage, "done": done, "total": total, "at": time.time()})
-
-    def problem(self) -> Problem | None:
-        """What stops the project; None when nothing does."""
-        raw = read_json(self.folder / "problem.json")
-        return Problem(**raw) if raw else None
-
-    def record_problem(self, step: str, message: str, at: float) -> Problem:
-        """Remember a failure."""
-        before = self.problem()
-        times = before.times + 1 if before is not None and before.step == step else 1
-        problem = Problem(message=message, step=step, times=times, at=at)
-        write_json(self.folder / "problem.json", asdict(problem))
-        return problem
-
-    def clear_problem(self) -> None:
-        """Forget the last failure: the step went well."""
-        (self.folder / "problem.json").unlink(missing_ok=True)
-
-    def stop_set(self) -> list[str]:
-        """Clips on which rounds are compared for the stop advice; [] before they are drawn."""
-        return read_json(self.folder / "stop-set.json", default=[])
-
-    def save_stop_set(self, clips: Sequence[str]) -> None:
-        """Keep the stop set; it stays the same for the life of the project."""
-        write_json(self.folder / "stop-set.json", list(clips))
-
-    def notes(self) -> list[str]:
-        """What a person should know or do, as of the last look at the project."""
-        return read_json(self.folder / "notes.json", default=[])
-
-    def save_notes(self, notes: Sequence[str]) -> None:
-        """Replace the notes."""
-        if list(notes) != self.notes():
-            write_json(self.folder / "notes.json", list(notes))
-
-    def quiet_since(self, tasks: int, newest: int, now: float) -> float:
-        """Epoch seconds since which the set of tasks, told by its size and newest id, has stayed as it is."""
-        shape = [tasks, newest]
-        raw = read_json(self.folder / "quiet.json")
-        if raw is None or raw["shape"] != shape:
-            raw = {"shape": shape, "since": now}
-            write_json(self.folder / "quiet.json", raw)
-        return raw["since"]
-
-    @property
-    def _train_request(self) -> Path:
-        return self.folder / "train-requested"
-
-    @property
-    def train_requested(self) -> bool:
-        """Whether somebody pressed Start Training since the last training began."""
-        return self._train_request.exists()
-
-    def request_training(self) -> None:
-        """Remember that somebody pressed Start Training."""
-        write_text(self._train_request, "")
-
-    def forget_training_request(self) -> None:
-        """Training begins: the request is being met."""
-        self._train_request.unlink(missing_ok=True)
+    def _round_folder(self, number: int) -> Path:
+        return self.folder / "rounds" / f"{number:03d}"
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _read_round(file: Path, written: int) -> Round:
     """A round's record; read once, since it never changes."""
     del written  # tells the file from one of another store that lay there before
-    return Round.from_json(read_json(file))
+    return read_record(Round, file)
 
 
 class Store:
     """All projects under MODEL_DIR."""
 
     def __init__(self, model_dir: Path) -> None:
-        self.folder = model_dir / "projects"
+        self._folder = model_dir / "projects"
 
     def project(self, project: int) -> ProjectStore:
         """One project's files, whether or not there are any yet."""
-        return ProjectStore(self.folder / str(project))
+        return ProjectStore(self._folder / str(project))
 
     def projects(self) -> list[int]:
         """Projects that ever connected, ascending."""
-        return sorted(int(path.parent.name) for path in self.folder.glob("[0-9]*/connection.json"))
+        return sorted(int(path.parent.name) for path in self._folder.glob("[0-9]*/connection.json"))

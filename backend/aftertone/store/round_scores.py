@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from aftertone_model.data.files import whole_file
+
+FILE = "scores.csv"
 FIXED_COLUMNS = ("task", "clip", "rank", "acquisition", "cluster")
 
 
@@ -21,9 +24,9 @@ class Score:
     probabilities: tuple[float, ...]  # one per class, summing to 1; empty before there is a model
 
 
-def write_scores(path: Path, scores: Sequence[Score], classes: Sequence[str]) -> None:
-    """Write the table; classes are the last columns."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+def write_scores(folder: Path, scores: Sequence[Score], classes: Sequence[str]) -> None:
+    """Write a round's table; classes are the last columns."""
+    with whole_file(folder / FILE) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow([*FIXED_COLUMNS, *classes])
         for score in scores:
@@ -31,28 +34,35 @@ def write_scores(path: Path, scores: Sequence[Score], classes: Sequence[str]) ->
             table.writerow([*fixed, *(f"{p:.6f}" for p in score.probabilities)])
 
 
-def read_scores(path: Path) -> tuple[tuple[str, ...], dict[int, Score]]:
-    """The classes and, by task, the scores of a round; kept in memory, since a round never changes."""
-    return _read(path, path.stat().st_mtime_ns)
-
-
 @lru_cache(maxsize=4)
-def _read(path: Path, written: int) -> tuple[tuple[str, ...], dict[int, Score]]:
-    del written  # tells the file from one of another store that lay there before
-    with path.open(newline="", encoding="utf-8") as file:
-        table = csv.reader(file)
-        classes = tuple(next(table)[len(FIXED_COLUMNS) :])
-        scores = [
-            Score(
-                task=int(task),
-                clip=clip,
-                rank=int(rank) if rank else None,
-                acquisition=float(acquisition) if acquisition else None,
-                cluster=int(cluster) if cluster else None,
-                probabilities=tuple(map(float, probabilities)),
-            )
-            for task, clip, rank, acquisition, cluster, *probabilities in table
-        ]
+def read_scores(path: Path, written: int) -> tuple[tuple[str, ...], dict[int, Score]]:
+    """The classes and, by task, the scores of a round; kept in memory, since a round never changes.
+
+    Args:
+        written: the file's time, which tells it from one of another store that lay there before.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    del written
+    text = path.read_bytes().decode("utf-8")
+    head, *rows = csv.reader(text.splitlines(), strict=True)
+    classes = tuple(head[len(FIXED_COLUMNS) :])
+    if tuple(head[: len(FIXED_COLUMNS)]) != FIXED_COLUMNS or not text.endswith("\n"):
+        raise ValueError("not a table of scores, or cut short")
+    scores = [
+        Score(
+            task=int(task),
+            clip=clip,
+            rank=int(rank) if rank else None,
+            acquisition=float(acquisition) if acquisition else None,
+            cluster=int(cluster) if cluster else None,
+            probabilities=tuple(map(float, probabilities)),
+        )
+        for task, clip, rank, acquisition, cluster, *probabilities in rows
+    ]
+    if any(len(score.probabilities) not in (0, len(classes)) for score in scores):
+        raise ValueError("a line is cut short")
     return classes, {score.task: score for score in scores}
 
 

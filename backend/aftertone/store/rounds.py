@@ -2,43 +2,88 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, computed_field, model_validator
 
-from aftertone_model.evaluation.metrics import Estimate, Metrics
+from aftertone.labelstudio.tasks import VERSION_PREFIX
+from aftertone.store.records import Part, Record
+from aftertone_model.evaluation.metrics import Metrics
 
-VERSION_PREFIX = "aftertone-"
 GUESS_PREFIX = "guess-"
 
+SoftLabels = dict[str, tuple[float, ...]]  # clip -> share of each class, summing to 1
 
-@dataclass(frozen=True, kw_only=True)
-class Round:
+
+class TrainingRecord(Part):
+    """How a round's training went."""
+
+    tuning: str  # which weights were trained
+    warm: bool  # it went on from the previous round's classifier
+    updates: int  # optimiser steps of the last attempt
+    retries: int  # attempts that collapsed to one class before
+    collapsed: bool  # so did the last one
+    train_accuracy: float  # share of the training clips that the classifier gets right, in [0, 1]
+    losses: tuple[float, ...]  # mean training loss of each epoch
+    per_class: tuple[float, ...]  # (C,) training labels of each class; soft votes count in parts
+    temperature: float  # that the logits were divided by
+
+
+class Draft(Record):
+    """A model that waits in `next/` until it has ranked the pool."""
+
+    FILE = "draft.json"
+    AFTER_DAMAGE = "The round is trained again."
+
+    classes: tuple[str, ...]
+    labelled: SoftLabels = Field(default_factory=dict)  # clips that it was trained on
+    tested: SoftLabels = Field(default_factory=dict)  # labelled clips of the held-out test set
+    metrics: Metrics | None = None  # on the held-out test set; None without test labels
+    training: TrainingRecord | None = None  # None for a seed set
+    seconds: dict[str, float] = Field(default_factory=dict)  # wall clock of each part
+
+    @classmethod
+    def upgrade(cls, raw: Any) -> Any:
+        rest = {key: value for key, value in raw.items() if key not in ("examined", "exam")}
+        if rest["training"]:
+            rest["training"] = {("tuning" if key == "depth" else key): value for key, value in rest["training"].items()}
+        return {**rest, "tested": raw["examined"], "metrics": raw["exam"]}
+
+
+class Round(Draft):
     """One round, as `round.json` holds it; never changed once it is written."""
+
+    FILE = "round.json"
+    MADE_AGAIN = False
+    AFTER_DAMAGE = (
+        "Restore it from a backup, or remove the round's folder: the loop then goes on from the round before, trains "
+        "on all labels again and replaces the round."
+    )
 
     number: int  # 0 is the seed set where there is one
     kind: Literal["seed", "trained"]
     created_at: str  # ISO 8601, UTC
     seed: int  # random seed of everything that was drawn
-    strategy: str  # acquisition function, or how the seed set was found
-    classes: tuple[str, ...]
+    strategy: str  # query strategy, or how the seed set was found
     batch: int  # k: labels that the next round waits for
-    published: tuple[int, ...]  # task ids, ask first first
-    labelled: Mapping[str, Sequence[float]] = field(default_factory=dict)  # clip -> soft label that it was trained on
-    examined: Mapping[str, Sequence[float]] = field(default_factory=dict)  # clip -> soft label of the exam
-    exam: Metrics | None = None  # how the model did on the exam; None without exam labels
-    training: Mapping[str, Any] | None = None  # how training went
-    stops: Mapping[str, int] = field(default_factory=dict)  # clip of the stop set -> class predicted
+    published: tuple[int, ...]  # task ids, highest priority first
+    stops: dict[str, int] = Field(default_factory=dict)  # clip of the stop set -> class predicted
     advice: str = ""  # whether labelling more still pays, and why
-    seconds: Mapping[str, float] = field(default_factory=dict)  # wall clock of each part
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_derived(cls, raw: Any) -> Any:
+        return {k: v for k, v in raw.items() if k not in ("version", "labels")} if isinstance(raw, dict) else raw
+
+    @computed_field  # in the file for people who read it
     @property
     def labels(self) -> int:
-        """Number of labelled clips that the round knew, exam included."""
-        return len(self.labelled) + len(self.examined)
+        """Number of labelled clips that the round knew, test clips included."""
+        return len(self.labelled) + len(self.tested)
 
+    @computed_field
     @property
     def version(self) -> str:
         """The model_version that Label Studio shows: the number, and a digest so that no two rounds share a name."""
@@ -52,30 +97,10 @@ class Round:
 
     def changes(self, labels: Mapping[str, NDArray[np.float64]]) -> int:
         """Number of clips whose label is new, edited or gone since this round."""
-        before = {**self.labelled, **self.examined}
+        before = {**self.labelled, **self.tested}
         same = sum(clip in before and _same(before[clip], label) for clip, label in labels.items())
         return len(labels.keys() | before.keys()) - same
-
-    def to_json(self) -> dict[str, Any]:
-        """The record as JSON, with the derived version and count for people who read the file."""
-        return {"version": self.version, "labels": self.labels, **asdict(self)}
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Round":
-        """The record that `to_json` wrote."""
-        rest = {key: item for key, item in value.items() if key not in ("version", "labels")}
-        tuples = {key: tuple(rest[key]) for key in ("classes", "published")}
-        return cls(**{**rest, **tuples, "exam": read_metrics(rest["exam"])})
 
 
 def _same(first: Sequence[float], second: NDArray[np.float64]) -> bool:
     return len(first) == len(second) and np.allclose(first, second, atol=1e-9)
-
-
-def read_metrics(value: Mapping[str, Any] | None) -> Metrics | None:
-    """Metrics from the JSON of their fields."""
-    if value is None:
-        return None
-    estimates = {key: Estimate(**value[key]) for key in ("ua", "wa", "macro_f1")}
-    tuples = {"classes": tuple(value["classes"]), "recall": tuple(value["recall"])}
-    return Metrics(**{**value, **estimates, **tuples, "confusion": tuple(map(tuple, value["confusion"]))})

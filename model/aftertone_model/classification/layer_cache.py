@@ -17,6 +17,8 @@ from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.digest import digest
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import SpeechClassifier
+from aftertone_model.data.files import set_aside, whole_file, write_json
+from aftertone_model.errors import DamagedFileError
 
 BLOCK = 512  # clips written together: a kill costs the transformer's work on fewer than these
 
@@ -43,18 +45,18 @@ class LayerCache:
 
     def add(self, clip_ids: Sequence[str], means: NDArray[np.float32]) -> None:
         """Keep the (n, L, D) means of n clips."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         block = self._folder / f"{uuid4().hex}.npy"
-        np.save(block, means)
-        part = block.with_suffix(".part")
-        part.write_text(json.dumps(list(clip_ids)), encoding="utf-8")
-        self._take_in(part.replace(block.with_suffix(".json")))
+        with whole_file(block) as scratch, scratch.open("wb") as file:
+            np.save(file, means)
+        write_json(index := block.with_suffix(".json"), list(clip_ids))
+        self._take_in(index)
 
     def read(self, clip_ids: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Rows (n,) into `clip_ids` and their means (n, L, D), a block at a time, every clip once.
 
         Raises:
             KeyError: a clip that isn't in the cache.
+            DamagedFileError: a block can't be read; a new cache is without it.
         """
         by_block: dict[Path, list[tuple[int, int]]] = {}
         for row, clip_id in enumerate(clip_ids):
@@ -62,9 +64,23 @@ class LayerCache:
             by_block.setdefault(block, []).append((row, inside))
         for block, pairs in by_block.items():
             rows, inside = np.array(pairs, np.int64).T
-            yield rows, np.asarray(np.load(block, mmap_mode="r")[inside])
+            try:
+                means = np.asarray(np.load(block, mmap_mode="r")[inside])
+            except (OSError, ValueError, EOFError, IndexError):
+                raise _damaged(block, block) from None
+            yield rows, means
 
     def _take_in(self, index: Path) -> None:
         block = index.with_suffix(".npy")
-        for row, clip_id in enumerate(json.loads(index.read_text(encoding="utf-8"))):
-            self._rows.setdefault(clip_id, (block, row))
+        try:
+            clip_ids = json.loads(index.read_text(encoding="utf-8"))
+            self._rows = {clip_id: (block, row) for row, clip_id in enumerate(clip_ids)} | self._rows
+        except (ValueError, TypeError):
+            raise _damaged(block, index) from None
+
+
+def _damaged(block: Path, culprit: Path) -> DamagedFileError:
+    """The error for a block of which one file, the culprit, can't be read; neither file counts from here on."""
+    set_aside(block.with_suffix(".json"))
+    set_aside(block)
+    return DamagedFileError(culprit, "What the frozen transformer makes of its clips is computed again.")

@@ -9,17 +9,21 @@ Every file is written beside its place and renamed when whole, so a kill at any 
 """
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aftertone_model.data.clips import SAMPLE_RATE, Clip
+from aftertone_model.data.files import set_aside, whole_file, write_text
+from aftertone_model.errors import DamagedFileError
 from aftertone_model.progress import Progress, silent
+
+log = logging.getLogger(__name__)
 
 FULL_SCALE = 32_768  # of int16 PCM
 ID_DIGITS = 24  # hex digits of a clip's id: 96 bits of SHA-256 over its PCM
@@ -28,7 +32,8 @@ ID_DIGITS = 24  # hex digits of a clip's id: 96 bits of SHA-256 over its PCM
 class Pool:
     """Decoded clips and their cached frames under one folder; several processes may use it at once.
 
-    In memory it holds one small index entry per clip and nothing else.
+    In memory it holds one small index entry per clip and nothing else. A damaged file is set aside when it is read:
+    `DamagedFileError` then says what another try makes again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,14 +48,19 @@ class Pool:
         peak = max(1.0, float(np.abs(waveform).max()))
         pcm = np.clip(np.rint(waveform * (FULL_SCALE / peak)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
         clip_id = hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS]
-        if clip_id not in self:
-            _save(self._clip_path(clip_id), pcm)
+        path = self._clip_path(clip_id)
+        known = clip_id in self
+        if not known or not path.exists():
+            _save(path, pcm)
+        if not known:
             self._append(clip_id, len(pcm))
         return self.clip(clip_id)
 
     def __contains__(self, clip_id: str) -> bool:
         if clip_id not in self._samples:
             self._refresh()
+        if clip_id not in self._samples and self._clip_path(clip_id).exists():
+            self._rebuild()  # the index lost its line
         return clip_id in self._samples
 
     def __len__(self) -> int:
@@ -64,8 +74,20 @@ class Pool:
         return Clip(id=clip_id, seconds=self._samples[clip_id] / SAMPLE_RATE)
 
     def waveform(self, clip_id: str) -> NDArray[np.float32]:
-        """The decoded samples (S,), 16 kHz, in [-1, 1)."""
-        return np.load(self._clip_path(clip_id)).astype(np.float32) / FULL_SCALE
+        """The decoded samples (S,), 16 kHz, in [-1, 1).
+
+        Raises:
+            DamagedFileError: they are no longer what was added; adding the clip's audio again mends it.
+        """
+        path = self._clip_path(clip_id)
+        try:
+            pcm = np.load(path)
+            if hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS] != clip_id:
+                raise ValueError("other samples")
+        except (OSError, ValueError, EOFError):
+            set_aside(path)
+            raise DamagedFileError(path, "The clip's audio is fetched and decoded again.", clip=clip_id) from None
+        return pcm.astype(np.float32) / FULL_SCALE
 
     def keep(
         self,
@@ -87,8 +109,17 @@ class Pool:
         """The frames (T, C) of a clip that `keep` kept under `name`, of a segment at least one; read-only.
 
         They are mapped from disk, not read.
+
+        Raises:
+            FileNotFoundError: nothing was kept for this clip.
+            DamagedFileError: the file can't be read; `keep` and `extract` make it again.
         """
-        frames = np.load(_fanned(self._features_folder(name), clip.file), mmap_mode="r")
+        path = _fanned(self._features_folder(name), clip.file)
+        try:
+            frames = np.load(path, mmap_mode="r")
+        except (ValueError, EOFError):
+            set_aside(path)
+            raise DamagedFileError(path, "The clip's features are computed again.") from None
         if not clip.audio:
             return frames
         rate = len(frames) / self.clip(clip.audio).seconds  # frames per second
@@ -115,15 +146,40 @@ class Pool:
         except FileNotFoundError:
             return
         if size == self._read:
+            if size == 0 and _names(self.folder / "clips"):
+                self._damaged()
             return
         with self._index.open("rb") as index:
             index.seek(self._read)
             whole, newline, _ = index.read().rpartition(b"\n")  # a line still being written is read next time
         self._read += len(whole) + len(newline)
-        for line in whole.decode().split("\n"):
-            samples, _, clip_id = line.partition("\t")
-            if len(clip_id) == ID_DIGITS:  # a torn line is shorter
-                self._samples[clip_id] = int(samples)
+        try:
+            for line in whole.decode("ascii").split("\n"):
+                samples, _, clip_id = line.partition("\t")
+                if len(clip_id) == ID_DIGITS:  # a torn line is shorter
+                    self._samples[clip_id] = int(samples)
+                elif len(line) > 2 * ID_DIGITS:
+                    raise ValueError(line)
+        except ValueError:
+            self._damaged()
+
+    def _damaged(self) -> None:
+        set_aside(self._index)
+        self._rebuild()
+        raise DamagedFileError(self._index, "It was made again from the clips on disk.")
+
+    def _rebuild(self) -> None:
+        """Make the index from the clips on disk."""
+        self._samples = {}
+        for clip_id in sorted(_names(self.folder / "clips")):
+            try:
+                self._samples[clip_id] = len(np.load(self._clip_path(clip_id), mmap_mode="r"))
+            except (ValueError, EOFError):
+                set_aside(self._clip_path(clip_id))
+        text = "".join(f"{samples}\t{clip_id}\n" for clip_id, samples in self._samples.items())
+        write_text(self._index, text)
+        self._read = len(text)
+        log.warning("%s: made again from the clips on disk", self._index, extra={"action": "index_rebuilt"})
 
 
 def _fanned(folder: Path, name: str) -> Path:
@@ -139,11 +195,5 @@ def _names(folder: Path) -> set[str]:
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{uuid4().hex}.part")
-    try:
-        with part.open("wb") as file:
-            np.save(file, array)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as scratch, scratch.open("wb") as file:
+        np.save(file, array)

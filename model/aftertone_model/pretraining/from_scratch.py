@@ -19,7 +19,7 @@ from aftertone_model.pretraining.record import Adaptation, read_adaptation
 from aftertone_model.pretraining.run import adapt
 from aftertone_model.pretraining.teacher import load_teacher
 from aftertone_model.progress import Progress, silent
-from aftertone_model.runtime import Runtime
+from aftertone_model.runtime import Runtime, device_named
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def pretrain(
     for line in decoded.refused:
         log.warning("Left out: %s", line)
     clips = [pool.clip(id) for id in dict.fromkeys(chain.from_iterable(decoded.clips))]
-    runtime = Runtime(pool=pool, device=torch.device(device), seed=seed, progress=progress)
+    runtime = Runtime(pool=pool, device=device_named(device), seed=seed, progress=progress)
     adaptation = adapt(backbone, clips, pretraining, work / "pretrained", runtime, taught)
     part = folder.with_name(f"{folder.name}.part")
     load_backbone(str(work / "pretrained")).model.half().save_pretrained(part)

@@ -8,6 +8,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from aftertone_model.data.files import write_json
+from aftertone_model.errors import DamagedFileError
+
 FIRST_TERMS = ("contrastive", "reconstruction", "distillation")  # fields of their own before objectives had names
 
 
@@ -48,16 +51,25 @@ class Adaptation:
         return clips > self.clips * (1 + share)
 
     def write(self, folder: Path) -> None:
-        (folder / "adaptation.json").write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_json(folder / "adaptation.json", asdict(self))
 
 
 def read_adaptation(folder: Path) -> Adaptation | None:
-    """The record of the run whose backbone is in `folder`; None where none has finished."""
+    """The record of the run whose backbone is in `folder`; None where none has finished.
+
+    Raises:
+        DamagedFileError: the record can't be read; the folder is left as it is.
+    """
+    file = folder / "adaptation.json"
     try:
-        record = json.loads((folder / "adaptation.json").read_text(encoding="utf-8"))
+        record = json.loads(file.read_bytes())
+        curve = [_upgraded(point) for point in record["curve"]]
+        return TypeAdapter(Adaptation).validate_python(record | {"curve": curve})
     except FileNotFoundError:
         return None
-    return TypeAdapter(Adaptation).validate_python(record | {"curve": [_upgraded(point) for point in record["curve"]]})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        remedy = f"Remove {folder} to adapt the backbone again."
+        raise DamagedFileError(file, remedy, set_aside=False) from None
 
 
 def _upgraded(point: dict[str, Any]) -> dict[str, Any]:

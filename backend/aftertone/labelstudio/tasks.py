@@ -1,0 +1,77 @@
+"""A project as plain records, free of the SDK: its tasks, what people have answered, how its queue is ordered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from aftertone.labelstudio.label_config import Question  # brings the SDK, which takes a second to import
+
+UNCERTAINTY = "Uncertainty sampling"  # the project setting that serves tasks by ascending prediction score
+VERSION_PREFIX = "aftertone-"  # of the model_version of every ranking that this backend publishes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a task's annotations add up to."""
+
+    votes: Mapping[str, float] = field(
+        default_factory=dict
+    )  # answer -> annotators who gave it; one who gave two counts half each
+    skipped: bool = False  # skipped or submitted blank, and nobody answered: no label, and no reason to ask first
+
+    @property
+    def given(self) -> bool:
+        """Whether anybody answered the question, with whatever label."""
+        return bool(self.votes)
+
+    def distribution(self, classes: Sequence[str]) -> NDArray[np.float64] | None:
+        """The votes as a soft label over `classes`, summing to 1; None when no vote is for one of them.
+
+        A vote for a label that has left the label config counts for nothing until the label comes back.
+        """
+        votes = np.array([self.votes.get(name, 0.0) for name in classes])  # (C,)
+        total = votes.sum()
+        return votes / total if total > 0 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One task: where its audio lies and what people have answered."""
+
+    id: int
+    source: str  # address of the audio as the task holds it; may carry a signature, so it never reaches a log
+    speaker: str | None = None
+    updated_at: str = ""  # ISO 8601, Label Studio's clock
+    annotations: int = 0  # submitted annotations, skips not counted
+    answer: Answer = field(default_factory=Answer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskCache:
+    """The tasks as last read, so that the next read asks only for what changed."""
+
+    shape: tuple[str, ...] = ()  # question, audio field and speaker field that the tasks were read with
+    total: int | None = None  # annotations that Label Studio counted
+    tasks: tuple[Task, ...] = ()  # ascending ids
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A project at one moment."""
+
+    project: int
+    title: str
+    question: "Question"
+    tasks: Mapping[int, Task]
+    sampling: str  # project setting: how "Label All Tasks" orders the queue
+    model_version: str  # project setting: whose predictions order it; '' when unset
+    overlap: int  # project setting: annotations that each task asks for
+    webhook_urls: tuple[str, ...]  # addresses that are told about changes
+
+    def serves(self, version: str) -> bool:
+        """Whether annotators are served the ranking that was published under this version."""
+        return self.model_version == version and self.sampling == UNCERTAINTY

@@ -1,0 +1,83 @@
+"""The annotators' queue: how many clips a round asks for, and in which order. No other module decides any of it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aftertone.pipeline.dataset import Dataset
+from aftertone.settings import Settings
+from aftertone.store.round_scores import Score
+from aftertone_model.evaluation.test_split import with_test_clips
+
+if TYPE_CHECKING:
+    from aftertone_model.acquisition.ranking import Ranking  # brings torch, which the plan never needs
+
+LEAST_SEED_PER_CLASS = 5
+LEAST_BATCH = 20
+SEED_SHARE = 0.01  # of the pool: the paper's seed set (section 3.2)
+BATCH_SHARE = 0.05  # of the pool: batches of 1 % gave worse models (docs/results)
+
+
+def seed_size(settings: Settings, dataset: Dataset) -> int:
+    """Clips in the seed set: 1 % of the pool (paper, section 3.2), but enough to see each class a few times."""
+    least = LEAST_SEED_PER_CLASS * len(dataset.classes)
+    return settings.seed_size or max(least, math.ceil(SEED_SHARE * len(dataset.entries)))
+
+
+def batch_size(settings: Settings, dataset: Dataset) -> int:
+    """Labels that a round waits for."""
+    return settings.batch_size or max(LEAST_BATCH, math.ceil(BATCH_SHARE * len(dataset.entries)))
+
+
+def picks(settings: Settings, batch: int) -> int:
+    """How many clips of a batch the query strategy chooses; the others belong to the test set."""
+    return max(1, round(batch * (1 - settings.test_share)))
+
+
+def build(
+    settings: Settings, dataset: Dataset, test_clips: frozenset[str], ranking: "Ranking", batch: int
+) -> tuple[int, ...]:
+    """Task ids to publish, highest priority first: ranked clips with test clips mixed in, then skipped clips.
+
+    They are a few batches, so that nobody runs out of ranked clips while the next round trains.
+    """
+    order = list(ranking.order)
+    if settings.test_share > 0:
+        waiting = [clip.id for clip in dataset.open_clips if clip.id in test_clips]
+        order = with_test_clips(order, waiting, share=settings.test_share, seed=settings.seed)
+    order += [clip.id for clip in dataset.skipped_clips]
+    return tuple(dataset.entries[clip].tasks[0] for clip in order[: batch * settings.queue_factor])
+
+
+def score_table(
+    dataset: Dataset,
+    ranking: "Ranking",
+    published: Sequence[int],
+    probabilities: Mapping[str, NDArray[np.floating]],
+) -> list[Score]:
+    """A line per task: those of the queue in its order, then the others.
+
+    Args:
+        published: what `build` returned.
+        probabilities: clip -> (C,) class probabilities; {} without a model.
+    """
+    ranks = {task: rank for rank, task in enumerate(published, 1)}
+    rows = {clip: row for row, clip in enumerate(ranking.order)}
+    scores = []
+    for entry in dataset.entries.values():
+        row = rows.get(entry.clip.id)
+        scores += [
+            Score(
+                task=task,
+                clip=entry.clip.id,
+                rank=ranks.get(task),
+                acquisition=float(ranking.scores[row]) if row is not None else None,
+                cluster=None if row is None or ranking.clusters is None else int(ranking.clusters[row]),
+                probabilities=tuple(map(float, probabilities.get(entry.clip.id, ()))),
+            )
+            for task in entry.tasks
+        ]
+    return sorted(scores, key=lambda score: (score.rank is None, score.rank or 0, score.task))

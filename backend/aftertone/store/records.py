@@ -1,0 +1,194 @@
+"""The small records of a project: a file each, validated when read, with a schema version and its own repair."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from aftertone.errors import StoreError
+from aftertone.labelstudio.tasks import TaskCache
+
+
+class Part(BaseModel):
+    """What records are made of."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+
+class Record(Part):
+    """What one JSON file holds."""
+
+    FILE: ClassVar[str]
+    OLD_FILE: ClassVar[str] = ""  # name before schema_version 1
+    PRIVATE: ClassVar[bool] = False  # only the owner may read it
+    MADE_AGAIN: ClassVar[bool] = True  # whether the loop can do without a damaged one
+    AFTER_DAMAGE: ClassVar[str]  # what happens now, or what a person must do; a sentence
+
+    schema_version: Literal[1] = 1
+
+    @classmethod
+    def upgrade(cls, raw: Any) -> Any:
+        """Today's form of what versions before schema_version 1 wrote."""
+        return raw
+
+    @classmethod
+    def of_json(cls, raw: Any) -> Self:
+        """The record in a file's JSON.
+
+        Raises:
+            ValueError: it is none; or TypeError, KeyError or AttributeError, where it isn't even an older form.
+            StoreError: a newer Aftertone wrote it.
+        """
+        version = raw.get("schema_version", 0) if isinstance(raw, dict) else 0
+        if isinstance(version, int) and version > 1:
+            raise StoreError(
+                f"{cls.FILE} has schema version {version}: a newer Aftertone wrote it. Run that version, or restore "
+                "MODEL_DIR as it was before."
+            )
+        return cls.model_validate(raw if version else cls.upgrade(raw))
+
+
+class Connection(Record):
+    """What Label Studio said at /setup."""
+
+    FILE = "connection.json"
+    MADE_AGAIN = False
+    AFTER_DAMAGE = (
+        "Label Studio writes it anew when the model's connection is saved there (Settings > Model > Edit > Validate "
+        "and Save); or restore it from a backup. Until then the project stands still."
+    )
+
+    project: int
+    label_config: str
+    extra_params: Mapping[str, Any] = {}  # a project's options
+
+
+class HeldOut(Record):
+    """For each clip that was ever assigned: whether it is held out for testing. Only grows."""
+
+    FILE, OLD_FILE = "test-split.json", "exam.json"
+    MADE_AGAIN = False
+    AFTER_DAMAGE = (
+        "It says which clips are never trained on. Restore it from a backup; or remove it: then a new test set is "
+        "drawn, and metrics of earlier rounds no longer compare, since models were trained on some of its clips."
+    )
+
+    clips: dict[str, bool] = {}
+
+    @classmethod
+    def upgrade(cls, raw: Any) -> Any:
+        return {"clips": raw}
+
+
+class Tasks(Record):
+    """Tasks and answers as last read."""
+
+    FILE = "tasks.json"
+    PRIVATE = True  # addresses of audio may be signed
+    AFTER_DAMAGE = "All tasks are read from Label Studio again."
+
+    cache: TaskCache = TaskCache()
+
+    @classmethod
+    def upgrade(cls, raw: Any) -> Any:
+        for task in raw["tasks"]:
+            task["answer"]["skipped"] = task["answer"].pop("passed")
+        return {"cache": raw}
+
+
+class Source(Part):
+    """What became of one audio address."""
+
+    clip: str | None = None  # id of the decoded clip; None when there is none
+    seconds: float = 0.0  # duration of the clip
+    error: str = ""  # why there is no clip, for people
+    retry: bool = False  # whether another attempt may succeed
+    at: float = 0.0  # epoch seconds of the last attempt
+
+
+class Sources(Record):
+    """What became of each audio address."""
+
+    FILE = "sources.json"
+    PRIVATE = True
+    AFTER_DAMAGE = "The project's audio is fetched again; clips that are the same as before keep all that is known."
+
+    sources: dict[str, Source] = {}
+
+    @classmethod
+    def upgrade(cls, raw: Any) -> Any:
+        return {"sources": raw}
+
+
+class Quiet(Record):
+    """Since when the project's set of tasks has stayed as it is."""
+
+    FILE = "quiet.json"
+    AFTER_DAMAGE = "The import is watched anew until it has settled."
+
+    shape: tuple[int, int]  # number of tasks and newest id, which tell one set of tasks from another
+    since: float  # epoch seconds
+
+
+class Doing(Record):
+    """What is being done, and how far it is."""
+
+    FILE = "progress.json"
+    AFTER_DAMAGE = "The next report replaces it."
+
+    stage: str
+    done: int
+    total: int  # 0 where there is nothing to count
+    at: float  # epoch seconds
+
+
+class Warnings(Record):
+    """What a person should know or do, as of the last look at the project."""
+
+    FILE, OLD_FILE = "warnings.json", "notes.json"
+    AFTER_DAMAGE = "The next look at the project finds its warnings again."
+
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def upgrade(cls, raw: Any) -> Any:
+        return {"warnings": raw}
+
+
+class Problem(Record):
+    """Why a project doesn't move on."""
+
+    FILE = "problem.json"
+    AFTER_DAMAGE = "If what it told of still fails, the next attempt says so again."
+
+    message: str  # what happened and what to do
+    step: str  # name of the step that failed
+    times: int  # failures in a row
+    at: float  # epoch seconds of the last one
+
+    @property
+    def retry_at(self) -> float:
+        """Epoch seconds before which the step isn't tried again: a minute after the first failure, doubling to 1 h."""
+        return self.at + min(60.0 * 2 ** (min(self.times, 8) - 1), 3600.0)
+
+
+class StopSet(Record):
+    """Clips on which rounds are compared for the stop advice; the same for the life of the project."""
+
+    FILE = "stop-set.json"
+    AFTER_DAMAGE = "It is drawn again; the stop advice may need three more rounds."
+
+    clips: tuple[str, ...] = ()
+
+    @classmethod
+    def upgrade(cls, raw: Any) -> Any:
+        return {"clips": raw}
+
+
+class Damage(Record):
+    """Damaged files that were set aside, and what happened then."""
+
+    FILE = "damage.json"
+    AFTER_DAMAGE = "Files that were set aside before are no longer listed."
+
+    files: dict[str, str] = {}  # path inside the project's folder -> a sentence
