@@ -38,11 +38,16 @@ class LabelSchema(ABC):
         """The probability of each class that a label is smoothed towards."""
 
     @abstractmethod
-    def target(self, votes: Sequence[Sequence[str]]) -> NDArray[np.float64] | None:
-        """The soft label (C,) that annotators' votes add up to; None where no vote is for one of the classes.
+    def vote(self, chosen: Sequence[str]) -> dict[str, float]:
+        """What one annotator's answer counts for each class chosen."""
+
+    @abstractmethod
+    def target(self, votes: Mapping[str, float], voters: int) -> NDArray[np.float64] | None:
+        """The soft label (C,) that votes add up to; None where no vote is for one of the classes.
 
         Args:
-            votes: of each annotator, the classes chosen. Names that are not among `classes` count for nothing.
+            votes: class -> sum of annotators' votes. Names that are not among `classes` count for nothing.
+            voters: annotators who answered.
         """
 
     @abstractmethod
@@ -119,13 +124,13 @@ class SingleChoice(LabelSchema):
     def prior(self) -> float:
         return 1 / len(self.classes)
 
-    def target(self, votes: Sequence[Sequence[str]]) -> NDArray[np.float64] | None:
-        """Each annotator has one vote; two classes chosen are half a vote each."""
-        counts = np.zeros(len(self.classes))
-        for chosen in votes:
-            for name in chosen:
-                if name in self.classes:
-                    counts[self.classes.index(name)] += 1 / len(chosen)
+    def vote(self, chosen: Sequence[str]) -> dict[str, float]:
+        """One vote in all: two classes chosen are half a vote each."""
+        return {name: 1 / len(chosen) for name in chosen}
+
+    def target(self, votes: Mapping[str, float], voters: int) -> NDArray[np.float64] | None:
+        """Shares of the votes for known classes."""
+        counts = np.array([votes.get(name, 0.0) for name in self.classes])  # (C,)
         return counts / counts.sum() if counts.any() else None
 
     def check(self, label: NDArray[np.floating]) -> bool:
@@ -184,9 +189,13 @@ class MultipleChoice(LabelSchema):
     def prior(self) -> float:
         return 0.5
 
-    def target(self, votes: Sequence[Sequence[str]]) -> NDArray[np.float64] | None:
-        known = [[name in chosen for name in self.classes] for chosen in votes if set(chosen) & set(self.classes)]
-        return np.array(known, np.float64).mean(axis=0) if known else None
+    def vote(self, chosen: Sequence[str]) -> dict[str, float]:
+        return dict.fromkeys(chosen, 1.0)
+
+    def target(self, votes: Mapping[str, float], voters: int) -> NDArray[np.float64] | None:
+        """Shares of the annotators who chose each class."""
+        counts = np.array([votes.get(name, 0.0) for name in self.classes])  # (C,)
+        return counts / max(voters, counts.max()) if counts.any() else None
 
     def check(self, label: NDArray[np.floating]) -> bool:
         return bool(label.min() >= 0 and label.max() <= 1)
@@ -231,3 +240,12 @@ class MultipleChoice(LabelSchema):
         seed: int = 0,
     ) -> Metrics:
         return measure_independent(labels >= 0.5, probabilities, self.classes, speakers=speakers, seed=seed)
+
+
+SCHEMAS: dict[str, type[LabelSchema]] = {kind.kind: kind for kind in (SingleChoice, MultipleChoice)}
+"""The schemas by the name of their kind."""
+
+
+def schema_of(kind: str, classes: Sequence[str]) -> LabelSchema:
+    """The schema of a kind, with these classes. KeyError if there is no such kind."""
+    return SCHEMAS[kind](classes=tuple(classes))

@@ -1,23 +1,14 @@
-"""Choices as Label Studio's JSON has them: counted as votes where people gave them, made where the model gives one."""
+"""From annotations to votes: what people said about a task, as a person would count it."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aftertone.labelstudio.label_config import Question
 from aftertone.labelstudio.tasks import Answer
 
-if TYPE_CHECKING:
-    from aftertone.labelstudio.label_config import Question  # brings the SDK
 
-
-def choice(question: "Question", label: str | None) -> list[dict[str, Any]]:
-    """A prediction's `result` that shows one label; empty where there is none, or the label config has lost it."""
-    if label not in question.classes:
-        return []
-    value = {"choices": [label]}
-    return [{"from_name": question.control, "to_name": question.audio, "type": "choices", "value": value}]
-
-
-def count_votes(annotations: Iterable[Mapping[str, Any]], question: str) -> Answer:
+def count_votes(annotations: Iterable[Mapping[str, Any]], question: Question) -> Answer:
     """Count the votes on one task.
 
     Cancelled (skipped) annotations are no votes. Each annotator has one vote: their latest annotation, so that an edit
@@ -25,7 +16,7 @@ def count_votes(annotations: Iterable[Mapping[str, Any]], question: str) -> Answ
 
     Args:
         annotations: a task's annotations as Label Studio exports them.
-        question: name of the Choices tag; answers to other questions are left aside.
+        question: answers to others are left aside.
     """
     annotations = list(annotations)
     submitted = [a for a in annotations if not a.get("was_cancelled")]
@@ -33,22 +24,13 @@ def count_votes(annotations: Iterable[Mapping[str, Any]], question: str) -> Answ
     latest: dict[Any, Mapping[str, Any]] = {}
     for annotation in sorted(starred or submitted, key=lambda a: (a.get("updated_at") or "", a.get("id") or 0)):
         latest[_annotator(annotation)] = annotation
-    votes: dict[str, float] = {}
-    for annotation in latest.values():
-        chosen = _chosen(annotation, question)
-        for label in chosen:
-            votes[label] = votes.get(label, 0.0) + 1 / len(chosen)
-    return Answer(votes=votes, skipped=bool(annotations) and not votes)
+    answers = [chosen for annotation in latest.values() if (chosen := question.chosen(annotation))]
+    votes: Counter[str] = Counter()
+    for chosen in answers:
+        votes.update(question.schema.vote(chosen))
+    return Answer(votes=dict(votes), voters=len(answers), skipped=bool(annotations) and not answers)
 
 
 def _annotator(annotation: Mapping[str, Any]) -> Any:
     who = annotation.get("completed_by")
     return who.get("id") if isinstance(who, Mapping) else who
-
-
-def _chosen(annotation: Mapping[str, Any], question: str) -> list[str]:
-    chosen: list[str] = []
-    for item in annotation.get("result") or ():
-        if item.get("from_name") == question and item.get("type") == "choices":
-            chosen += [label for label in item.get("value", {}).get("choices", ()) if isinstance(label, str)]
-    return list(dict.fromkeys(chosen))

@@ -4,13 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aftertone.errors import LabelStudioError
-from aftertone.labelstudio.annotations import choice
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.tasks import UNCERTAINTY, VERSION_PREFIX, Snapshot
 
 
 def publish(
-    label_studio: LabelStudio, snapshot: Snapshot, version: str, order: Sequence[int], shown: Mapping[int, str]
+    label_studio: LabelStudio,
+    snapshot: Snapshot,
+    version: str,
+    order: Sequence[int],
+    shown: Mapping[int, Sequence[str]],
 ) -> None:
     """Make Label Studio serve tasks in an order.
 
@@ -20,7 +23,7 @@ def publish(
     Args:
         version: model_version of this ranking; begins with VERSION_PREFIX and belongs to no other.
         order: task ids, highest priority first; tasks that were deleted since are left out.
-        shown: the model's label for tasks that shall show one; {} to rank only, which avoids anchoring annotators.
+        shown: the model's answer for tasks that shall show one; {} to rank only, which avoids anchoring annotators.
 
     Raises:
         TasksVanishedError: tasks were deleted meanwhile; read the project again and repeat.
@@ -48,7 +51,7 @@ def publish(
 
 
 def predictions(
-    snapshot: Snapshot, version: str, order: Sequence[int], shown: Mapping[int, str]
+    snapshot: Snapshot, version: str, order: Sequence[int], shown: Mapping[int, Sequence[str]]
 ) -> list[dict[str, Any]]:
     """The rows to import: ascending scores in (0, 1), all different, lowest for the task to ask first."""
     return [
@@ -56,7 +59,7 @@ def predictions(
             "task": task,
             "model_version": version,
             "score": rank / (len(order) + 1),
-            "result": choice(snapshot.question, shown.get(task)),
+            "result": snapshot.question.result(shown.get(task, ())),
         }
         for rank, task in enumerate(order, 1)
         if task in snapshot.tasks

@@ -48,7 +48,7 @@ def _read(
     raw = label_studio.project(project)
     question = parse_label_config(raw["label_config"])
     audio_field = audio_field or question.field
-    shape = (question.control, audio_field, speaker_field)
+    shape = (question.control, question.schema.kind, audio_field, speaker_field)
     tasks = {task.id: task for task in cache.tasks} if cache.shape == shape else {}
 
     def parse(exported: Mapping[str, Any]) -> Task:
@@ -61,7 +61,7 @@ def _read(
             speaker=str(speaker) if speaker not in (None, "") else None,
             updated_at=exported["updated_at"],
             annotations=sum(not a.get("was_cancelled") for a in exported["annotations"]),
-            answer=count_votes(exported["annotations"], question.control),
+            answer=count_votes(exported["annotations"], question),
         )
 
     total = raw.get("total_annotations_number")

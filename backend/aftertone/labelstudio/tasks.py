@@ -1,11 +1,8 @@
 """A project as plain records, free of the SDK: its tasks, what people have answered, how its queue is ordered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from aftertone.labelstudio.label_config import Question  # brings the SDK, which takes a second to import
@@ -20,22 +17,14 @@ class Answer:
 
     votes: Mapping[str, float] = field(
         default_factory=dict
-    )  # answer -> annotators who gave it; one who gave two counts half each
+    )  # class -> sum of annotators' votes, see `LabelSchema.vote`
+    voters: int = 0  # annotators who answered
     skipped: bool = False  # skipped or submitted blank, and nobody answered: no label, and no reason to ask first
 
     @property
     def given(self) -> bool:
         """Whether anybody answered the question, with whatever label."""
         return bool(self.votes)
-
-    def distribution(self, classes: Sequence[str]) -> NDArray[np.float64] | None:
-        """The votes as a soft label over `classes`, summing to 1; None when no vote is for one of them.
-
-        A vote for a label that has left the label config counts for nothing until the label comes back.
-        """
-        votes = np.array([self.votes.get(name, 0.0) for name in classes])  # (C,)
-        total = votes.sum()
-        return votes / total if total > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +43,7 @@ class Task:
 class TaskCache:
     """The tasks as last read, so that the next read asks only for what changed."""
 
-    shape: tuple[str, ...] = ()  # question, audio field and speaker field that the tasks were read with
+    shape: tuple[str, ...] = ()  # question, its kind, audio field and speaker field that the tasks were read with
     total: int | None = None  # annotations that Label Studio counted
     tasks: tuple[Task, ...] = ()  # ascending ids
 

@@ -183,7 +183,7 @@ class Advance:
                 learning.rank()
             case Publish(number=number):
                 record = store.round(number)
-                shown = store.guesses(number) if settings.prelabel else {}
+                shown = store.answers(number) if settings.prelabel else {}
                 publish(label_studio, snapshot, record.version, record.published, shown)
                 store.set_current(number)
                 log.info(

@@ -1,5 +1,6 @@
 """Tasks and clips joined: which clip each task holds, and what people have said about each clip."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from aftertone.labelstudio.tasks import Answer, Snapshot, Task
 from aftertone.store.records import Source
 from aftertone_model.data.clips import Clip
+from aftertone_model.labels import LabelSchema
 
 RETRY_SECONDS = 600.0  # after which audio that couldn't be fetched is asked for again
 
@@ -27,15 +29,20 @@ class Entry:
 class Dataset:
     """The pool as the project sees it now."""
 
-    classes: tuple[str, ...]
+    schema: LabelSchema
     entries: Mapping[str, Entry]  # clip id -> entry, in order of the first task
     failed: Mapping[int, str]  # task id -> why its audio can't be used
     missing: tuple[Task, ...]  # tasks whose audio is still to be fetched, or fetched again by now
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
-        """Soft label (C,) of every clip that has a vote for one of the classes."""
-        found = {clip: entry.answer.distribution(self.classes) for clip, entry in self.entries.items()}
+        """Soft label (C,) of every clip that has a vote for one of the classes.
+
+        A vote for a label that has left the label config counts for nothing until the label comes back.
+        """
+        found = {
+            clip: self.schema.target(entry.answer.votes, entry.answer.voters) for clip, entry in self.entries.items()
+        }
         return {clip: label for clip, label in found.items() if label is not None}
 
     @cached_property
@@ -57,7 +64,7 @@ class Dataset:
         """Answers that the label config doesn't offer any more, with the number of clips that carry them."""
         counts: dict[str, int] = {}
         for entry in self.entries.values():
-            for label in set(entry.answer.votes) - set(self.classes):
+            for label in set(entry.answer.votes) - set(self.schema.classes):
                 counts[label] = counts.get(label, 0) + 1
         return counts
 
@@ -85,18 +92,17 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
             if source.retry and now - source.at >= RETRY_SECONDS:
                 missing.append(task)
     entries = {clip: _entry(clip, tasks, sources[tasks[0].source].seconds) for clip, tasks in held.items()}
-    return Dataset(classes=snapshot.question.classes, entries=entries, failed=failed, missing=tuple(missing))
+    return Dataset(schema=snapshot.question.schema, entries=entries, failed=failed, missing=tuple(missing))
 
 
 def _entry(clip: str, tasks: Sequence[Task], seconds: float) -> Entry:
-    votes: dict[str, float] = {}
+    votes: Counter[str] = Counter()
     for task in tasks:
-        for label, count in task.answer.votes.items():
-            votes[label] = votes.get(label, 0.0) + count
+        votes.update(task.answer.votes)
     speaker = next((task.speaker for task in tasks if task.speaker), None)
     skipped = not votes and all(task.answer.skipped for task in tasks)
     return Entry(
         clip=Clip(id=clip, seconds=seconds, speaker=speaker),
         tasks=tuple(task.id for task in tasks),
-        answer=Answer(votes=votes, skipped=skipped),
+        answer=Answer(votes=dict(votes), voters=sum(task.answer.voters for task in tasks), skipped=skipped),
     )

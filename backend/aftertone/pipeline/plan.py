@@ -1,10 +1,8 @@
 """What to do next: a pure function of what is true in Label Studio and in the store."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aftertone.labelstudio.tasks import Snapshot, Task
 from aftertone.pipeline.dataset import RETRY_SECONDS, Dataset
@@ -98,15 +96,12 @@ def _queue_lost(snapshot: Snapshot, state: State) -> bool:
 
 def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool:
     labels = dataset.labels
-    if not _two_classes({clip: label for clip, label in labels.items() if clip not in state.test_clips}):
-        return False
+    trainable = [label for clip, label in labels.items() if clip not in state.test_clips]
+    if not trainable or len(set(dataset.schema.decisions(np.array(trainable)).tolist())) < 2:
+        return False  # one answer only: there is nothing to tell apart
     last = state.last
     changed = last.changes(labels) if last is not None else len(labels)
     wanted = last.batch if last is not None else seed_size(settings, dataset)
     all_done = not dataset.open_clips
-    classes_changed = last is not None and last.kind == "trained" and last.classes != dataset.classes
-    return changed >= wanted or classes_changed or (changed > 0 and (state.train_requested or all_done))
-
-
-def _two_classes(labels: Mapping[str, NDArray[np.float64]]) -> bool:
-    return len({int(label.argmax()) for label in labels.values()}) >= 2
+    question_changed = last is not None and last.kind == "trained" and last.label_schema != dataset.schema
+    return changed >= wanted or question_changed or (changed > 0 and (state.train_requested or all_done))

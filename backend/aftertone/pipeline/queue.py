@@ -23,7 +23,7 @@ BATCH_SHARE = 0.05  # of the pool: batches of 1 % gave worse models (docs/result
 
 def seed_size(settings: Settings, dataset: Dataset) -> int:
     """Clips in the seed set: 1 % of the pool (paper, section 3.2), but enough to see each class a few times."""
-    least = LEAST_SEED_PER_CLASS * len(dataset.classes)
+    least = LEAST_SEED_PER_CLASS * len(dataset.schema.classes)
     return settings.seed_size or max(least, math.ceil(SEED_SHARE * len(dataset.entries)))
 
 

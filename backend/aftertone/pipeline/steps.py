@@ -18,7 +18,7 @@ from aftertone_model.classification.classifier import load_classifier
 from aftertone_model.config import PRESETS
 from aftertone_model.data.clips import Clip
 from aftertone_model.evaluation.stopping import Milestone, advise, stop_set
-from aftertone_model.labels import SingleChoice
+from aftertone_model.labels import LabelSchema
 from aftertone_model.learner import Learner, Training
 from aftertone_model.progress import Progress
 from aftertone_model.runtime import Runtime, device_named
@@ -48,7 +48,8 @@ class LearningSteps:
             created_at=_now(),
             seed=self._settings.seed,
             strategy=ranking.strategy,
-            classes=self._dataset.classes,
+            classes=self._dataset.schema.classes,
+            label_kind=self._dataset.schema.kind,
             batch=size,
             published=queue.build(self._settings, self._dataset, self._state.test_clips, ranking, size),
             seconds={"seed": time.monotonic() - self._began},
@@ -67,7 +68,8 @@ class LearningSteps:
                 previous = load_classifier(folder)
         training = self._learner().train(labelled, tested, self._dataset.clips, previous)
         draft = Draft(
-            classes=self._dataset.classes,
+            classes=self._dataset.schema.classes,
+            label_kind=self._dataset.schema.kind,
             labelled=_as_tuples(labelled),
             tested=_as_tuples(tested),
             metrics=training.metrics,
@@ -80,7 +82,7 @@ class LearningSteps:
         """Score the whole pool with the model that waits and complete its round."""
         with self._store.draft() as (draft, folder):
             classifier = load_classifier(folder)
-        learner = self._learner(classes=draft.classes)
+        learner = self._learner(draft.label_schema)
         size = queue.batch_size(self._settings, self._dataset)
         count, strategy = queue.picks(self._settings, size), self._settings.strategy or None
         ranking = learner.rank(classifier, self._candidates(), count, self._dataset.labels, strategy)
@@ -89,6 +91,8 @@ class LearningSteps:
         found = dict(zip((clip.id for clip in others), learner.predict(classifier, others), strict=True))
         if ranking.probabilities is not None:
             found |= dict(zip(ranking.order, ranking.probabilities, strict=True))
+        compared = [clip for clip in self._stop_set() if clip in found]
+        decisions = draft.label_schema.decisions(np.array([found[clip] for clip in compared])) if compared else []
         record = Round(
             **{name: getattr(draft, name) for name in Draft.model_fields if name != "seconds"},
             number=self._state.rounds[-1].number + 1 if self._state.rounds else 1,
@@ -98,13 +102,13 @@ class LearningSteps:
             strategy=ranking.strategy,
             batch=size,
             published=queue.build(self._settings, self._dataset, self._state.test_clips, ranking, size),
-            stops={clip: int(found[clip].argmax()) for clip in self._stop_set() if clip in found},
+            stops={clip: int(decision) for clip, decision in zip(compared, decisions, strict=True)},
             seconds={**draft.seconds, "rank": time.monotonic() - self._began},
         )
         record = record.model_copy(update={"advice": _advice([*self._state.rounds, record])})
         self._store.complete_round(record, queue.score_table(self._dataset, ranking, record.published, found))
 
-    def _learner(self, classes: Sequence[str] | None = None) -> Learner:
+    def _learner(self, schema: LabelSchema | None = None) -> Learner:
         if self._store.adapted.is_dir():
             with self._store.loading_adapted():
                 backbone = load_backbone(str(self._store.adapted), seed=self._settings.seed)
@@ -116,8 +120,7 @@ class LearningSteps:
             seed=self._settings.seed,
             progress=self._progress,
         )
-        schema = SingleChoice(classes=tuple(classes or self._dataset.classes))
-        return Learner(backbone, schema, runtime, PRESETS[self._settings.preset])
+        return Learner(backbone, schema or self._dataset.schema, runtime, PRESETS[self._settings.preset])
 
     def _labelled(self) -> list[Clip]:
         """Clips that have a label."""
@@ -146,7 +149,7 @@ def _advice(rounds: Sequence[Round]) -> str:
         )
         for record in rounds
         # Rounds about other classes, or other clips, don't compare.
-        if record.training and record.classes == newest.classes and record.stops.keys() >= newest.stops.keys()
+        if record.training and record.label_schema == newest.label_schema and record.stops.keys() >= newest.stops.keys()
     ]
     return advise(milestones, newest.classes).sentence
 

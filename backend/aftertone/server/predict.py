@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aftertone.labelstudio.annotations import choice
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.store.project import ProjectStore
 from aftertone.store.rounds import Round
@@ -30,16 +29,15 @@ def predict(store: ProjectStore, tasks: Sequence[Mapping[str, Any]], label_confi
     record = _served(store)
     if record is None:
         return [_empty(UNTRAINED) for _ in tasks]
-    classes, scores = store.scores(record.number)
+    scores, version = store.scores(record.number)[1], record.guess_version
     answers = []
     for task in tasks:
         score = scores.get(task["id"])
         if score is None or not score.probabilities:
-            answers.append(_empty(record.guess_version))
+            answers.append(_empty(version))
             continue
-        probability, guess = max(zip(score.probabilities, classes, strict=True))
-        result = choice(question, guess)
-        answers.append({"result": result, "score": probability, "model_version": record.guess_version})
+        result = question.result(record.label_schema.answer(score.probabilities))
+        answers.append({"result": result, "score": max(score.probabilities), "model_version": version})
     return answers
 
 

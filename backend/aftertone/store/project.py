@@ -203,14 +203,10 @@ class ProjectStore(RecordFolder):
         after = f"The model's answers to Label Studio are empty for round {number}; the next round has its own."
         return self.mended(path, lambda: read_scores(path, path.stat().st_mtime_ns), after) or ((), {})
 
-    def guesses(self, number: int) -> dict[int, str]:
-        """The model's choice for every task that a round scored; {} for a round without a model."""
-        classes, scores = self.scores(number)
-        return {
-            task: max(zip(score.probabilities, classes, strict=True))[1]
-            for task, score in scores.items()
-            if score.probabilities
-        }
+    def answers(self, number: int) -> dict[int, tuple[str, ...]]:
+        """The model's answer for every task that a round scored; {} for a round without a model."""
+        schema, scores = self.round(number).label_schema, self.scores(number)[1]
+        return {task: schema.answer(score.probabilities) for task, score in scores.items() if score.probabilities}
 
     @contextmanager
     def round_model(self, number: int | None = None) -> Iterator[tuple[int, Path]]:

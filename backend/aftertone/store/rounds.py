@@ -11,6 +11,7 @@ from pydantic import Field, computed_field, model_validator
 from aftertone.labelstudio.tasks import VERSION_PREFIX
 from aftertone.store.records import Part, Record
 from aftertone_model.evaluation.metrics import Metrics
+from aftertone_model.labels import LabelSchema, SingleChoice, schema_of
 
 GUESS_PREFIX = "guess-"
 
@@ -38,11 +39,17 @@ class Draft(Record):
     AFTER_DAMAGE = "The round is trained again."
 
     classes: tuple[str, ...]
+    label_kind: str = SingleChoice.kind
     labelled: SoftLabels = Field(default_factory=dict)  # clips that it was trained on
     tested: SoftLabels = Field(default_factory=dict)  # labelled clips of the held-out test set
     metrics: Metrics | None = None  # on the held-out test set; None without test labels
     training: TrainingRecord | None = None  # None for a seed set
     seconds: dict[str, float] = Field(default_factory=dict)  # wall clock of each part
+
+    @property
+    def label_schema(self) -> LabelSchema:
+        """What kind of answer was asked for."""
+        return schema_of(self.label_kind, self.classes)
 
     @classmethod
     def upgrade(cls, raw: Any) -> Any:

@@ -49,15 +49,16 @@ def test_a_class_without_labels_gets_a_finite_weight():
 
 
 def test_votes_of_single_choice_add_up_to_shares():
-    assert SCHEMA.target([("a",), ("a",), ("b",), ("gone",)]) == pytest.approx([2 / 3, 1 / 3])
-    assert SCHEMA.target([("a", "b")]) == pytest.approx([0.5, 0.5])
-    assert SCHEMA.target([("gone",)]) is None
-    assert SCHEMA.target([]) is None
+    assert SCHEMA.target({"a": 2.0, "b": 1.0, "gone": 1.0}, 4) == pytest.approx([2 / 3, 1 / 3])
+    assert SCHEMA.vote(("a", "b")) == {"a": 0.5, "b": 0.5}
+    assert SCHEMA.target({"gone": 1.0}, 1) is None
+    assert SCHEMA.target({}, 0) is None
 
 
 def test_votes_of_multiple_choice_are_shares_of_annotators():
-    assert MULTIPLE.target([("a",), ("a", "b"), ("b", "gone")]) == pytest.approx([2 / 3, 2 / 3])
-    assert MULTIPLE.target([("gone",), ()]) is None
+    assert MULTIPLE.vote(("a", "b")) == {"a": 1.0, "b": 1.0}
+    assert MULTIPLE.target({"a": 3.0, "b": 1.0, "gone": 1.0}, 4) == pytest.approx([3 / 4, 1 / 4])
+    assert MULTIPLE.target({"gone": 1.0}, 1) is None
 
 
 def test_tied_votes_are_not_clear():
