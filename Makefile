@@ -29,11 +29,11 @@ setup: .venv/synced
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Pin anew: the product, the product with its tests, and the Label Studio that demo and tests run.
+# Pin anew: what a server needs, everything with the tests, and the Label Studio that demo and tests run.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock:
-	$(COMPILE) pyproject.toml --extra demo -o requirements.lock
-	$(COMPILE) pyproject.toml --extra demo --group test -c requirements.lock -o tests/requirements.lock
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --group test -c requirements.lock -o tests/requirements.lock
 	echo 'label-studio==1.23.2' | $(COMPILE) - -o docker/label-studio.lock
 
 clean:

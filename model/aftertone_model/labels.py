@@ -130,6 +130,7 @@ class SingleChoice(LabelSchema):
 
     def target(self, votes: Mapping[str, float], voters: int) -> NDArray[np.float64] | None:
         """Shares of the votes for known classes."""
+        del voters
         counts = np.array([votes.get(name, 0.0) for name in self.classes])  # (C,)
         return counts / counts.sum() if counts.any() else None
 

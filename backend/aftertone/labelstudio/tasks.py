@@ -15,9 +15,7 @@ VERSION_PREFIX = "aftertone-"  # of the model_version of every ranking that this
 class Answer:
     """What a task's annotations add up to."""
 
-    votes: Mapping[str, float] = field(
-        default_factory=dict
-    )  # class -> sum of annotators' votes, see `LabelSchema.vote`
+    votes: Mapping[str, float] = field(default_factory=dict)  # class -> sum of `LabelSchema.vote`
     voters: int = 0  # annotators who answered
     skipped: bool = False  # skipped or submitted blank, and nobody answered: no label, and no reason to ask first
 

@@ -3,7 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
+from aftertone_model.errors import SimulationError
+
+try:
+    import matplotlib
+except ImportError as missing:  # found out when `simulate` is imported, before a cell is run
+    raise SimulationError("Figures need matplotlib: `pip install aftertone[simulate]`.") from missing
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
