@@ -13,25 +13,28 @@ from aftertone_model.data.audio import SAMPLE_RATE, decode
 EXPORT_SECONDS = 300
 
 
-def export_model(command: Path, project: int, out: Path, environment: Mapping[str, str]) -> None:
-    """Runs `aftertone export` for the newest round; an older export in `out` is replaced. Raises DemoError."""
+def run_export(command: Path, project: int, out: Path, environment: Mapping[str, str]) -> None:
+    """Run `aftertone export` for the newest round, in place of an older export in `out`.
+
+    Raises:
+        DemoError: the command failed.
+    """
     if out.exists():
         shutil.rmtree(out)
-    done = subprocess.run(
-        [command, "export", str(project), "--out", out],
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        timeout=EXPORT_SECONDS,
-    )
+    export = [command, "export", str(project), "--out", out]
+    done = subprocess.run(export, env=dict(environment), capture_output=True, text=True, timeout=EXPORT_SECONDS)
     if done.returncode:
         raise DemoError(f"`aftertone export {project}` failed: {done.stderr.strip() or done.stdout.strip()}")
 
 
 def try_model(folder: Path, clip: Path, wav: Path) -> tuple[str, float]:
-    """Writes `clip` as the WAV file `wav` and has a transformers pipeline classify that. Returns (label, probability).
+    """Write `clip` as the WAV file `wav` and have a transformers pipeline classify that.
 
-    Raises DemoError when the answer isn't a probability for each class.
+    Returns:
+        The most probable label and its probability.
+
+    Raises:
+        DemoError: the answer isn't a probability for each class.
     """
     from transformers import pipeline
     from transformers.utils.logging import disable_progress_bar

@@ -30,7 +30,7 @@ class Corpus:
         return sorted({row.emotion for row in self.rows if row.emotion})
 
     def link(self, documents: Path) -> Path:
-        """Makes the audio appear as a subfolder of what Label Studio may serve, without a copy; returns that."""
+        """Make the audio appear as a subfolder of what Label Studio may serve, without a copy; returns that."""
         folder = documents / self.name
         if not folder.is_symlink():
             folder.symlink_to(self.root, target_is_directory=True)
@@ -50,10 +50,15 @@ class Corpus:
 
 
 def read_corpus(audio: Path, *, limit: int | None = None, labelled: bool = False) -> Corpus:
-    """Reads a folder of audio or a manifest.csv.
+    """Read a folder of audio or a manifest.csv.
 
-    `limit` draws that many at random, always the same ones; a larger limit adds to those of a smaller one. `labelled`
-    leaves out clips without an emotion. Raises DemoError when nothing is left, ManifestError when it can't be read.
+    Args:
+        limit: clips that are drawn at random, always the same ones; a larger limit adds to those of a smaller one.
+        labelled: leave out clips without an emotion.
+
+    Raises:
+        DemoError: no clip is left.
+        ManifestError: `audio` can't be read.
     """
     unique = {row.path.resolve(): row for row in read_manifest(audio)}
     rows = [Row(path=path, emotion=row.emotion, speaker=row.speaker) for path, row in unique.items()]

@@ -21,7 +21,7 @@ def interrupts_raised() -> Iterator[None]:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Keeps SIGNALS waiting until the block is through, for the few steps that must not be cut in two."""
+    """Keep SIGNALS waiting until the block is through, for the few steps that must not be cut in two."""
     arrived: list[int] = []
     with _handlers(lambda number, _frame: arrived.append(number)):
         yield

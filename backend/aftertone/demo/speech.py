@@ -82,10 +82,15 @@ VOICES = tuple(
 
 
 def speak_corpus(folder: Path, clips: int, *, seed: int, spoken: Callable[[int], None]) -> Path:
-    """Speaks `clips` sentences into `folder` and returns the path of their manifest.csv.
+    """Speak `clips` sentences into `folder` and return the path of their manifest.csv.
 
-    Clip number i is the same whatever `clips` is; a corpus that is there and large enough is left as it is. `spoken` is
-    called with the number done. Raises DemoError when the synthesiser is missing.
+    Clip number i is the same whatever `clips` is; a corpus that is there and large enough is left as it is.
+
+    Args:
+        spoken: called with the number of clips done.
+
+    Raises:
+        DemoError: the synthesiser is missing or fails.
     """
     manifest = folder / "manifest.csv"
     if manifest.exists() and len(read_manifest(manifest)) >= clips:
@@ -161,16 +166,12 @@ class _Synthesiser:
         self._espeak.espeak_SetSynthCallback(self._callback)
 
     def speak(self, sentence: str, voice: str, prosody: Prosody, path: Path) -> None:
-        """Writes a 16-bit mono WAV file, whole or not at all."""
+        """Write a 16-bit mono WAV file, whole or not at all."""
         if self._espeak.espeak_SetVoiceByName(voice.encode()):
             raise DemoError(f"espeak-ng has no voice {voice}.")
-        settings = (
-            (self._RATE, prosody.rate),
-            (self._PITCH, prosody.pitch),
-            (self._SPAN, prosody.span),
-            (self._VOLUME, prosody.volume),
-        )
-        for parameter, value in settings:
+        parameters = self._RATE, self._PITCH, self._SPAN, self._VOLUME
+        values = prosody.rate, prosody.pitch, prosody.span, prosody.volume
+        for parameter, value in zip(parameters, values, strict=True):
             self._espeak.espeak_SetParameter(parameter, value, 0)
         self._spoken.clear()
         text = sentence.encode()

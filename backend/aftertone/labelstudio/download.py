@@ -1,14 +1,14 @@
 """Fetching a task's audio: only from where the operator allows, with limits on time and size."""
 
 import re
+from collections.abc import Sequence
 from fnmatch import fnmatch
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
 from aftertone.errors import AddressError, FetchError, LabelStudioError
-from aftertone.labelstudio.client import LabelStudio
-from aftertone.settings import Settings
+from aftertone.labelstudio.client import NO_PROXY, LabelStudio
 
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")  # Label Studio resolves these itself
 SERVED_PATHS = re.compile(r"/(data|storage-data|tasks/\d+/(resolve|presign)|projects/\d+/(resolve|presign))/")
@@ -18,11 +18,16 @@ MAX_REDIRECTS = 5
 class Fetcher:
     """Downloads audio for the tasks of one Label Studio; usable from several threads."""
 
-    def __init__(self, label_studio: LabelStudio, settings: Settings) -> None:
-        self._label_studio = label_studio
-        self._hosts = settings.audio_hosts
-        self._limit = int(settings.max_audio_megabytes * 1_000_000)
-        self._http = httpx.Client(timeout=httpx.Timeout(settings.audio_timeout, connect=10), follow_redirects=False)
+    def __init__(self, label_studio: LabelStudio, *, hosts: Sequence[str], timeout: float, max_bytes: int) -> None:
+        """Prepare downloads; nothing is sent yet.
+
+        Args:
+            hosts: names beside Label Studio's own that may be asked; `*.example.org` is understood.
+            timeout: seconds without a byte after which a download is given up.
+            max_bytes: size of the largest file that is downloaded.
+        """
+        self._label_studio, self._hosts, self._limit = label_studio, hosts, max_bytes
+        self._http = httpx.Client(timeout=httpx.Timeout(timeout, connect=10), mounts=NO_PROXY)
 
     def close(self) -> None:
         """Close the connections."""

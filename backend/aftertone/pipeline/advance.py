@@ -69,10 +69,15 @@ class Advance:
             self._settings = self._settings.for_project(connection.extra_params if connection else {})
             if self._settings.strategy:
                 find_strategy(self._settings.strategy)  # a wrong name should not wait for the first labels
-            with (
-                closing(LabelStudio(self._settings)) as label_studio,
-                closing(Fetcher(label_studio, self._settings)) as fetcher,
-            ):
+            settings, key = self._settings, self._settings.label_studio_api_key.get_secret_value()
+            label_studio = LabelStudio(settings.label_studio_url, key, timeout=settings.label_studio_timeout)
+            fetcher = Fetcher(
+                label_studio,
+                hosts=settings.audio_hosts,
+                timeout=settings.audio_timeout,
+                max_bytes=int(settings.max_audio_megabytes * 1_000_000),
+            )
+            with closing(label_studio), closing(fetcher):
                 self._steps(label_studio, fetcher)
         except AftertoneError as error:
             self._remember(str(error))
