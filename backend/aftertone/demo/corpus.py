@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,10 +75,6 @@ def read_corpus(audio: Path, *, limit: int | None = None, labelled: bool = False
     return Corpus(
         title=f"Emotion in {folder.name}",
         name=f"{folder.name}-{digest}",
-        root=_common_folder(row.path for row in rows),
+        root=Path(os.path.commonpath([row.path.parent for row in rows])),
         rows=tuple(rows[index] for index in sorted(drawn)),
     )
-
-
-def _common_folder(paths: Iterable[Path]) -> Path:
-    return Path(os.path.commonpath([path.parent for path in paths]))

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -11,11 +10,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @contextmanager
 def interrupts_raised() -> Iterator[None]:
     """Inside the block each of SIGNALS raises KeyboardInterrupt, also where the shell had set it to be ignored."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    with _handlers(interrupt):
+    with _handlers(signal.default_int_handler):
         yield
 
 

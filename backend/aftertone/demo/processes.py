@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +17,7 @@ import psutil
 from aftertone.demo.errors import DemoError
 from aftertone.demo.interrupts import interrupts_held
 
+AFTERTONE = (sys.executable, "-m", "aftertone")  # the command of the environment that we run in, whatever PATH says
 PATIENCE = ((signal.SIGINT, 6.0), (signal.SIGTERM, 6.0), (signal.SIGKILL, 6.0))  # (signal, seconds until the next)
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
@@ -93,14 +95,9 @@ class Processes:
             fcntl.flock(lock, fcntl.LOCK_EX)
             printed_before = output.tell()
             process = subprocess.Popen(
-                command,
-                env={**basics, "PYTHONUNBUFFERED": "1", **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=[lock.fileno()],
-            )
+                command, env={**basics, "PYTHONUNBUFFERED": "1", **environment}, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock.fileno()],
+            )  # fmt: skip
             lock.write(str(process.pid))
             child = Child(name=name, process=process, log=log, printed_before=printed_before)
             self._children.append(child)

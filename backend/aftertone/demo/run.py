@@ -1,7 +1,6 @@
 """`aftertone demo`: the open queue, and who labels from it: a person, or an oracle that measures the loop."""
 
 import sys
-import sysconfig
 import time
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def demo(*, audio: Path | None, limit: int | None, oracle: bool, rounds: int, fo
             processes = Processes(folder)
             processes.end_leftovers()
             try:
-                setup = Setup(folder, console, processes, _aftertone())
+                setup = Setup(folder, console, processes)
                 queue = setup.open(audio, limit, labelled=oracle)
                 if not oracle:
                     person_labels = True
@@ -104,20 +103,15 @@ def _finish(queue: OpenQueue, console: Console, folder: Path, reports: list[Roun
     """
     export, report, clip = folder / "export", folder / "report.json", queue.corpus.rows[0]
     with console.step("Exporting the model and trying it"):
-        run_export(_aftertone(), queue.project, export, queue.environment)
-        label, probability = try_model(export, clip.path, folder / "trial.wav")
+        run_export(queue.project, export, queue.environment)
+        label, probability = try_model(export, clip.path)
     write_report(
-        report,
-        reports,
-        label_studio=str(queue.label_studio.get("/api/version")["release"]),
-        corpus=queue.corpus.title,
-        clips=len(queue.corpus.rows),
-        seconds=time.monotonic() - began,
-        export=str(export),
-    )
+        report, reports, label_studio=str(queue.label_studio.get("/api/version")["release"]), corpus=queue.corpus.title,
+        clips=len(queue.corpus.rows), seconds=time.monotonic() - began, export=str(export),
+    )  # fmt: skip
     console.say(
         f"\n  model          {export}\n"
-        f"                 calls {clip.path.name} {label} ({probability:.2f}); the corpus calls it {clip.emotion}\n"
+        f"                 {clip.path.name}: {label} with probability {probability:.2f}; its label is {clip.emotion}\n"
         f"  report         {report}\n"
     )
     if out_of_order := sum(len(one.out_of_order) for one in reports):
@@ -125,8 +119,3 @@ def _finish(queue: OpenQueue, console: Console, folder: Path, reports: list[Roun
             f"{out_of_order} tasks were not served in the published order; {report} lists them under `out_of_order`. "
             "Did someone else label in this project meanwhile?"
         )
-
-
-def _aftertone() -> Path:
-    """The command of the environment that we run in, whatever PATH says."""
-    return Path(sysconfig.get_path("scripts")) / "aftertone"

@@ -33,14 +33,7 @@ class RunningServer:
 
 
 def start_label_studio(
-    processes: Processes,
-    command: Path,
-    folder: Path,
-    *,
-    port: int,
-    email: str,
-    password: str,
-    secret_key: str,
+    processes: Processes, command: Path, folder: Path, *, port: int, email: str, password: str, secret_key: str
 ) -> RunningServer:
     """Start the server on 127.0.0.1:`port` with its data in `folder` and return when it answers.
 

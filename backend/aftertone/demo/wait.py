@@ -19,7 +19,7 @@ STAGES = {
     "train": "Fine-tuning",
     "score": "Scoring the pool",
 }
-"""The worker's stages that get a bar, and what they are called on it. The others are short, or parts of these."""
+"""The worker's stages that get a bar, and what they are called on it. Others are short, or parts of these."""
 
 
 class Watch:
@@ -39,20 +39,20 @@ class Watch:
         Raises:
             DemoError: the worker made no progress for a quarter of an hour, or a process has ended.
         """
-        stage, bar, seen = "", _no_bar, time.time()  # what was reported before we looked belongs to another wait
+        stage, bar, seen = "", None, time.time()  # what was reported before we looked belongs to another wait
         with ExitStack() as shown:
             while not reached():
                 self._check()
                 self._tell_problem()
                 progress = self._store.progress()
                 if progress is not None and progress["at"] > seen:
-                    seen = progress["at"]
-                    if progress["total"] and progress["stage"] in STAGES.keys() - {stage}:
+                    seen, now, done, total = (progress[key] for key in ("at", "stage", "done", "total"))
+                    if not total or now in STAGES.keys() - {stage}:
                         shown.close()
-                        stage = progress["stage"]
-                        bar = shown.enter_context(self._console.step(STAGES[stage]))
-                    if progress["stage"] == stage:
-                        bar(progress["done"], progress["total"])
+                        # Without a total the worker waits, which is no part of its last stage.
+                        stage, bar = now, shown.enter_context(self._console.step(STAGES[now])) if total else None
+                    if bar and now == stage:
+                        bar(done, total)
                 if not patient and time.time() - seen > STALLED_SECONDS:
                     raise DemoError(
                         f"Aftertone has made no progress for {STALLED_SECONDS / 60:.0f} minutes. Look at the end of "
@@ -71,7 +71,3 @@ class Watch:
             self._console.say(
                 f"  Aftertone could not {problem.step}: {problem.message}\n  It will try again by itself."
             )
-
-
-def _no_bar(_done: int, _total: int) -> None:
-    """The bar while nothing is going on."""

@@ -21,12 +21,14 @@ class Recorder(Console):
     def __init__(self) -> None:
         super().__init__()
         self.bars: list[tuple[str, list[int]]] = []
+        self.ended = 0
 
     @contextmanager
     def step(self, name: str) -> Iterator[Bar]:
         done: list[int] = []
         self.bars.append((name, done))
         yield lambda number, _total: done.append(number)
+        self.ended += 1
 
 
 @pytest.fixture
@@ -76,6 +78,22 @@ def test_parts_of_a_stage_do_not_interrupt_its_bar(tmp_path: Path) -> None:
     looks = iter(range(len(reports) + 1))
     Watch(store, console, check).until(lambda: next(looks) == len(reports))
     assert console.bars == [("Adapting the backbone to the audio", [1, 2]), ("Fine-tuning", [5])]
+
+
+def test_the_time_that_the_worker_waits_is_not_counted_to_its_last_stage(tmp_path: Path) -> None:
+    store, console = ProjectStore(tmp_path), Recorder()
+    ended: list[int] = []  # bars that had ended at each look
+    reports = iter([("fetch", 3, 3), ("tasks are still being imported", 0, 0), ("fetch", 1, 2)])
+
+    def check() -> None:
+        ended.append(console.ended)
+        if report := next(reports, None):
+            store.save_progress(*report)
+
+    looks = iter(range(5))
+    Watch(store, console, check).until(lambda: next(looks) == 4)
+    assert console.bars == [("Fetching the audio", [3]), ("Fetching the audio", [1])]
+    assert ended == [0, 0, 1, 1]
 
 
 def test_silence_ends_the_wait_unless_people_are_awaited(
