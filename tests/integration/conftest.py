@@ -13,7 +13,7 @@ from aftertone.demo.accounts import open_account
 from aftertone.demo.environment import label_studio_command
 from aftertone.demo.processes import Processes
 from aftertone.demo.server import free_port, start_label_studio
-from aftertone.demo.session import Session
+from aftertone.labelstudio.client import LabelStudio
 from aftertone.pipeline import jobs
 from aftertone.settings import load_settings
 from aftertone.store.project import Connection
@@ -32,9 +32,11 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     processes = Processes(folder)
     command = label_studio_command(REPOSITORY / ".demo" / "label-studio-env")
     try:
-        server = start_label_studio(processes, command, folder, port=free_port(), email=email, password=password)
+        server = start_label_studio(
+            processes, command, folder, port=free_port(), email=email, password=password, secret_key="0" * 50
+        )
         account = open_account(server.url, email, password)
-        session = Session(server.url, account.token)
+        session = LabelStudio(server.url, account.token)
         session.post("/api/jwt/settings", {"api_tokens_enabled": True, "legacy_api_tokens_enabled": True})
         legacy = session.get("/api/current-user/token")["token"]
         yield Server(server=server, account=account, legacy_token=legacy, session=session)

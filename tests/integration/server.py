@@ -20,8 +20,8 @@ from aftertone.demo.project import (
     served_at,
     submit_choice,
 )
-from aftertone.demo.server import LabelStudio
-from aftertone.demo.session import Session
+from aftertone.demo.server import RunningServer
+from aftertone.labelstudio.client import LabelStudio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Annotator:
     """Somebody with an account of their own."""
 
     account: Account
-    session: Session
+    session: LabelStudio
 
     def next_task(self, project: int) -> int | None:
         """Id of the task that "Label All Tasks" opens for this person, None when there is nothing left."""
@@ -49,10 +49,10 @@ class Annotator:
 class Server:
     """The running Label Studio with its administrator signed in."""
 
-    server: LabelStudio
+    server: RunningServer
     account: Account
     legacy_token: str  # works as `Authorization: Token ...`
-    session: Session  # API calls as the administrator
+    session: LabelStudio  # API calls as the administrator
     _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
 
     @property
@@ -95,7 +95,7 @@ class Server:
         """A new account that joined by invitation."""
         email = f"annotator-{next(self._numbers)}@example.com"
         account = open_account(self.url, email, "a-password-for-tests", invitation=invitation(self.session))
-        return Annotator(account=account, session=Session(self.url, account.token))
+        return Annotator(account=account, session=LabelStudio(self.url, account.token))
 
 
 def tone(number: int, seconds: float = 1.0, rate: int = 16_000) -> NDArray[np.float64]:

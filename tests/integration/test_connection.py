@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from aftertone.demo.errors import DemoError
 from aftertone.demo.server import free_port
+from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 from aftertone.pipeline import jobs
 from tests.integration.loop import Loop, wait_for
@@ -70,7 +70,7 @@ def test_a_project_without_a_question_is_refused_and_the_log_says_what_works(
     loop, url = served
     config = '<View><Audio name="audio" value="$audio"/><TextArea name="t" toName="audio"/></View>'
     loop.server.session.patch(f"/api/projects/{loop.project}/", {"label_config": config})
-    with pytest.raises(DemoError, match="422"):
+    with pytest.raises(LabelStudioError, match="422"):
         loop.server.session.post("/api/ml", {"url": url, "project": loop.project, "title": "Aftertone"})
     said = (tmp_path / "serve.log").read_text()
     assert "<TextArea name='t'>" in said

@@ -169,8 +169,7 @@ def test_a_queue_that_somebody_unset_is_mended(make_loop: MakeLoop) -> None:
     loop.advance()
     loop.check_queue()
     version = loop.store.round(0).version
-    body = {"model_version": version}
-    loop.server.session.request("DELETE", f"/api/projects/{loop.project}/model-versions/", json=body)
+    loop.server.session.delete_version(loop.project, version)
     loop.advance()
     loop.check_queue()
 

@@ -21,6 +21,10 @@ def settings(label_studio: Server, tmp_path: Path) -> Settings:
     return Settings(label_studio_url=label_studio.url, label_studio_api_key=token, model_dir=tmp_path)
 
 
+def connect(settings: Settings) -> LabelStudio:
+    return LabelStudio(settings.label_studio_url, settings.label_studio_api_key.get_secret_value())
+
+
 @pytest.fixture
 def anna(label_studio: Server) -> Annotator:
     return label_studio.annotator()
@@ -28,7 +32,7 @@ def anna(label_studio: Server) -> Annotator:
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator[LabelStudio]:
-    with closing(LabelStudio(settings)) as client:
+    with closing(connect(settings)) as client:
         yield client
 
 
@@ -48,7 +52,7 @@ def read(client: LabelStudio, settings: Settings, tmp_path: Path) -> Callable[[i
 
 def whoami(settings: Settings, **fields: Any) -> dict[str, Any]:
     """Who Label Studio thinks we are, under changed settings."""
-    with closing(LabelStudio(settings.model_copy(update=fields))) as client:
+    with closing(connect(settings.model_copy(update=fields))) as client:
         return client.whoami()
 
 

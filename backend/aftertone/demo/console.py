@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+import rich.console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 WIDTH = 36  # characters of a step's name; with bar, count and clock a line fits into 80
@@ -13,19 +13,19 @@ Bar = Callable[[int, int], None]
 """Called as `bar(done, total)`; a total of 0 means that nobody knows how much there is."""
 
 
-class Screen:
+class Console:
     """Prints for people. Where nobody watches (a pipe, a log file) there are only the finished steps."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False)
+        self._console = rich.console.Console(highlight=False)
 
     def say(self, text: str = "") -> None:
-        """Prints text as it is."""
+        """Print text as it is."""
         self._console.print(text, markup=False, soft_wrap=True)
 
     @contextmanager
     def step(self, name: str) -> Iterator[Bar]:
-        """Shows a bar while the block runs, and then how long it took, if that was worth a line."""
+        """Show a bar while the block runs, and then how long it took, if that was worth a line."""
         began = time.monotonic()
         columns = TextColumn(f"  {{task.description:<{WIDTH}}}"), BarColumn(20), TextColumn("{task.fields[count]:>9}")
         unseen = not self._console.is_terminal

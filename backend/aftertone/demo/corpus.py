@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,7 @@ class Corpus:
         return sorted({row.emotion for row in self.rows if row.emotion})
 
     def link(self, documents: Path) -> Path:
-        """Makes the audio appear as a subfolder of what Label Studio may serve, without a copy; returns that."""
+        """Make the audio appear as a subfolder of what Label Studio may serve, without a copy; returns that."""
         folder = documents / self.name
         if not folder.is_symlink():
             folder.symlink_to(self.root, target_is_directory=True)
@@ -50,10 +49,15 @@ class Corpus:
 
 
 def read_corpus(audio: Path, *, limit: int | None = None, labelled: bool = False) -> Corpus:
-    """Reads a folder of audio or a manifest.csv.
+    """Read a folder of audio or a manifest.csv.
 
-    `limit` draws that many at random, always the same ones; a larger limit adds to those of a smaller one. `labelled`
-    leaves out clips without an emotion. Raises DemoError when nothing is left, ManifestError when it can't be read.
+    Args:
+        limit: clips that are drawn at random, always the same ones; a larger limit adds to those of a smaller one.
+        labelled: leave out clips without an emotion.
+
+    Raises:
+        DemoError: no clip is left.
+        ManifestError: `audio` can't be read.
     """
     unique = {row.path.resolve(): row for row in read_manifest(audio)}
     rows = [Row(path=path, emotion=row.emotion, speaker=row.speaker) for path, row in unique.items()]
@@ -71,10 +75,6 @@ def read_corpus(audio: Path, *, limit: int | None = None, labelled: bool = False
     return Corpus(
         title=f"Emotion in {folder.name}",
         name=f"{folder.name}-{digest}",
-        root=_common_folder(row.path for row in rows),
+        root=Path(os.path.commonpath([row.path.parent for row in rows])),
         rows=tuple(rows[index] for index in sorted(drawn)),
     )
-
-
-def _common_folder(paths: Iterable[Path]) -> Path:
-    return Path(os.path.commonpath([path.parent for path in paths]))

@@ -17,8 +17,10 @@ def label_studio_command(folder: Path) -> Path:
     """Path of the `label-studio` command; on first use installs the locked packages into `folder`.
 
     `LABEL_STUDIO_BIN` names a command that is already there and is then used as it is. An installation that was
-    interrupted, or made from another lock, is made anew. Raises DemoError when there is no installer or the
-    installation fails.
+    interrupted, or made from another lock, is made anew.
+
+    Raises:
+        DemoError: there is no installer, or the installation fails.
     """
     if given := os.environ.get("LABEL_STUDIO_BIN"):
         if not os.access(given, os.X_OK):
@@ -43,26 +45,12 @@ def _install(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    uv = os.fspath(find_uv_bin())
-    _run([uv, "venv", "--quiet", "--python", sys.executable, os.fspath(folder)])
-    python = os.fspath(folder / "bin" / "python")
-    _run(
-        [
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--compile-bytecode",
-            "--python",
-            python,
-            "--require-hashes",
-            "-r",
-            os.fspath(LOCK),
-        ]
-    )
+    uv, quietly = find_uv_bin(), ("--quiet", "--compile-bytecode", "--require-hashes")
+    _run([uv, "venv", "--quiet", "--python", sys.executable, folder])
+    _run([uv, "pip", "install", *quietly, "--python", folder / "bin" / "python", "-r", LOCK])
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str | Path]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS)
     except subprocess.TimeoutExpired as late:

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -11,17 +10,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 @contextmanager
 def interrupts_raised() -> Iterator[None]:
     """Inside the block each of SIGNALS raises KeyboardInterrupt, also where the shell had set it to be ignored."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    with _handlers(interrupt):
+    with _handlers(signal.default_int_handler):
         yield
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Keeps SIGNALS waiting until the block is through, for the few steps that must not be cut in two."""
+    """Keep SIGNALS waiting until the block is through, for the few steps that must not be cut in two."""
     arrived: list[int] = []
     with _handlers(lambda number, _frame: arrived.append(number)):
         yield

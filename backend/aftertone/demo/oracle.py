@@ -7,7 +7,7 @@ from pathlib import Path
 
 from aftertone.demo.errors import DemoError
 from aftertone.demo.project import list_tasks, next_task, submit_choice
-from aftertone.demo.session import Session
+from aftertone.labelstudio.client import LabelStudio
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Sources
 from aftertone.store.rounds import Round
@@ -40,7 +40,7 @@ class ServingLog:
                 yield Serving(**json.loads(line))
 
     def append(self, serving: Serving) -> None:
-        """Writes one line."""
+        """Write one line."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(serving)) + "\n")
@@ -51,14 +51,14 @@ class Oracle:
 
     def __init__(
         self,
-        sessions: Sequence[Session],
+        annotators: Sequence[LabelStudio],
         project: int,
         answers: Mapping[str, str],
         store: ProjectStore,
         log: ServingLog,
     ) -> None:
-        self._sessions, self._project, self._store, self._log = sessions, project, store, log
-        tasks = list_tasks(sessions[0], project)
+        self._annotators, self._project, self._store, self._log = annotators, project, store, log
+        tasks = list_tasks(annotators[0], project)
         self._answers = {task.id: answers[task.audio] for task in tasks if task.audio in answers}
         self._audio = {task.id: task.audio for task in tasks}
         self._labelled = {task.id for task in tasks if task.labelled}
@@ -66,15 +66,18 @@ class Oracle:
         self._held = {s.annotator: s.task for s in log if s.task not in self._labelled}
 
     def label(self, record: Round, labelled: Callable[[int, int], None]) -> None:
-        """Labels what the round waits for, in rounds of turns: every annotator opens a task, then every one submits.
+        """Label what the round waits for: every annotator opens a task, then every one submits, and so on.
 
-        `labelled` is called with the number done and the number asked for. Raises DemoError when the queue serves
-        nothing, or something that the manifest doesn't know.
+        Args:
+            labelled: called with the number of clips done and the number asked for.
+
+        Raises:
+            DemoError: the queue serves nothing, or something that the manifest doesn't know.
         """
         known = {*record.labelled, *record.tested}
         while (done := len(self._clips() - known)) < record.batch:
             labelled(done, record.batch)
-            turn = range(min(len(self._sessions), record.batch - done))
+            turn = range(min(len(self._annotators), record.batch - done))
             for annotator in turn:
                 self.open_next(annotator, record)
             for annotator in turn:
@@ -82,11 +85,15 @@ class Oracle:
         labelled(done, record.batch)
 
     def open_next(self, annotator: int, record: Round) -> Serving:
-        """Has Label Studio choose the annotator's next task, and notes whether it was the one whose turn it was."""
+        """Have Label Studio choose the annotator's next task, and note which one should have been next.
+
+        Raises:
+            DemoError: the queue is empty.
+        """
         others = {task for holder, task in self._held.items() if holder != annotator}
         free = (task for task in record.published if task not in self._labelled and task not in others)
         expected = self._held.get(annotator) or next(free, None)
-        task = next_task(self._sessions[annotator], self._project)
+        task = next_task(self._annotators[annotator], self._project)
         if task is None:
             raise DemoError(
                 f"Label Studio's queue is empty for annotator {annotator + 1} although round {record.number} waits for "
@@ -105,7 +112,7 @@ class Oracle:
                 f"Label Studio served task {task}, for which the manifest has no emotion. The oracle labels only what "
                 "it imported: remove the other tasks from the project."
             )
-        submit_choice(self._sessions[annotator], task, self._answers[task])
+        submit_choice(self._annotators[annotator], task, self._answers[task])
         self._labelled.add(task)
         del self._held[annotator]
 

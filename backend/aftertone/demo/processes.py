@@ -4,15 +4,20 @@ import fcntl
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+import psutil
+
 from aftertone.demo.errors import DemoError
 from aftertone.demo.interrupts import interrupts_held
 
+AFTERTONE = (sys.executable, "-m", "aftertone")  # the command of the environment that we run in, whatever PATH says
 PATIENCE = ((signal.SIGINT, 6.0), (signal.SIGTERM, 6.0), (signal.SIGKILL, 6.0))  # (signal, seconds until the next)
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
@@ -32,18 +37,40 @@ class Child:
             file.seek(self.printed_before)
             return file.read().decode(errors="replace")
 
-    def tail(self, lines: int = 12) -> str:
-        """The end of that, for a message about a failure."""
-        return "\n".join(f"    {line}" for line in self.printed().splitlines()[-lines:])
-
     def check(self) -> None:
-        """Raises DemoError if the process has ended, which none of them does on its own."""
+        """Make sure that the process runs: none of them ends on its own.
+
+        Raises:
+            DemoError: it has ended.
+        """
         status = self.process.poll()
         if status is not None:
-            raise DemoError(
-                f"{self.name} ended by itself with status {status}. Its last lines:\n{self.tail()}\n"
-                f"The whole log is {self.log}. Run the same command to start again where it stopped."
+            raise self._failed(
+                f"ended by itself with status {status}", "Run the same command to start again where it stopped."
             )
+
+    def wait_until_up(self, url: str, seconds: float) -> None:
+        """Return once GET `url`/health succeeds.
+
+        Raises:
+            DemoError: the process ends, or doesn't answer within `seconds`.
+        """
+        deadline = time.monotonic() + seconds
+        with httpx.Client(timeout=2.0, trust_env=False) as http:
+            while time.monotonic() < deadline:
+                self.check()
+                with suppress(httpx.TransportError):  # not listening yet
+                    if http.get(f"{url}/health").is_success:
+                        return
+                time.sleep(0.2)
+        raise self._failed(
+            f"did not answer at {url} within {seconds:.0f} s",
+            "Another program may have taken the port: run the same command again.",
+        )
+
+    def _failed(self, what: str, advice: str) -> DemoError:
+        tail = "\n".join(f"    {line}" for line in self.printed().splitlines()[-12:])
+        return DemoError(f"{self.name} {what}. Its last lines:\n{tail}\nThe whole log is {self.log}. {advice}")
 
 
 class Processes:
@@ -58,7 +85,7 @@ class Processes:
         self._children: list[Child] = []
 
     def start(self, name: str, command: Sequence[str | Path], environment: Mapping[str, str]) -> Child:
-        """Starts `command` with `environment` and the few variables every program needs, and nothing else of ours."""
+        """Start `command` with `environment` and the few variables every program needs, and nothing else of ours."""
         slug = name.lower().replace(" ", "-")
         self._logs.mkdir(parents=True, exist_ok=True)
         self._locks.mkdir(parents=True, exist_ok=True)
@@ -68,26 +95,25 @@ class Processes:
             fcntl.flock(lock, fcntl.LOCK_EX)
             printed_before = output.tell()
             process = subprocess.Popen(
-                [os.fspath(part) for part in command],
-                env={**basics, "PYTHONUNBUFFERED": "1", **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                pass_fds=[lock.fileno()],
-            )
+                command, env={**basics, "PYTHONUNBUFFERED": "1", **environment}, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=subprocess.STDOUT, start_new_session=True, pass_fds=[lock.fileno()],
+            )  # fmt: skip
             lock.write(str(process.pid))
             child = Child(name=name, process=process, log=log, printed_before=printed_before)
             self._children.append(child)
         return child
 
     def check(self) -> None:
-        """Raises DemoError if any child has ended."""
+        """Make sure that all children run.
+
+        Raises:
+            DemoError: one has ended.
+        """
         for child in self._children:
             child.check()
 
     def end(self) -> None:
-        """Ends every child with all that it started: asks, asks again, then kills. A second Ctrl-C can't stop this.
+        """End every child with all that it started: ask, ask again, then kill. A second Ctrl-C can't stop this.
 
         The last started ends first, one after the other: what several share, the last of them can then take down.
         """
@@ -98,17 +124,14 @@ class Processes:
                 process.wait(timeout=10)
 
     def end_leftovers(self) -> None:
-        """Ends what an earlier demo of this folder left running when it was killed."""
-        leaders = []
+        """End what an earlier demo of this folder left running when it was killed."""
         for path in self._locks.glob("*.pid"):
-            with path.open() as lock:
+            with path.open() as lock, interrupts_held():
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    leaders += [int(number) for number in lock.read().split()]
-        with interrupts_held():
-            for leader in leaders:
-                _end_session(leader)
+                    for leader in lock.read().split():
+                        _end_session(int(leader))
 
 
 def _end_session(leader: int) -> None:
@@ -126,17 +149,10 @@ def _end_session(leader: int) -> None:
 
 
 def _session(leader: int) -> list[int]:
-    """Living processes of the session that `leader` started. Without /proc (macOS), no more than the leader itself."""
-    if not Path("/proc/self/stat").exists():
-        try:
-            os.kill(leader, 0)
-        except ProcessLookupError:
-            return []
-        return [leader]
+    """Living processes of the session that `leader` started."""
     members = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):  # it ended while we looked
-            state, _parent, _group, session = stat.read_text().rpartition(")")[2].split()[:4]
-            if int(session) == leader and state != "Z":
-                members.append(int(stat.parent.name))
+    for pid in psutil.pids():
+        with suppress(OSError, psutil.Error):  # it ended while we looked, or is somebody else's
+            if os.getsid(pid) == leader and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                members.append(pid)
     return members

@@ -1,21 +1,21 @@
-"""One Label Studio project: its labelling interface, its tasks, its connection to Aftertone."""
+"""One Label Studio project: its label config, its tasks, its connection to Aftertone."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-from aftertone.demo.session import Session
+import httpx
+
+from aftertone.labelstudio.client import LabelStudio, RefusedError
 
 LABEL_CONFIG = Path(__file__).with_name("label_config.xml")  # a link to the one at the top
-PAGE = 1000  # tasks that are read at once
 CHUNK = 250  # tasks that are imported at once: about a second
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class TaskRow:
     """One row of a project."""
 
     id: int
@@ -24,7 +24,7 @@ class Task:
 
 
 def label_config(labels: Iterable[str] = ()) -> str:
-    """The default labelling interface, with those of `labels` added that it lacks.
+    """The default label config, with those of `labels` added that it lacks.
 
     Added choices have no hotkey of their own: Label Studio numbers them on.
     """
@@ -43,11 +43,11 @@ def label_config(labels: Iterable[str] = ()) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def create_project(session: Session, *, title: str, config: str, audio: Path) -> int:
-    """Makes a project that may serve the files below `audio`, a subfolder of the server's documents. Returns its id."""
-    project = session.post("/api/projects", {"title": title, "label_config": config})["id"]
+def create_project(label_studio: LabelStudio, *, title: str, config: str, audio: Path) -> int:
+    """Make a project that may serve the files below `audio`, a subfolder of the server's documents; returns its id."""
+    project = label_studio.post("/api/projects", {"title": title, "label_config": config})["id"]
     storage = {"project": project, "title": "audio", "path": str(audio), "use_blob_urls": True}
-    session.post("/api/storages/localfiles", storage)
+    label_studio.post("/api/storages/localfiles", storage)
     return int(project)
 
 
@@ -57,58 +57,55 @@ def served_at(documents: Path, clip: Path) -> str:
 
 
 def import_tasks(
-    session: Session,
+    label_studio: LabelStudio,
     project: int,
     tasks: Iterable[Mapping[str, str]],
     imported: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> None:
-    """Adds the tasks whose audio the project doesn't hold yet, so that an import cut short can be done again.
+    """Add the tasks whose audio the project doesn't hold yet, so that an import cut short can be done again.
 
-    `imported` is called with the number done and the number to do.
+    Args:
+        imported: called with the number done and the number to do.
     """
-    present = {task.audio for task in list_tasks(session, project)}
+    present = {task.audio for task in list_tasks(label_studio, project)}
     missing = [dict(data) for data in tasks if data["audio"] not in present]
     for start in range(0, len(missing), CHUNK):
-        session.post(f"/api/projects/{project}/import", missing[start : start + CHUNK])
+        label_studio.post(f"/api/projects/{project}/import", missing[start : start + CHUNK])
         imported(min(start + CHUNK, len(missing)), len(missing))
 
 
-def list_tasks(session: Session, project: int) -> list[Task]:
+def list_tasks(label_studio: LabelStudio, project: int) -> list[TaskRow]:
     """Every task of the project, by id."""
-    tasks: list[Task] = []
-    page, total = 1, 1
-    while len(tasks) < total:
-        answer = session.get("/api/tasks", project=project, page=page, page_size=PAGE, resolve_uri="false")
-        total = answer["total"]
-        tasks += [_task(task) for task in answer["tasks"]]
-        page += 1
-    return sorted(tasks, key=lambda task: task.id)
+    rows = sorted(label_studio.tasks(project), key=lambda row: row["id"])
+    return [TaskRow(id=row["id"], audio=row["data"]["audio"], labelled=row["is_labeled"]) for row in rows]
 
 
-def next_task(session: Session, project: int) -> int | None:
-    """Id of the task that "Label All Tasks" opens for the session's user, None when the queue is empty for them."""
-    response = session.request("GET", f"/api/projects/{project}/next")
-    return int(response.json()["id"]) if response.is_success else None
+def next_task(label_studio: LabelStudio, project: int) -> int | None:
+    """Id of the task that "Label All Tasks" opens for the client's user, None when the queue is empty for them."""
+    try:
+        return int(label_studio.get(f"/api/projects/{project}/next")["id"])
+    except RefusedError as error:
+        if error.status == httpx.codes.NOT_FOUND:
+            return None
+        raise
 
 
-def submit_choice(session: Session, task: int, label: str, *, choices: str = "emotion", audio: str = "audio") -> int:
-    """Submits one choice for a task as the labelling page would. Returns the annotation's id."""
+def submit_choice(
+    label_studio: LabelStudio, task: int, label: str, *, choices: str = "emotion", audio: str = "audio"
+) -> int:
+    """Submit one choice for a task as the labelling page would; returns the annotation's id."""
     region = {"from_name": choices, "to_name": audio, "type": "choices", "value": {"choices": [label]}}
-    return int(session.post(f"/api/tasks/{task}/annotations", {"result": [region], "lead_time": 1.0})["id"])
+    return int(label_studio.post(f"/api/tasks/{task}/annotations", {"result": [region], "lead_time": 1.0})["id"])
 
 
-def connect_backend(session: Session, project: int, *, url: str, title: str = "Aftertone") -> None:
-    """Connects Aftertone at `url` as a user would; a connection to an address that is no longer ours is taken back."""
-    rows = session.get("/api/ml", project=project)
+def connect_backend(label_studio: LabelStudio, project: int, *, url: str, title: str = "Aftertone") -> None:
+    """Connect Aftertone at `url` as a user would; a connection to an address that is no longer ours is taken back."""
+    rows = label_studio.get("/api/ml", project=project)
     for row in rows:
         if row["url"] != url:
-            session.delete(f"/api/ml/{row['id']}")
-    for hook in session.get("/api/webhooks/", project=project):
+            label_studio.delete(f"/api/ml/{row['id']}")
+    for hook in label_studio.get("/api/webhooks/", project=project):
         if hook["url"] != f"{url}/webhook":
-            session.delete(f"/api/webhooks/{hook['id']}/")
+            label_studio.delete(f"/api/webhooks/{hook['id']}/")
     if url not in {row["url"] for row in rows}:
-        session.post("/api/ml", {"url": url, "project": project, "title": title})
-
-
-def _task(raw: Mapping[str, Any]) -> Task:
-    return Task(id=raw["id"], audio=raw["data"]["audio"], labelled=raw["is_labeled"])
+        label_studio.post("/api/ml", {"url": url, "project": project, "title": title})

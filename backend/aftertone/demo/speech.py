@@ -9,8 +9,7 @@ import os
 import subprocess
 import sys
 import wave
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,23 +20,18 @@ from aftertone_model.data.manifest import read_manifest
 CLIPS = 240  # enough for a seed set and a few rounds, spoken in half a minute
 
 
-@dataclass(frozen=True, kw_only=True)
-class Prosody:
-    """How an emotion is spoken."""
-
-    rate: int  # words per minute, 80 to 450
-    pitch: int  # 0 to 100, of the voice's own span
-    span: int  # 0 to 100: how far the pitch moves within a sentence
-    volume: int  # 0 to 200, 100 is normal
-
-
 PROSODY = {
-    "neutral": Prosody(rate=165, pitch=45, span=45, volume=95),
-    "happy": Prosody(rate=195, pitch=72, span=90, volume=115),
-    "angry": Prosody(rate=215, pitch=45, span=75, volume=170),
-    "sad": Prosody(rate=120, pitch=30, span=15, volume=60),
+    "neutral": (165, 95, 45, 45),
+    "happy": (195, 115, 72, 90),
+    "angry": (215, 170, 45, 75),
+    "sad": (120, 60, 30, 15),
 }
-"""Directions as in Juslin and Laukka (2003), table 11; the sizes are made up."""
+"""How an emotion is spoken: words per minute, volume, pitch, and how far the pitch moves within a sentence.
+
+Directions as in Juslin and Laukka (2003), table 11; the sizes are made up.
+"""
+LOWEST, HIGHEST = (80, 20, 0, 0), (450, 200, 100, 100)  # that espeak-ng is asked for
+DEVIATION = (15, 15, 9, 10)  # from clip to clip, as from speaker to speaker and day to day
 
 SENTENCES = {
     "en": (
@@ -82,10 +76,15 @@ VOICES = tuple(
 
 
 def speak_corpus(folder: Path, clips: int, *, seed: int, spoken: Callable[[int], None]) -> Path:
-    """Speaks `clips` sentences into `folder` and returns the path of their manifest.csv.
+    """Speak `clips` sentences into `folder` and return the path of their manifest.csv.
 
-    Clip number i is the same whatever `clips` is; a corpus that is there and large enough is left as it is. `spoken` is
-    called with the number done. Raises DemoError when the synthesiser is missing.
+    Clip number i is the same whatever `clips` is; a corpus that is there and large enough is left as it is.
+
+    Args:
+        spoken: called with the number of clips done.
+
+    Raises:
+        DemoError: the synthesiser is missing or fails.
     """
     manifest = folder / "manifest.csv"
     if manifest.exists() and len(read_manifest(manifest)) >= clips:
@@ -116,7 +115,9 @@ def _speak(folder: Path, clips: int, seed: int) -> None:
         sentence = SENTENCES[language][rng.integers(len(SENTENCES[language]))]
         emotion = list(PROSODY)[rng.integers(len(PROSODY))]
         path = folder / f"clip-{number:05d}.wav"
-        voice.speak(sentence, name, _varied(PROSODY[emotion], rng), path)
+        rate, pitch, span, volume = rng.normal(size=4)
+        varied = np.array(PROSODY[emotion]) + np.array(DEVIATION) * (rate, volume, pitch, span)
+        voice.speak(sentence, name, np.clip(varied, LOWEST, HIGHEST).astype(int).tolist(), path)
         rows.append({"path": path.name, "emotion": emotion, "speaker": name, "transcript": sentence})
         print(number + 1, flush=True)
     manifest, draft = folder / "manifest.csv", folder / "manifest.csv.part"
@@ -127,17 +128,6 @@ def _speak(folder: Path, clips: int, seed: int) -> None:
     draft.replace(manifest)
 
 
-def _varied(prosody: Prosody, rng: np.random.Generator) -> Prosody:
-    """The same feeling as somebody else, or on another day: each number a tenth of its scale off, give or take."""
-    rate, pitch, span, volume = rng.normal(size=4)
-    return Prosody(
-        rate=int(np.clip(prosody.rate + 15 * rate, 80, 450)),
-        pitch=int(np.clip(prosody.pitch + 9 * pitch, 0, 100)),
-        span=int(np.clip(prosody.span + 10 * span, 0, 100)),
-        volume=int(np.clip(prosody.volume + 15 * volume, 20, 200)),
-    )
-
-
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
@@ -145,7 +135,6 @@ class _Synthesiser:
     """espeak-ng through its C interface (speak_lib.h), which keeps one voice per process."""
 
     _SYNCHRONOUS, _UTF8, _CHARACTERS = 2, 1, 1
-    _RATE, _VOLUME, _PITCH, _SPAN = 1, 2, 3, 4
 
     def __init__(self, seed: int) -> None:
         import espeakng_loader
@@ -160,17 +149,11 @@ class _Synthesiser:
         self._callback = _Callback(self._collect)  # kept, since C holds only its address
         self._espeak.espeak_SetSynthCallback(self._callback)
 
-    def speak(self, sentence: str, voice: str, prosody: Prosody, path: Path) -> None:
-        """Writes a 16-bit mono WAV file, whole or not at all."""
+    def speak(self, sentence: str, voice: str, prosody: Sequence[int], path: Path) -> None:
+        """Write a 16-bit mono WAV file, whole or not at all."""
         if self._espeak.espeak_SetVoiceByName(voice.encode()):
             raise DemoError(f"espeak-ng has no voice {voice}.")
-        settings = (
-            (self._RATE, prosody.rate),
-            (self._PITCH, prosody.pitch),
-            (self._SPAN, prosody.span),
-            (self._VOLUME, prosody.volume),
-        )
-        for parameter, value in settings:
+        for parameter, value in enumerate(prosody, 1):  # espeakRATE, espeakVOLUME, espeakPITCH, espeakRANGE
             self._espeak.espeak_SetParameter(parameter, value, 0)
         self._spoken.clear()
         text = sentence.encode()

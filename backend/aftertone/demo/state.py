@@ -1,28 +1,28 @@
 """What a demo remembers from one start to the next."""
 
-import fcntl
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field, ValidationError
 
 from aftertone.demo.accounts import Account
 from aftertone.demo.errors import DemoError
-from aftertone_model.data.files import read_json, write_json
+from aftertone_model.data.files import write_text
 
 EMAIL = "demo@example.com"
 
 
-@dataclass(frozen=True, kw_only=True)
-class State:
+class State(BaseModel, frozen=True):
     """The content of state.json, which only its owner may read: it holds the accounts' passwords and tokens."""
 
-    password: str = field(repr=False)  # of the person who labels, chosen by chance before the account is made
+    password: str = Field(repr=False)  # of the person who labels, chosen by chance before the account is made
+    secret_key: str = Field("", repr=False)  # Label Studio signs tokens with it; "": one that it keeps itself
     person: Account | None = None  # that person's account, once Label Studio has it
     annotators: tuple[Account, ...] = ()  # those that the oracle labels with
-    projects: dict[str, int] = field(default_factory=dict)  # corpus name -> project in Label Studio
+    projects: dict[str, int] = {}  # corpus name -> project in Label Studio
     label_studio_port: int = 8080  # tried first, so that bookmarks stay good
     backend_port: int = 9090  # tried first, so that the connection in Label Studio stays good
 
@@ -31,33 +31,43 @@ class StateFile:
     """state.json, read once and written whole at each change."""
 
     def __init__(self, path: Path) -> None:
+        """Read the file, or begin one.
+
+        Raises:
+            DemoError: the file isn't as a demo wrote it.
+        """
         self._path = path
-        raw: dict[str, Any] = read_json(path) or {"password": secrets.token_urlsafe(9)}
-        if raw.get("person"):
-            raw["person"] = Account(**raw["person"])
-        raw["annotators"] = tuple(Account(**account) for account in raw.get("annotators", ()))
-        self.state = State(**raw)
-        self._write()
+        # Alphanumeric: Label Studio's own keys are lost at a restart where they begin with `$`.
+        self.state = State(password=secrets.token_urlsafe(9), secret_key=secrets.token_hex(32))
+        try:
+            if path.exists():
+                self.state = State.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise DemoError(
+                f"{path} is damaged ({first['msg']}), and with it the passwords and tokens of this demo's accounts. "
+                f"Restore it from a backup, or remove the folder {path.parent} and start the demo anew."
+            ) from None
+        self.update()
 
     def update(self, **changes: object) -> State:
-        """Replaces the named fields, on disk too."""
-        self.state = replace(self.state, **changes)  # type: ignore[arg-type]
-        self._write()
+        """Replace the named fields, on disk too."""
+        self.state = self.state.model_copy(update=changes)
+        write_text(self._path, self.state.model_dump_json(indent=1), private=True)
         return self.state
-
-    def _write(self) -> None:
-        write_json(self._path, asdict(self.state), private=True)
 
 
 @contextmanager
 def only_demo(folder: Path) -> Iterator[None]:
-    """Holds the folder for one demo at a time. Raises DemoError when another has it."""
+    """Hold the folder for one demo at a time.
+
+    Raises:
+        DemoError: another demo has it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DemoError(
-                f"A demo is already running in {folder}. Use that one, or end it with Ctrl-C first."
-            ) from None
+    try:
+        lock = FileLock(folder / "lock").acquire(blocking=False)
+    except Timeout:
+        raise DemoError(f"A demo is already running in {folder}. Use that one, or end it with Ctrl-C first.") from None
+    with lock:
         yield

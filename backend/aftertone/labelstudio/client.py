@@ -1,74 +1,136 @@
-"""All that Aftertone asks of Label Studio, in its own words; the only module that knows the API's paths."""
+"""All that Aftertone asks of Label Studio, in its own words; the only module that knows how to talk to its API."""
 
 import base64
 import itertools
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
-from label_studio_sdk import LabelStudio as SDK
-from label_studio_sdk.core.api_error import ApiError
 
 from aftertone.errors import LabelStudioError, TasksVanishedError
+from aftertone.labelstudio.auth import TokenAuth
 
 EXPORT_CHUNK = 200  # task ids in one address, which must stay below the usual 8 kB
-QUERY_PAGE = 1000  # tasks that one page of the task list holds
+PAGE = 1000  # tasks that one page of the task list holds
+WAITS = (0.5, 2.0)  # seconds before a read is tried again
+BUSY = (429, 502, 503, 504)  # answers that another attempt may better
+BROKEN = (httpx.NetworkError, httpx.RemoteProtocolError)  # no answer, or not all of it
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+NO_PROXY = {"all://localhost": None, "all://127.0.0.1": None, "all://[::1]": None}
+"""httpx mounts: a proxy that the environment names has no business between two processes of one machine."""
+
+
+class RefusedError(LabelStudioError):
+    """Label Studio answered with an error status. The message holds the reason it gave."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status  # HTTP
 
 
 class LabelStudio:
-    """A connection to one Label Studio, with a token of either kind.
+    """A connection to one Label Studio with a token of either kind; usable from several threads.
 
-    The SDK keeps the token fresh and sends the requests; replies stay plain JSON, because building its models for ten
-    thousand tasks takes longer than fetching them.
+    Replies are plain JSON, since building models of ten thousand tasks takes longer than fetching them. Every method
+    that sends something raises LabelStudioError when Label Studio can't be reached, refuses, or answers something
+    unexpected. Reads are tried three times; a write that may have arrived is never sent again: the caller looks first.
     """
 
-    def __init__(self, url: str, api_key: str, *, timeout: float) -> None:
+    def __init__(
+        self, url: str, api_key: str, *, timeout: float = 120.0, transport: httpx.BaseTransport | None = None
+    ) -> None:
         """Prepare a connection; nothing is sent yet.
 
+        Args:
+            url: base address, with the path that Label Studio is installed under, if any.
+            api_key: a personal access token or a legacy token.
+            timeout: seconds that one call may take. Label Studio on SQLite may wait minutes for its write lock.
+            transport: sends the requests, in place of the network.
+
         Raises:
-            LabelStudioError: no token is set, or it has expired.
+            LabelStudioError: no token is given, or the address can't be read as one.
         """
-        if not api_key:
+        key = api_key.strip()
+        if not key:
             raise LabelStudioError(
                 "LABEL_STUDIO_API_KEY is empty. Create a personal access token in Label Studio (Account & Settings) "
                 "and set it."
             )
-        self.url = url
-        self._http = httpx.Client(timeout=httpx.Timeout(timeout, connect=10), follow_redirects=False)
-        with self._explained():
-            # A base address with a path needs its slash, or the SDK would refresh the token at the wrong place.
-            self._sdk = SDK(base_url=f"{self.url}/", api_key=api_key, httpx_client=self._http)
+        self.url = url.rstrip("/")
+        if not key.isascii():
+            raise LabelStudioError(_token_advice("it holds characters that no token has", self.url))
+        try:
+            # The server behind `label-studio start` answers kept-alive connections 45 ms later than new ones.
+            headers = {"Connection": "close"} if urlsplit(url).hostname in LOOPBACK else {}
+            self._auth = TokenAuth(key, self._access_token)
+            self._http = httpx.Client(
+                base_url=self.url, auth=self._auth, timeout=httpx.Timeout(timeout, connect=10), headers=headers,
+                mounts=NO_PROXY, transport=transport,
+            )  # fmt: skip
+        except (httpx.InvalidURL, ValueError):
+            raise LabelStudioError(f"LABEL_STUDIO_URL={url} can't be read as an address.") from None
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
+    # -- any call --------------------------------------------------------------------------------------------------
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The JSON at `path`, asked for with `params` in the query."""
+        return self._call("GET", path, params=params)
+
+    def post(self, path: str, body: Any = None, **params: Any) -> Any:
+        """Send `body` as JSON ({} without one); returns the JSON answered, None where nothing is."""
+        return self._call("POST", path, params=params, json={} if body is None else body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        """Change what is at `path`; returns as `post` does."""
+        return self._call("PATCH", path, json=body)
+
+    def delete(self, path: str, body: Any = None) -> None:
+        """Delete what is at `path`, or the part of it that `body` names."""
+        self._call("DELETE", path, json=body)
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def whoami(self) -> dict[str, Any]:
         """The user that the token belongs to."""
-        return self._call("GET", "api/current-user/whoami")
+        return self.get("api/current-user/whoami")
 
     def project(self, project: int) -> dict[str, Any]:
         """A project's settings and counters."""
-        return self._call("GET", f"api/projects/{project}/")
+        return self.get(f"api/projects/{project}/")
 
     def export(self, project: int, ids: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
         """Tasks with every annotation in full: all of the project's, or those with the given ids that still exist."""
-        if ids is None:
-            yield from self._call(
-                "GET", f"api/projects/{project}/export", {"exportType": "JSON", "download_all_tasks": "true"}
-            )
-            return
-        for start in range(0, len(ids), EXPORT_CHUNK):
-            params = {
-                "exportType": "JSON",
-                "download_all_tasks": "true",
-                "ids[]": list(ids[start : start + EXPORT_CHUNK]),
-            }
-            yield from self._call("GET", f"api/projects/{project}/export", params)
+        params = {"exportType": "JSON", "download_all_tasks": "true"}
+        chunks = [{}] if ids is None else [
+            {"ids[]": list(ids[start : start + EXPORT_CHUNK])} for start in range(0, len(ids), EXPORT_CHUNK)
+        ]  # fmt: skip
+        for chunk in chunks:
+            tasks = self.get(f"api/projects/{project}/export", **params, **chunk)
+            if not isinstance(tasks, list):
+                raise self._unexpected("something else")
+            yield from tasks
+
+    def tasks(self, project: int, **params: Any) -> Iterator[dict[str, Any]]:
+        """The project's tasks without their annotations; `params` of the query may filter and order them."""
+        seen = 0
+        for page in itertools.count(1):
+            with self._unpacking():
+                reply = self.get(
+                    "api/tasks", project=project, page=page, page_size=PAGE, resolve_uri="false", **params
+                )  # fmt: skip
+                tasks, total = reply["tasks"], reply["total"]
+            yield from tasks
+            seen += len(tasks)
+            if not tasks or seen >= total:
+                return
 
     def tasks_changed_since(self, project: int, moment: str) -> dict[int, str]:
         """When each task was created, annotated, edited or un-annotated, of those where that was after `moment`.
@@ -77,24 +139,20 @@ class LabelStudio:
         """
         condition = {"filter": "filter:tasks:updated_at", "operator": "greater", "value": moment, "type": "Datetime"}
         query = {"filters": {"conjunction": "and", "items": [condition]}, "ordering": ["tasks:id"]}
-        params = {"project": project, "page_size": QUERY_PAGE, "fields": "task_only", "query": json.dumps(query)}
-        found: dict[int, str] = {}
-        for page in itertools.count(1):
-            reply = self._call("GET", "api/tasks", {**params, "page": page, "resolve_uri": "false"})
-            found |= {task["id"]: task["updated_at"] for task in reply["tasks"]}
-            if not reply["tasks"] or len(found) >= reply["total"]:
-                break
-        return found
+        with self._unpacking():
+            changed = self.tasks(project, fields="task_only", query=json.dumps(query))
+            return {task["id"]: task["updated_at"] for task in changed}
 
     def prediction_counts(self, project: int) -> dict[str, int]:
         """Number of predictions under each version of the project."""
-        reply = self._call("GET", f"api/projects/{project}/model-versions/", {"extended": "true"})
-        return {row["model_version"]: row["count"] for row in reply["static"]}
+        with self._unpacking():
+            rows = self.get(f"api/projects/{project}/model-versions/", extended="true")["static"]
+            return {row["model_version"]: row["count"] for row in rows}
 
     def webhook_urls(self, project: int) -> list[str]:
         """Addresses that Label Studio tells about changes in the project."""
-        rows = self._call("GET", "api/webhooks/", {"project": project})
-        return [row["url"] for row in rows if row.get("is_active")]
+        with self._unpacking():
+            return [row["url"] for row in self.get("api/webhooks/", project=project) if row.get("is_active")]
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -108,19 +166,20 @@ class LabelStudio:
             TasksVanishedError: one of the tasks no longer exists; nothing was stored.
         """
         try:
-            return self._call("POST", f"api/projects/{project}/import/predictions", body=list(predictions))["created"]
-        except _RefusedError as error:
-            if error.status == 400 and 'invalid "task" field' in error.reason:
+            with self._unpacking():
+                return self.post(f"api/projects/{project}/import/predictions", list(predictions))["created"]
+        except RefusedError as error:
+            if error.status == httpx.codes.BAD_REQUEST and 'invalid "task" field' in str(error):
                 raise TasksVanishedError("Tasks were deleted while the round was being published.") from None
             raise
 
     def update_project(self, project: int, **values: Any) -> None:
         """Change settings of a project."""
-        self._call("PATCH", f"api/projects/{project}/", body=values)
+        self.patch(f"api/projects/{project}/", values)
 
     def delete_version(self, project: int, version: str) -> None:
         """Delete all predictions under a version."""
-        self._call("DELETE", f"api/projects/{project}/model-versions/", body={"model_version": version})
+        self.delete(f"api/projects/{project}/model-versions/", {"model_version": version})
 
     # -- audio -----------------------------------------------------------------------------------------------------
 
@@ -130,79 +189,92 @@ class LabelStudio:
         return f"{self.url}/tasks/{task}/resolve/?fileuri={encoded}"
 
     def authorization(self) -> str:
-        """A fresh Authorization header for this Label Studio's own addresses; never log it.
-
-        Raises:
-            LabelStudioError: the token can't be refreshed.
-        """
-        with self._explained():
-            return self._sdk._client_wrapper.get_headers()["Authorization"]
+        """A fresh Authorization header for this Label Studio's own addresses; never log it."""
+        return self._auth.header()
 
     # -- how -------------------------------------------------------------------------------------------------------
 
-    def _call(self, method: str, path: str, params: Mapping[str, Any] | None = None, body: Any = None) -> Any:
-        with self._explained():
-            reply = self._sdk._client_wrapper.httpx_client.request(
-                path, method=method, params=dict(params or {}), json=body,
-                # A write that may have arrived is never sent again blindly: the caller looks first.
-                request_options={"max_retries": 2 if method == "GET" else 0},
-            )  # fmt: skip
-            if reply.status_code >= 400:
-                raise ApiError(status_code=reply.status_code, body=_json(reply))
-            return _json(reply)
+    def _access_token(self, key: str) -> str:
+        with self._unpacking():
+            return self._call("POST", "api/token/refresh", repeatable=True, json={"refresh": key}, auth=None)["access"]
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Turn whatever goes wrong on the way into a message that says what to do."""
+    def _call(self, method: str, path: str, *, params: Mapping[str, Any] | None = None, **options: Any) -> Any:
         try:
-            yield
-        except httpx.TransportError as error:
-            kind = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "can't be reached"
+            reply = self._send(method, path, params=params or None, **options)
+        except httpx.HTTPError as error:
+            kind = "can't be reached"
+            if isinstance(error, httpx.TimeoutException):
+                kind = "did not answer in time"
+            elif isinstance(error, httpx.RemoteProtocolError | httpx.DecodingError):
+                kind = "broke off or garbled its answer"
             raise LabelStudioError(
                 f"Label Studio {kind} at {self.url} ({type(error).__name__}). Check that it runs and that "
                 "LABEL_STUDIO_URL is its address as this machine sees it (inside a container, localhost is the "
                 "container itself)."
             ) from None
-        except ApiError as error:
-            reason = _reason(error.body)
-            if error.status_code == 401:
-                raise LabelStudioError(_token_advice(reason, self.url)) from None
-            if error.status_code in (403, 404):
-                raise _RefusedError(
-                    error.status_code,
-                    f"Label Studio at {self.url} answered {error.status_code} ({reason}): the project doesn't exist, "
-                    "or the user of LABEL_STUDIO_API_KEY isn't a member of it.",
-                ) from None
-            raise _RefusedError(
-                error.status_code, f"Label Studio at {self.url} answered {error.status_code}: {reason}"
-            ) from None
+        if not reply.is_success:
+            raise self._refusal(reply)
+        if not reply.content and method != "GET":
+            return None
+        try:
+            return reply.json()
+        except ValueError:
+            what = "a page of HTML" if _is_page(reply) else "something that isn't whole JSON"
+            raise self._unexpected(what if reply.content.strip() else "nothing") from None
+
+    def _send(self, method: str, path: str, *, repeatable: bool = False, **options: Any) -> httpx.Response:
+        for wait in WAITS if repeatable or method == "GET" else ():
+            try:
+                reply = self._http.request(method, path, **options)
+                if reply.status_code not in BUSY:
+                    return reply
+            except BROKEN:
+                pass
+            time.sleep(wait)
+        return self._http.request(method, path, **options)
+
+    def _refusal(self, reply: httpx.Response) -> LabelStudioError:
+        status, reason = reply.status_code, _reason(reply)
+        if status == httpx.codes.UNAUTHORIZED:
+            return LabelStudioError(_token_advice(reason, self.url))
+        said = f"Label Studio at {self.url} answered {status}"
+        if status in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND):
+            return RefusedError(
+                status,
+                f"{said} ({reason}): the project doesn't exist, or the user of LABEL_STUDIO_API_KEY isn't a member of "
+                "it.",
+            )
+        return RefusedError(status, f"{said}: {reason}")
+
+    def _unexpected(self, what: str) -> LabelStudioError:
+        return LabelStudioError(
+            f"Label Studio at {self.url} answered {what} where JSON was expected. Is LABEL_STUDIO_URL the address of "
+            "Label Studio itself, and does nothing between here and there replace or cut off its answers?"
+        )
+
+    @contextmanager
+    def _unpacking(self) -> Iterator[None]:
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError):
+            raise self._unexpected("something else") from None
 
 
-class _RefusedError(LabelStudioError):
-    """Label Studio answered with an error status."""
-
-    def __init__(self, status: int | None, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
+def _is_page(reply: httpx.Response) -> bool:
+    return "html" in reply.headers.get("content-type", "") or reply.text.lstrip().startswith("<")
 
 
-def _json(reply: httpx.Response) -> Any:
-    if not reply.content:
-        return None
+def _reason(reply: httpx.Response) -> str:
+    if reply.is_redirect:
+        return f"it has moved to {reply.headers.get('location')}, which LABEL_STUDIO_URL should name"
+    if _is_page(reply):
+        return reply.reason_phrase
     try:
-        return reply.json()
+        body = reply.json()
     except ValueError:
-        raise LabelStudioError(
-            f"{reply.request.url.host} answered {reply.status_code} with something that isn't JSON. Is "
-            "LABEL_STUDIO_URL the address of Label Studio itself?"
-        ) from None
-
-
-def _reason(body: Any) -> str:
-    if isinstance(body, Mapping):
-        return str(body.get("validation_errors") or body.get("detail") or body)[:500]
-    return str(body)[:500]
+        body = reply.text
+    said = (body.get("validation_errors") or body.get("detail") or body) if isinstance(body, dict) else body
+    return str(said)[:500]
 
 
 def _token_advice(reason: str, url: str) -> str:

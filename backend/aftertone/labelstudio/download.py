@@ -8,7 +8,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from aftertone.errors import AddressError, FetchError, LabelStudioError
-from aftertone.labelstudio.client import LabelStudio
+from aftertone.labelstudio.client import NO_PROXY, LabelStudio
 
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")  # Label Studio resolves these itself
 SERVED_PATHS = re.compile(r"/(data|storage-data|tasks/\d+/(resolve|presign)|projects/\d+/(resolve|presign))/")
@@ -19,8 +19,15 @@ class Fetcher:
     """Downloads audio for the tasks of one Label Studio; usable from several threads."""
 
     def __init__(self, label_studio: LabelStudio, *, hosts: Sequence[str], timeout: float, max_bytes: int) -> None:
+        """Prepare downloads; nothing is sent yet.
+
+        Args:
+            hosts: names beside Label Studio's own that may be asked; `*.example.org` is understood.
+            timeout: seconds without a byte after which a download is given up.
+            max_bytes: size of the largest file that is downloaded.
+        """
         self._label_studio, self._hosts, self._limit = label_studio, hosts, max_bytes
-        self._http = httpx.Client(timeout=httpx.Timeout(timeout, connect=10), follow_redirects=False)
+        self._http = httpx.Client(timeout=httpx.Timeout(timeout, connect=10), mounts=NO_PROXY)
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,28 +1,30 @@
-"""The labelling interface and the import."""
+"""The label config and the import."""
 
 from pathlib import Path
 from typing import Any
 
 from aftertone.demo.project import import_tasks, label_config, served_at
+from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import parse_label_config
 
 
-class Pages:
-    """A session that keeps tasks as Label Studio would."""
+class Pages(LabelStudio):
+    """Keeps tasks as Label Studio would."""
 
     def __init__(self, audio: list[str]) -> None:
         self.audio, self.posts = audio, 0
 
-    def get(self, _path: str, *, page: int, page_size: int, **_params: Any) -> dict[str, Any]:
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        page, page_size = params["page"], params["page_size"]
         rows = [{"id": i + 1, "data": {"audio": audio}, "is_labeled": False} for i, audio in enumerate(self.audio)]
         return {"total": len(rows), "tasks": rows[(page - 1) * page_size : page * page_size]}
 
-    def post(self, _path: str, body: list[dict[str, str]]) -> None:
+    def post(self, path: str, body: Any = None, **params: Any) -> None:
         self.posts += 1
         self.audio += [task["audio"] for task in body]
 
 
-def test_the_default_interface_asks_for_the_four_emotions_of_the_paper() -> None:
+def test_the_default_config_asks_for_the_four_emotions_of_the_paper() -> None:
     question = parse_label_config(label_config(["sad", "neutral"]))
     assert question.classes == ("neutral", "happy", "angry", "sad")
     assert (question.control, question.audio, question.field) == ("emotion", "audio", "audio")
@@ -40,11 +42,11 @@ def test_an_import_that_was_cut_short_is_finished_without_doubles() -> None:
     wanted = [{"audio": f"/data/{number}"} for number in range(2600)]
     label_studio = Pages([task["audio"] for task in wanted[:1300]])
     told: list[tuple[int, int]] = []
-    import_tasks(label_studio, 1, wanted, lambda *done: told.append(done))  # type: ignore[arg-type]
+    import_tasks(label_studio, 1, wanted, lambda *done: told.append(done))
     assert sorted(label_studio.audio) == sorted(task["audio"] for task in wanted)
     assert told[-1] == (1300, 1300)
     posts = label_studio.posts
-    import_tasks(label_studio, 1, wanted)  # type: ignore[arg-type]
+    import_tasks(label_studio, 1, wanted)
     assert label_studio.posts == posts
 
 

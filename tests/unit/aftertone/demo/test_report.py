@@ -9,7 +9,7 @@ from aftertone.store.rounds import Round
 from aftertone_model.evaluation.metrics import Estimate, Metrics
 
 UA = Estimate(value=0.625, low=0.5, high=0.75)
-EXAM = Metrics(
+TEST_METRICS = Metrics(
     classes=("happy", "sad"),
     clips=16,
     ua=UA,
@@ -39,12 +39,12 @@ def a_round(exam: Metrics | None) -> Round:
 
 def test_a_round_in_one_line() -> None:
     served = [Serving(round=2, annotator=0, task=3, expected=3), Serving(round=1, annotator=0, task=9, expected=8)]
-    text = line(report_round(a_round(EXAM), served))
+    text = line(report_round(a_round(TEST_METRICS), served))
     assert (
         text
-        == "  round 2       1 labels   UA 0.62 (0.50 to 0.75)   WA 0.62   exam of 16   1 served, in the published order"
+        == "  round 2       1 labels   UA 0.62 (0.50 to 0.75)   WA 0.62   on 16 held-out clips   1 served, in order"
     )
-    assert line(report_round(a_round(None), ())) == "  round 2       1 labels   no exam labels yet"
+    assert line(report_round(a_round(None), ())) == "  round 2       1 labels   no label in the held-out test set yet"
 
 
 def test_the_file_says_what_was_measured_and_where(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_the_file_says_what_was_measured_and_where(tmp_path: Path) -> None:
     served = [Serving(round=2, annotator=1, task=3, expected=1)]
     write_report(
         path,
-        [report_round(a_round(EXAM), served)],
+        [report_round(a_round(TEST_METRICS), served)],
         label_studio="1.23.2",
         corpus="voices",
         clips=40,
@@ -61,9 +61,9 @@ def test_the_file_says_what_was_measured_and_where(tmp_path: Path) -> None:
     )
     report = json.loads(path.read_text())
     (only,) = report["rounds"]
-    assert only["exam"]["ua"] == {"value": 0.625, "low": 0.5, "high": 0.75}
+    assert only["test"]["ua"] == {"value": 0.625, "low": 0.5, "high": 0.75}
     assert (only["labels"], only["seconds"]) == (1, {"train": 2.5})
     assert (only["served"], only["served_as_published"]) == (1, False)
-    assert only["strays"] == [{"round": 2, "annotator": 1, "task": 3, "expected": 1}]
+    assert only["out_of_order"] == [{"round": 2, "annotator": 1, "task": 3, "expected": 1}]
     assert report["versions"]["label-studio"] == "1.23.2"
     assert report["machine"]["cores"] > 0

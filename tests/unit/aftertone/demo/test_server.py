@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from aftertone.demo.errors import DemoError
-from aftertone.demo.processes import Processes
+from aftertone.demo.processes import Child, Processes
 from aftertone.demo.server import free_port, start_label_studio
 
 
@@ -22,14 +22,16 @@ def test_another_server_on_the_port_is_not_taken_for_ours(tmp_path: Path, monkey
     command.write_text("#!/bin/sh\necho '* Port 8123 is in use.'\nexec sleep 60\n")
     command.chmod(0o700)
 
-    def wait_for_the_line(child: object, _url: str, _seconds: float) -> None:
-        while not child.printed():  # type: ignore[attr-defined]
+    def wait_for_the_line(child: Child, _url: str, _seconds: float) -> None:
+        while not child.printed():
             pass
 
-    monkeypatch.setattr("aftertone.demo.server.wait_until_up", wait_for_the_line)
+    monkeypatch.setattr(Child, "wait_until_up", wait_for_the_line)
     processes = Processes(tmp_path)
     try:
         with pytest.raises(DemoError, match="took port 8123"):
-            start_label_studio(processes, command, tmp_path, port=8123, email="a@example.com", password="p")
+            start_label_studio(
+                processes, command, tmp_path, port=8123, email="a@example.com", password="p", secret_key="k"
+            )
     finally:
         processes.end()

@@ -6,42 +6,44 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+import rich.console
 
 from aftertone.demo import wait as module
-from aftertone.demo.console import Bar, Screen
+from aftertone.demo.console import Bar, Console
 from aftertone.demo.errors import DemoError
 from aftertone.demo.wait import Watch
 from aftertone.store.project import ProjectStore
 
 
-class Recorder(Screen):
-    """A screen that remembers its bars: name, and what was done at each report."""
+class Recorder(Console):
+    """A console that remembers its bars: name, and what was done at each report."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bars: list[tuple[str, list[int]]] = []
+        self.ended = 0
 
     @contextmanager
     def step(self, name: str) -> Iterator[Bar]:
         done: list[int] = []
         self.bars.append((name, done))
         yield lambda number, _total: done.append(number)
+        self.ended += 1
 
 
 @pytest.fixture
-def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+def console(monkeypatch: pytest.MonkeyPatch) -> Console:
     monkeypatch.setattr(module, "LOOK_SECONDS", 0.001)
-    screen = Screen()
-    monkeypatch.setattr(screen, "_console", Console(file=io.StringIO(), highlight=False))
-    return screen
+    console = Console()
+    monkeypatch.setattr(console, "_console", rich.console.Console(file=io.StringIO(), highlight=False))
+    return console
 
 
-def printed(screen: Screen) -> str:
-    return screen._console.file.getvalue()  # type: ignore[attr-defined]
+def printed(console: Console) -> str:
+    return console._console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_it_waits_for_the_round(tmp_path: Path, screen: Screen) -> None:
+def test_it_waits_for_the_round(tmp_path: Path, console: Console) -> None:
     store = ProjectStore(tmp_path)
     looks = []
 
@@ -52,20 +54,20 @@ def test_it_waits_for_the_round(tmp_path: Path, screen: Screen) -> None:
         if len(looks) == 5:
             store.set_current(2)
 
-    Watch(store, screen, check).until_round(2)
+    Watch(store, console, check).until_round(2)
     assert looks == [None, None, None, 1, 1]
 
 
-def test_a_problem_is_told_once(tmp_path: Path, screen: Screen) -> None:
+def test_a_problem_is_told_once(tmp_path: Path, console: Console) -> None:
     store = ProjectStore(tmp_path)
     store.record_problem("fetch audio", "The token is wrong.", at=0.0)
     looks = iter(range(5))
-    Watch(store, screen, lambda: None).until(lambda: next(looks) == 4)
-    assert printed(screen).count("could not fetch audio: The token is wrong.") == 1
+    Watch(store, console, lambda: None).until(lambda: next(looks) == 4)
+    assert printed(console).count("could not fetch audio: The token is wrong.") == 1
 
 
 def test_parts_of_a_stage_do_not_interrupt_its_bar(tmp_path: Path) -> None:
-    store, screen = ProjectStore(tmp_path), Recorder()
+    store, console = ProjectStore(tmp_path), Recorder()
     reports = [("adapt", 1), ("validate", 9), ("adapt", 2), ("wait for labels", 0), ("train", 5)]
     left = iter(reports)
 
@@ -74,15 +76,31 @@ def test_parts_of_a_stage_do_not_interrupt_its_bar(tmp_path: Path) -> None:
         store.save_progress(stage, done, 10)
 
     looks = iter(range(len(reports) + 1))
-    Watch(store, screen, check).until(lambda: next(looks) == len(reports))
-    assert screen.bars == [("Adapting the backbone to the audio", [1, 2]), ("Fine-tuning", [5])]
+    Watch(store, console, check).until(lambda: next(looks) == len(reports))
+    assert console.bars == [("Adapting the backbone to the audio", [1, 2]), ("Fine-tuning", [5])]
+
+
+def test_the_time_that_the_worker_waits_is_not_counted_to_its_last_stage(tmp_path: Path) -> None:
+    store, console = ProjectStore(tmp_path), Recorder()
+    ended: list[int] = []  # bars that had ended at each look
+    reports = iter([("fetch", 3, 3), ("tasks are still being imported", 0, 0), ("fetch", 1, 2)])
+
+    def check() -> None:
+        ended.append(console.ended)
+        if report := next(reports, None):
+            store.save_progress(*report)
+
+    looks = iter(range(5))
+    Watch(store, console, check).until(lambda: next(looks) == 4)
+    assert console.bars == [("Fetching the audio", [3]), ("Fetching the audio", [1])]
+    assert ended == [0, 0, 1, 1]
 
 
 def test_silence_ends_the_wait_unless_people_are_awaited(
-    tmp_path: Path, screen: Screen, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STALLED_SECONDS", 0.0)
-    with pytest.raises(DemoError, match="no sign of life"):
-        Watch(ProjectStore(tmp_path), screen, lambda: None).until(lambda: False)
+    with pytest.raises(DemoError, match="no progress"):
+        Watch(ProjectStore(tmp_path), console, lambda: None).until(lambda: False)
     looks = iter(range(5))
-    Watch(ProjectStore(tmp_path), screen, lambda: None).until(lambda: next(looks) == 4, patient=True)
+    Watch(ProjectStore(tmp_path), console, lambda: None).until(lambda: next(looks) == 4, patient=True)

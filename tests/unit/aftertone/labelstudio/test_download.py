@@ -8,7 +8,6 @@ import pytest
 
 from aftertone.errors import AddressError, FetchError
 from aftertone.labelstudio.download import Fetcher
-from aftertone.settings import Settings
 
 AUDIO = b"RIFF" + bytes(1000)
 
@@ -61,63 +60,63 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
-def fetcher(settings: Settings, url: str, **fields: object) -> Fetcher:
-    return Fetcher(FakeLabelStudio(url), settings.model_copy(update=fields))  # type: ignore[arg-type]
+def fetcher(url: str, *hosts: str, max_bytes: int = 1_000_000) -> Fetcher:
+    return Fetcher(FakeLabelStudio(url), hosts=hosts, timeout=30, max_bytes=max_bytes)  # type: ignore[arg-type]
 
 
-def test_uploads_come_from_label_studio_with_its_token(settings: Settings, port: int) -> None:
-    assert fetcher(settings, f"http://localhost:{port}").fetch(1, "/data/upload/a.wav") == AUDIO
+def test_uploads_come_from_label_studio_with_its_token(port: int) -> None:
+    assert fetcher(f"http://localhost:{port}").fetch(1, "/data/upload/a.wav") == AUDIO
     assert Handler.seen == [("/data/upload/a.wav", "Bearer secret")]
 
 
-def test_an_installation_under_a_path_is_found_with_and_without_it(settings: Settings, port: int) -> None:
-    under = fetcher(settings, f"http://localhost:{port}/ls")
+def test_an_installation_under_a_path_is_found_with_and_without_it(port: int) -> None:
+    under = fetcher(f"http://localhost:{port}/ls")
     assert under.fetch(1, "/data/upload/a.wav") == under.fetch(1, "/ls/data/upload/a.wav") == AUDIO
 
 
-def test_cloud_storage_goes_through_label_studio_and_the_token_stays_there(settings: Settings, port: int) -> None:
-    assert fetcher(settings, f"http://localhost:{port}").fetch(7, "s3://bucket/a.wav") == AUDIO
+def test_cloud_storage_goes_through_label_studio_and_the_token_stays_there(port: int) -> None:
+    assert fetcher(f"http://localhost:{port}").fetch(7, "s3://bucket/a.wav") == AUDIO
     assert Handler.seen == [("/tasks/7/resolve/?fileuri=s3://bucket/a.wav", "Bearer secret"), ("/signed?key=1", None)]
 
 
-def test_other_hosts_need_the_operators_leave(settings: Settings, port: int) -> None:
+def test_other_hosts_need_the_operators_leave(port: int) -> None:
     address = f"http://127.0.0.1:{port}/signed"
     with pytest.raises(AddressError, match="AUDIO_HOSTS"):
-        fetcher(settings, f"http://localhost:{port}").fetch(1, address)
+        fetcher(f"http://localhost:{port}").fetch(1, address)
     assert Handler.seen == []
-    assert fetcher(settings, f"http://localhost:{port}", audio_hosts=("127.0.0.*",)).fetch(1, address) == AUDIO
+    assert fetcher(f"http://localhost:{port}", "127.0.0.*").fetch(1, address) == AUDIO
     assert Handler.seen == [("/signed", None)]
 
 
-def test_an_allowed_host_may_not_redirect_elsewhere(settings: Settings, port: int) -> None:
-    allowed = fetcher(settings, "http://label-studio.test", audio_hosts=("localhost",))
+def test_an_allowed_host_may_not_redirect_elsewhere(port: int) -> None:
+    allowed = fetcher("http://label-studio.test", "localhost")
     with pytest.raises(AddressError, match="AUDIO_HOSTS"):
         allowed.fetch(1, f"http://localhost:{port}/data/away")
 
 
 @pytest.mark.parametrize("source", ["/user/logout?next=http://evil", "/api/projects", "/data", "/x/../api/data/"])
-def test_pages_of_label_studio_that_serve_no_audio_are_not_asked(settings: Settings, port: int, source: str) -> None:
+def test_pages_of_label_studio_that_serve_no_audio_are_not_asked(port: int, source: str) -> None:
     with pytest.raises(AddressError):
-        fetcher(settings, f"http://localhost:{port}").fetch(1, source)
+        fetcher(f"http://localhost:{port}").fetch(1, source)
     assert Handler.seen == []
 
 
 @pytest.mark.parametrize("source", ["file:///etc/passwd", "//evil/a.wav", "a.wav", "ftp://x/y", "http://[bad"])
-def test_addresses_of_other_kinds_are_refused(settings: Settings, source: str) -> None:
+def test_addresses_of_other_kinds_are_refused(source: str) -> None:
     with pytest.raises(AddressError):
-        fetcher(settings, "http://localhost:1").fetch(1, source)
+        fetcher("http://localhost:1").fetch(1, source)
 
 
-def test_failures_say_why_and_hold_no_address(settings: Settings, port: int) -> None:
+def test_failures_say_why_and_hold_no_address(port: int) -> None:
     with pytest.raises(FetchError, match="404") as error:
-        fetcher(settings, f"http://localhost:{port}").fetch(1, "/data/upload/missing.wav?signature=s3cret")
+        fetcher(f"http://localhost:{port}").fetch(1, "/data/upload/missing.wav?signature=s3cret")
     assert "s3cret" not in str(error.value)
     with pytest.raises(FetchError, match="redirects"):
-        fetcher(settings, f"http://localhost:{port}").fetch(1, "/data/loop")
+        fetcher(f"http://localhost:{port}").fetch(1, "/data/loop")
     with pytest.raises(FetchError, match="ConnectError"):
-        fetcher(settings, "http://localhost:1").fetch(1, "/data/upload/a.wav")
+        fetcher("http://localhost:1").fetch(1, "/data/upload/a.wav")
 
 
-def test_a_file_that_is_too_large_is_not_read_to_its_end(settings: Settings, port: int) -> None:
+def test_a_file_that_is_too_large_is_not_read_to_its_end(port: int) -> None:
     with pytest.raises(AddressError, match="MAX_AUDIO_MEGABYTES"):
-        fetcher(settings, f"http://localhost:{port}", max_audio_megabytes=0.0001).fetch(1, "/data/upload/a.wav")
+        fetcher(f"http://localhost:{port}", max_bytes=100).fetch(1, "/data/upload/a.wav")
