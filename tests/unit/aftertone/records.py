@@ -3,12 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aftertone.labelstudio.annotations import Answer
-from aftertone.labelstudio.client import UNCERTAINTY
 from aftertone.labelstudio.label_config import Question
-from aftertone.labelstudio.snapshot import Snapshot, Task
+from aftertone.labelstudio.tasks import UNCERTAINTY, Answer, Snapshot, Task
+from aftertone.pipeline.jobs import JobQueue
 from aftertone.store.rounds import Round
+from aftertone_model.pretraining.record import Adaptation
 
+ADAPTED = Adaptation(
+    kept=True,
+    reason="The loss fell.",
+    clips=4,
+    seconds_of_audio=9.0,
+    held_out=1,
+    mask_ratio=0.15,
+    steps=10,
+    seconds=1.0,
+    seed=0,
+    settings={},
+    curve=(),
+)
 QUESTION = Question(audio="audio", field="audio", control="emotion", classes=("neutral", "happy", "sad"))
 
 
@@ -31,3 +44,13 @@ def make_round(number: int = 0, **fields: Any) -> Round:
     """A round of three published tasks that waits for two labels."""
     made = {"kind": "seed", "created_at": "2026-01-01T00:00:00Z", "seed": 0, "strategy": "kmeans", "batch": 2}
     return Round(**{"number": number, "classes": QUESTION.classes, "published": (1, 2, 3), **made, **fields})
+
+
+class FakeJobs(JobQueue):
+    """A job queue that only remembers who was woken."""
+
+    def __init__(self) -> None:
+        self.woken: list[int] = []
+
+    def wake(self, project: int, after: float = 0.0) -> None:
+        self.woken.append(project)

@@ -106,7 +106,7 @@ def test_the_same_audio_twice_is_one_clip_of_the_batch(tmp_path: Path) -> None:
 def test_labels_that_the_round_knew_do_not_count(tmp_path: Path) -> None:
     queue = Queue(TASKS)
     queue.labels = {1: "happy", 2: "sad"}
-    record = a_round(2, TASKS, labelled={"clip-1": [1, 0]}, examined={"clip-2": [0, 1]})
+    record = a_round(2, TASKS, labelled={"clip-1": [1, 0]}, tested={"clip-2": [0, 1]})
     an_oracle(tmp_path, queue).label(record, lambda *_done: None)
     assert sorted(queue.labels) == [1, 2, 3, 4]
 

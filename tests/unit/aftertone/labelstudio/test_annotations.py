@@ -41,25 +41,25 @@ def test_an_edit_replaces_the_first_answer_of_the_same_person() -> None:
 def test_cancelled_is_no_vote_even_when_it_carries_a_result() -> None:
     answer = count_votes([annotation(1, "happy", was_cancelled=True)], "emotion")
     assert not answer.given
-    assert answer.passed
+    assert answer.skipped
 
 
 def test_a_skip_beside_an_answer_changes_nothing() -> None:
     answer = count_votes([annotation(1, was_cancelled=True), annotation(2, "sad")], "emotion")
     assert answer.votes == {"sad": 1}
-    assert not answer.passed
+    assert not answer.skipped
 
 
-def test_a_blank_submission_is_passed_over() -> None:
+def test_a_blank_submission_is_skipped_over() -> None:
     answer = count_votes([annotation(1)], "emotion")
-    assert answer.passed
+    assert answer.skipped
     assert answer.distribution(CLASSES) is None
 
 
-def test_no_annotation_is_neither_given_nor_passed() -> None:
+def test_no_annotation_is_neither_given_nor_skipped() -> None:
     answer = count_votes([], "emotion")
     assert not answer.given
-    assert not answer.passed
+    assert not answer.skipped
 
 
 def test_ground_truth_outvotes_everybody() -> None:

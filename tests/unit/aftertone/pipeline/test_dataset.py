@@ -1,8 +1,8 @@
 import numpy as np
 
-from aftertone.labelstudio.annotations import Answer
-from aftertone.labelstudio.snapshot import Task
-from aftertone.pipeline.dataset import Source, join
+from aftertone.labelstudio.tasks import Answer, Task
+from aftertone.pipeline.dataset import join
+from aftertone.store.records import Source
 from tests.unit.aftertone.records import make_snapshot
 
 
@@ -19,10 +19,10 @@ def test_the_same_audio_in_two_tasks_is_one_clip_with_all_votes() -> None:
 
 
 def test_a_skip_closes_a_clip_only_when_every_task_of_it_is_skipped() -> None:
-    snapshot = make_snapshot({1: Answer(passed=True), 2: Answer(), 3: Answer(passed=True)})
+    snapshot = make_snapshot({1: Answer(skipped=True), 2: Answer(), 3: Answer(skipped=True)})
     dataset = join(snapshot, {"/a/1": clip("a"), "/a/2": clip("a"), "/a/3": clip("b")}, 0.0)
     assert [c.id for c in dataset.open_clips] == ["a"]
-    assert [c.id for c in dataset.passed_clips] == ["b"]
+    assert [c.id for c in dataset.skipped_clips] == ["b"]
 
 
 def test_unusable_audio_is_listed_with_its_reason() -> None:
@@ -39,7 +39,7 @@ def test_the_speaker_of_any_of_its_tasks_is_the_clips() -> None:
     assert dataset.clips[0].speaker == "anna"
 
 
-def test_strange_labels_are_counted_by_clip() -> None:
+def test_labels_not_in_the_config_are_counted_by_clip() -> None:
     snapshot = make_snapshot({1: Answer(votes={"bored": 2}), 2: Answer(votes={"bored": 1, "sad": 1})})
     dataset = join(snapshot, {"/a/1": clip("a"), "/a/2": clip("b")}, 0.0)
-    assert dataset.strange_labels() == {"bored": 2}
+    assert dataset.labels_not_in_config() == {"bored": 2}

@@ -6,26 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aftertone.labelstudio.annotations import Answer
-from aftertone.labelstudio.snapshot import Snapshot
-from aftertone.pipeline.dataset import Source, join
-from aftertone.pipeline.plan import (
-    Adapt,
-    Memory,
-    Publish,
-    Rank,
-    Seed,
-    Step,
-    Sync,
-    Train,
-    Wait,
-    batch_size,
-    next_step,
-    seed_size,
-)  # fmt: skip
+from aftertone.labelstudio.tasks import Answer, Snapshot
+from aftertone.pipeline.dataset import join
+from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.settings import Settings
+from aftertone.store.project import State
+from aftertone.store.records import Quiet, Source
 from aftertone.store.rounds import Round
-from tests.unit.aftertone.records import make_round, make_snapshot
+from tests.unit.aftertone.records import ADAPTED, make_round, make_snapshot
 
 NOW = 1_000_000.0
 HAPPY, SAD = Answer(votes={"happy": 1}), Answer(votes={"sad": 1})
@@ -35,8 +23,8 @@ OPEN = Answer()
 def decide(settings: Settings, snapshot: Snapshot, sources: Mapping[str, Source] | None = None, **fields: Any) -> Step:
     decoded = {t.source: Source(clip=f"c{t.id}", seconds=1.0) for t in snapshot.tasks.values()}
     dataset = join(snapshot, decoded if sources is None else sources, NOW)
-    memory = Memory(**{"quiet_since": 0.0, "adapted": True, "exam": frozenset(), **fields})
-    return next_step(snapshot, dataset, memory, settings, NOW)
+    state = State(**{"quiet": Quiet(shape=(0, 0), since=0.0), "adaptation": ADAPTED, **fields})
+    return next_step(snapshot, dataset, state, settings, NOW)
 
 
 def serving(record: Round, answers: Mapping[int, Answer]) -> Snapshot:
@@ -57,14 +45,14 @@ class TestBeforeTheFirstRound:
 
     def test_new_tasks_are_fetched(self, settings: Settings) -> None:
         snapshot = make_snapshot(3)
-        assert decide(settings, snapshot, {}) == Sync(tasks=tuple(snapshot.tasks.values()))
+        assert decide(settings, snapshot, {}) == Ingest(tasks=tuple(snapshot.tasks.values()))
 
     def test_an_import_that_still_grows_is_waited_for(self, settings: Settings) -> None:
-        step = decide(settings, make_snapshot(3), quiet_since=NOW - 5, adapted=False)
+        step = decide(settings, make_snapshot(3), quiet=Quiet(shape=(3, 3), since=NOW - 5), adaptation=None)
         assert step == Wait(why="tasks are still being imported", seconds=settings.settle_seconds - 5)
 
     def test_a_settled_import_is_adapted_to(self, settings: Settings) -> None:
-        assert decide(settings, make_snapshot(3), adapted=False) == Adapt()
+        assert decide(settings, make_snapshot(3), adaptation=None) == Adapt()
 
     def test_then_comes_the_seed_set(self, settings: Settings) -> None:
         assert decide(settings, make_snapshot(3)) == Seed()
@@ -86,28 +74,28 @@ class TestFetching:
     def test_a_failed_download_is_tried_again_later(self, settings: Settings, ago: float, again: bool) -> None:
         failed = Source(error="timeout", retry=True, at=NOW - ago)
         sources = {"/a/1": Source(clip="c1", seconds=1.0), "/a/2": failed}
-        assert isinstance(decide(settings, make_snapshot(2), sources), Sync) is again
+        assert isinstance(decide(settings, make_snapshot(2), sources), Ingest) is again
 
 
 class TestTheQueue:
     def test_a_round_that_nobody_is_served_is_published(self, settings: Settings) -> None:
-        assert decide(settings, make_snapshot(3), last=make_round(0)) == Publish(number=0)
+        assert decide(settings, make_snapshot(3), rounds=(make_round(0),)) == Publish(number=0)
 
     def test_publishing_comes_before_fetching(self, settings: Settings) -> None:
-        assert decide(settings, make_snapshot(3), {}, last=make_round(0)) == Publish(number=0)
+        assert decide(settings, make_snapshot(3), {}, rounds=(make_round(0),)) == Publish(number=0)
 
     def test_a_newer_round_replaces_the_served_one(self, settings: Settings) -> None:
         old, new = make_round(0), make_round(1)
-        assert decide(settings, serving(old, {1: OPEN}), last=new, current=0) == Publish(number=1)
+        assert decide(settings, serving(old, {1: OPEN}), rounds=(new,), current=0) == Publish(number=1)
 
     @pytest.mark.parametrize("field", ["sampling", "model_version"])
     def test_a_queue_that_was_unset_in_label_studio_is_mended(self, settings: Settings, field: str) -> None:
         record = make_round(0)
         snapshot = make_snapshot(3, **{"model_version": record.version, field: "something else"})
-        assert decide(settings, snapshot, last=record, current=0) == Publish(number=0)
+        assert decide(settings, snapshot, rounds=(record,), current=0) == Publish(number=0)
 
     def test_a_round_whose_tasks_are_all_deleted_is_not_published_again(self, settings: Settings) -> None:
-        assert isinstance(decide(settings, make_snapshot({9: OPEN}), last=make_round(0), current=0), Wait)
+        assert isinstance(decide(settings, make_snapshot({9: OPEN}), rounds=(make_round(0),), current=0), Wait)
 
 
 class TestLabels:
@@ -118,17 +106,17 @@ class TestLabels:
             ({1: HAPPY, 2: SAD, 3: OPEN}, Train),  # as many as the round waits for
             ({1: HAPPY, 2: HAPPY, 3: OPEN}, Wait),  # one class can't be learned from
             ({1: HAPPY, 2: Answer(votes={"bored": 1}), 3: OPEN}, Wait),  # not a class any more
-            ({1: HAPPY, 2: Answer(passed=True), 3: OPEN}, Wait),  # a skip is no label
+            ({1: HAPPY, 2: Answer(skipped=True), 3: OPEN}, Wait),  # a skip is no label
         ],
     )
     def test_labels_since_the_seed_set(self, settings: Settings, answers: dict[int, Answer], step: type[Step]) -> None:
         record = make_round(0)
-        assert isinstance(decide(settings, serving(record, answers), last=record, current=0), step)
+        assert isinstance(decide(settings, serving(record, answers), rounds=(record,), current=0), step)
 
-    def test_exam_labels_alone_teach_nothing(self, settings: Settings) -> None:
+    def test_test_labels_alone_teach_nothing(self, settings: Settings) -> None:
         record = make_round(0)
         snapshot = serving(record, {1: HAPPY, 2: SAD, 3: OPEN})
-        assert isinstance(decide(settings, snapshot, last=record, current=0, exam=frozenset({"c1"})), Wait)
+        assert isinstance(decide(settings, snapshot, rounds=(record,), current=0, held_out={"c1": True}), Wait)
 
     @pytest.mark.parametrize(
         ("answers", "step"),
@@ -145,31 +133,20 @@ class TestLabels:
         self, settings: Settings, answers: dict[int, Answer], step: type[Step]
     ) -> None:
         record = make_round(1, kind="trained", labelled={"c1": hard(1), "c2": hard(2)})
-        assert isinstance(decide(settings, serving(record, answers), last=record, current=1), step)
+        assert isinstance(decide(settings, serving(record, answers), rounds=(record,), current=1), step)
 
     def test_start_training_needs_one_new_label(self, settings: Settings) -> None:
         record = make_round(1, kind="trained", labelled={"c1": hard(1), "c2": hard(2)})
-        told = {"last": record, "current": 1, "train_requested": True}
+        told = {"rounds": (record,), "current": 1, "train_requested": True}
         assert isinstance(decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: OPEN}), **told), Wait)
         assert decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: SAD, 4: OPEN}), **told) == Train()
 
     def test_a_changed_set_of_classes_is_trained_at_once(self, settings: Settings) -> None:
         labelled = {"c1": [1.0, 0.0], "c2": [0.0, 1.0]}
         record = make_round(1, kind="trained", labelled=labelled, classes=("happy", "sad"))
-        assert decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: OPEN}), last=record, current=1) == Train()
+        assert decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: OPEN}), rounds=(record,), current=1) == Train()
 
     def test_a_trained_model_ranks_the_pool_before_anything_else_is_learned(self, settings: Settings) -> None:
         record = make_round(0)
         snapshot = serving(record, {1: HAPPY, 2: SAD, 3: OPEN})
-        assert decide(settings, snapshot, last=record, current=0, trained=True) == Rank()
-
-
-@pytest.mark.parametrize(("pool", "seeds", "batch"), [(100, 20, 20), (2_000, 20, 100), (10_000, 100, 500)])
-def test_sizes_follow_the_pool(settings: Settings, pool: int, seeds: int, batch: int) -> None:
-    assert seed_size(settings, pool, classes=4) == seeds
-    assert batch_size(settings, pool) == batch
-
-
-def test_sizes_that_are_set_are_taken(settings: Settings) -> None:
-    assert seed_size(small(settings), 10_000, classes=4) == 2
-    assert batch_size(small(settings), 10_000) == 2
+        assert decide(settings, snapshot, rounds=(record,), current=0, trained=True) == Rank()

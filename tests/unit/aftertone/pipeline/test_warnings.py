@@ -1,25 +1,13 @@
 import dataclasses
 
-from aftertone.labelstudio.annotations import Answer
-from aftertone.labelstudio.snapshot import Snapshot
-from aftertone.pipeline.dataset import Dataset, Source, join
-from aftertone.pipeline.warnings import notes
-from aftertone_model.pretraining.record import Adaptation
-from tests.unit.aftertone.records import make_snapshot
+from aftertone.labelstudio.tasks import Answer, Snapshot
+from aftertone.pipeline.dataset import Dataset, join
+from aftertone.pipeline.warnings import find_warnings
+from aftertone.store.project import State
+from aftertone.store.records import Source
+from tests.unit.aftertone.records import ADAPTED, make_snapshot
 
-ADAPTED = Adaptation(
-    kept=True,
-    reason="The loss fell.",
-    clips=4,
-    seconds_of_audio=9.0,
-    held_out=1,
-    mask_ratio=0.15,
-    steps=10,
-    seconds=1.0,
-    seed=0,
-    settings={},
-    curve=(),
-)
+STATE = State(adaptation=ADAPTED)
 
 
 def dataset(snapshot: Snapshot, **broken: Source) -> Dataset:
@@ -29,31 +17,40 @@ def dataset(snapshot: Snapshot, **broken: Source) -> Dataset:
 
 def test_all_is_well() -> None:
     snapshot = make_snapshot(4)
-    assert notes(snapshot, dataset(snapshot), ADAPTED) == []
+    assert find_warnings(snapshot, dataset(snapshot), STATE) == []
 
 
 def test_no_webhook_names_the_setting() -> None:
     snapshot = make_snapshot(4, webhook_urls=())
-    (note,) = notes(snapshot, dataset(snapshot))
-    assert "USE_DEFAULT_BANNED_SUBNETS=false" in note
+    (warning,) = find_warnings(snapshot, dataset(snapshot), STATE)
+    assert "USE_DEFAULT_BANNED_SUBNETS=false" in warning
 
 
-def test_overlap_strange_labels_and_broken_audio_are_told() -> None:
+def test_overlap_labels_outside_the_config_and_broken_audio_are_told() -> None:
     snapshot = make_snapshot({1: Answer(votes={"bored": 1}), 2: Answer()}, overlap=2)
-    overlap, strange, broken = notes(snapshot, dataset(snapshot, **{"/a/2": Source(error="empty")}))
+    overlap, unknown, broken = find_warnings(snapshot, dataset(snapshot, **{"/a/2": Source(error="empty")}), STATE)
     assert "2 annotations per task" in overlap
-    assert "'bored'" in strange
+    assert "'bored'" in unknown
     assert "1 tasks have audio" in broken
 
 
 def test_a_pool_that_outgrew_its_adaptation_is_told_the_command() -> None:
     snapshot = make_snapshot(7)
-    (note,) = notes(snapshot, dataset(snapshot), ADAPTED)
-    assert "aftertone adapt 1" in note
-    assert notes(make_snapshot(6), dataset(make_snapshot(6)), ADAPTED) == []
+    (warning,) = find_warnings(snapshot, dataset(snapshot), STATE)
+    assert "aftertone adapt 1" in warning
+    assert find_warnings(make_snapshot(6), dataset(make_snapshot(6)), STATE) == []
 
 
-def test_a_backbone_that_was_left_as_it_came_says_why() -> None:
+def test_a_backbone_that_was_left_unadapted_says_why() -> None:
     snapshot = make_snapshot(4)
-    (note,) = notes(snapshot, dataset(snapshot), dataclasses.replace(ADAPTED, kept=False, reason="It collapsed."))
-    assert "It collapsed." in note
+    (warning,) = find_warnings(
+        snapshot, dataset(snapshot), State(adaptation=dataclasses.replace(ADAPTED, kept=False, reason="It collapsed."))
+    )
+    assert "It collapsed." in warning
+
+
+def test_damaged_files_come_first() -> None:
+    snapshot = make_snapshot(4, webhook_urls=())
+    assert find_warnings(snapshot, dataset(snapshot), State(adaptation=ADAPTED, damage=("x was damaged",)))[
+        0
+    ].startswith("x")

@@ -8,39 +8,41 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
-from aftertone.server import app as server
+from aftertone.server import events
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
-from aftertone.store.round_scores import Score, write_scores
+from aftertone.store.records import Connection
+from aftertone.store.round_scores import Score
 from aftertone.store.rounds import Round
-from aftertone_model.data.files import whole_folder, write_json
-from tests.unit.aftertone.records import make_round
+from tests.unit.aftertone.records import FakeJobs, make_round
 
 SETUP = {"project": "5.1795222710", "schema": SMALLEST_CONFIG, "hostname": "http://ls", "access_token": "secret"}
 
 
 @pytest.fixture
-def woken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Projects that were put on the queue."""
-    found: list[int] = []
-    monkeypatch.setattr(server.jobs, "wake", lambda project: found.append(project))
-    return found
+def jobs() -> FakeJobs:
+    return FakeJobs()
 
 
 @pytest.fixture
-def client(settings: Settings, woken: list[int]) -> TestClient:
-    return TestClient(create_app(settings))
+def woken(jobs: FakeJobs) -> list[int]:
+    """Projects that were put on the queue."""
+    return jobs.woken
+
+
+@pytest.fixture
+def client(settings: Settings, jobs: FakeJobs) -> TestClient:
+    return TestClient(create_app(settings, jobs))
 
 
 def publish(store: ProjectStore, record: Round) -> None:
-    with whole_folder(store.round_folder(record.number)) as folder:
-        write_json(folder / "round.json", record.to_json())
-        scores = [
-            Score(task=1, clip="a", rank=1, acquisition=0.9, cluster=None, probabilities=(0.3, 0.7)),
-            Score(task=2, clip="b", rank=None, acquisition=None, cluster=None, probabilities=(0.8, 0.2)),
-        ]
-        write_scores(folder / "scores.csv", scores, ("neutral", "happy"))
+    scores = [
+        Score(task=1, clip="a", rank=1, acquisition=0.9, cluster=None, probabilities=(0.3, 0.7)),
+        Score(task=2, clip="b", rank=None, acquisition=None, cluster=None, probabilities=(0.8, 0.2)),
+    ]
+    store.save_draft(record, lambda folder: folder.mkdir())
+    store.complete_round(record, scores)
     store.set_current(record.number)
 
 
@@ -58,7 +60,7 @@ def test_setup_remembers_the_project_and_wakes_it(
 ) -> None:
     reply = client.post("/setup", json={**SETUP, "extra_params": extra})
     assert reply.json() == {"model_version": "untrained"}
-    connection = Store(settings.model_dir).project(5).connection()
+    connection = Store(settings.model_dir).project(5).read(Connection)
     assert connection is not None
     assert (connection.label_config, connection.extra_params) == (SMALLEST_CONFIG, kept)
     assert woken == [5]
@@ -128,7 +130,7 @@ def test_predict_reads_the_served_round(client: TestClient, settings: Settings) 
     assert {answer["model_version"] for answer in (second, unknown, first)} == {record.guess_version}
 
 
-def test_a_class_that_left_the_interface_is_not_answered(client: TestClient, settings: Settings) -> None:
+def test_a_class_that_left_the_label_config_is_not_answered(client: TestClient, settings: Settings) -> None:
     publish(Store(settings.model_dir).project(5), make_round(3, kind="trained", classes=("neutral", "happy")))
     config = SMALLEST_CONFIG.replace("happy", "sad")
     body = {"project": "5.1", "label_config": config, "tasks": [{"id": 1}]}
@@ -142,9 +144,9 @@ def test_versions_lists_what_is_answered(client: TestClient, settings: Settings)
 
 class TestBasicAuth:
     @pytest.fixture
-    def client(self, settings: Settings, woken: list[int]) -> TestClient:
+    def client(self, settings: Settings, jobs: FakeJobs) -> TestClient:
         protected = settings.model_copy(update={"basic_auth_user": "u", "basic_auth_pass": SecretStr("p")})
-        return TestClient(create_app(protected))
+        return TestClient(create_app(protected, jobs))
 
     @pytest.mark.parametrize("auth", [None, ("u", "wrong"), ("", "")])
     def test_others_are_refused(self, client: TestClient, auth: tuple[str, str] | None) -> None:
@@ -168,13 +170,13 @@ class TestBasicAuth:
 
 
 def test_a_bug_is_admitted_without_details(
-    client: TestClient, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, settings: Settings, jobs: FakeJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr(server, "latest_version", broken)
-    reply = TestClient(create_app(settings), raise_server_exceptions=False).post("/setup", json=SETUP)
+    monkeypatch.setattr(events, "latest_version", broken)
+    reply = TestClient(create_app(settings, jobs), raise_server_exceptions=False).post("/setup", json=SETUP)
     assert reply.status_code == 500
     assert reply.json()["error"] == "ZeroDivisionError"
     assert "secret" not in reply.text

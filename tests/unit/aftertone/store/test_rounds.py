@@ -7,7 +7,7 @@ from aftertone_model.evaluation.metrics import Estimate, Metrics
 from tests.unit.aftertone.records import make_round
 
 HALF = Estimate(value=0.5, low=0.2, high=0.8)
-EXAM = Metrics(
+METRICS = Metrics(
     classes=("a", "b"),
     clips=2,
     ua=HALF,
@@ -20,8 +20,8 @@ EXAM = Metrics(
 
 
 def test_the_record_survives_json() -> None:
-    record = make_round(3, kind="trained", labelled={"a": [1.0, 0.0, 0.0]}, exam=EXAM, seconds={"train": 1.5})
-    assert Round.from_json(json.loads(json.dumps(record.to_json()))) == record
+    record = make_round(3, kind="trained", labelled={"a": [1.0, 0.0, 0.0]}, metrics=METRICS, seconds={"train": 1.5})
+    assert Round.of_json(json.loads(json.dumps(record.model_dump(mode="json")))) == record
 
 
 def test_versions_name_the_round_and_differ_between_stores() -> None:
@@ -36,7 +36,7 @@ def test_answers_to_predict_never_share_the_queues_version() -> None:
 
 
 def test_changes_are_new_edited_and_deleted_labels() -> None:
-    record = make_round(1, labelled={"a": [1, 0, 0], "b": [0, 1, 0]}, examined={"c": [0, 0, 1]})
+    record = make_round(1, labelled={"a": [1, 0, 0], "b": [0, 1, 0]}, tested={"c": [0, 0, 1]})
     same = {"a": np.array([1.0, 0, 0]), "b": np.array([0, 1.0, 0]), "c": np.array([0, 0, 1.0])}
     assert record.changes(same) == 0
     assert record.changes({**same, "d": np.array([1.0, 0, 0])}) == 1
