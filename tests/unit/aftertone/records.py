@@ -7,6 +7,7 @@ from aftertone.labelstudio.label_config import Question
 from aftertone.labelstudio.tasks import UNCERTAINTY, Answer, Snapshot, Task
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.store.rounds import Round
+from aftertone_model.labels import SingleChoice
 from aftertone_model.pretraining.record import Adaptation
 
 ADAPTED = Adaptation(
@@ -22,7 +23,8 @@ ADAPTED = Adaptation(
     settings={},
     curve=(),
 )
-QUESTION = Question(audio="audio", field="audio", control="emotion", classes=("neutral", "happy", "sad"))
+SCHEMA = SingleChoice(classes=("neutral", "happy", "sad"))
+QUESTION = Question(audio="audio", field="audio", control="emotion", schema=SCHEMA)
 
 
 def make_snapshot(answers: Mapping[int, Answer] | int = 0, **fields: Any) -> Snapshot:

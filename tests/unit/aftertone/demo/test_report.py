@@ -21,7 +21,7 @@ TEST_METRICS = Metrics(
 )
 
 
-def a_round(exam: Metrics | None) -> Round:
+def a_round(metrics: Metrics | None) -> Round:
     return Round(
         number=2,
         kind="trained",
@@ -31,8 +31,8 @@ def a_round(exam: Metrics | None) -> Round:
         classes=("happy", "sad"),
         batch=20,
         published=(3, 1),
-        labelled={"a": [1.0, 0.0]},
-        exam=exam,
+        labelled={"a": (1.0, 0.0)},
+        metrics=metrics,
         seconds={"train": 2.5},
     )
 

@@ -1,6 +1,7 @@
 """Watching the worker's files: bars for its stages, its problems once, and no endless wait."""
 
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from aftertone.demo.console import Bar, Console
 from aftertone.demo.errors import DemoError
 from aftertone.demo.wait import Watch
 from aftertone.store.project import ProjectStore
+from aftertone.store.records import Doing
 
 
 class Recorder(Console):
@@ -41,6 +43,11 @@ def console(monkeypatch: pytest.MonkeyPatch) -> Console:
 
 def printed(console: Console) -> str:
     return console._console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def report(store: ProjectStore, stage: str, done: int, total: int) -> None:
+    """As the worker does."""
+    store.save(Doing(stage=stage, done=done, total=total, at=time.time()))
 
 
 def test_it_waits_for_the_round(tmp_path: Path, console: Console) -> None:
@@ -73,7 +80,7 @@ def test_parts_of_a_stage_do_not_interrupt_its_bar(tmp_path: Path) -> None:
 
     def check() -> None:
         stage, done = next(left)
-        store.save_progress(stage, done, 10)
+        report(store, stage, done, 10)
 
     looks = iter(range(len(reports) + 1))
     Watch(store, console, check).until(lambda: next(looks) == len(reports))
@@ -87,8 +94,8 @@ def test_the_time_that_the_worker_waits_is_not_counted_to_its_last_stage(tmp_pat
 
     def check() -> None:
         ended.append(console.ended)
-        if report := next(reports, None):
-            store.save_progress(*report)
+        if told := next(reports, None):
+            report(store, *told)
 
     looks = iter(range(5))
     Watch(store, console, check).until(lambda: next(looks) == 4)

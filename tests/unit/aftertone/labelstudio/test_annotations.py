@@ -1,13 +1,21 @@
 """Each way a person can answer, counted as a person would."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from aftertone.labelstudio.annotations import count_votes
+from aftertone.labelstudio.tasks import Answer
+from aftertone_model.labels import MultipleChoice, SingleChoice
+from tests.unit.aftertone.records import QUESTION, SCHEMA
 
-CLASSES = ("neutral", "happy", "sad")
+
+def target(answer: Answer, *more: str) -> NDArray[np.float64] | None:
+    """The soft label, with further classes in the label config."""
+    return SingleChoice(classes=(*SCHEMA.classes, *more)).target(answer.votes, answer.voters)
 
 
 def annotation(who: int, *labels: str, at: str = "2026-01-01T00:00:00Z", **fields: Any) -> dict[str, Any]:
@@ -17,69 +25,69 @@ def annotation(who: int, *labels: str, at: str = "2026-01-01T00:00:00Z", **field
 
 
 def test_one_annotator_is_a_hard_label() -> None:
-    answer = count_votes([annotation(1, "happy")], "emotion")
+    answer = count_votes([annotation(1, "happy")], QUESTION)
     assert answer.given
-    np.testing.assert_array_equal(answer.distribution(CLASSES), [0, 1, 0])
+    np.testing.assert_array_equal(target(answer), [0, 1, 0])
 
 
 def test_two_annotators_who_disagree_share_the_label() -> None:
-    answer = count_votes([annotation(1, "happy"), annotation(2, "sad")], "emotion")
-    np.testing.assert_array_equal(answer.distribution(CLASSES), [0, 0.5, 0.5])
+    answer = count_votes([annotation(1, "happy"), annotation(2, "sad")], QUESTION)
+    np.testing.assert_array_equal(target(answer), [0, 0.5, 0.5])
 
 
 def test_three_annotators_weigh_by_votes() -> None:
-    answer = count_votes([annotation(1, "happy"), annotation(2, "sad"), annotation(3, "sad")], "emotion")
-    np.testing.assert_allclose(answer.distribution(CLASSES), [0, 1 / 3, 2 / 3])
+    answer = count_votes([annotation(1, "happy"), annotation(2, "sad"), annotation(3, "sad")], QUESTION)
+    np.testing.assert_allclose(target(answer), [0, 1 / 3, 2 / 3])
 
 
 def test_an_edit_replaces_the_first_answer_of_the_same_person() -> None:
     edited = [annotation(1, "happy", at="2026-01-01T00:00:00Z"), annotation(1, "sad", at="2026-01-02T00:00:00Z")]
-    assert count_votes(edited, "emotion").votes == {"sad": 1}
-    assert count_votes(reversed(edited), "emotion").votes == {"sad": 1}
+    assert count_votes(edited, QUESTION).votes == {"sad": 1}
+    assert count_votes(reversed(edited), QUESTION).votes == {"sad": 1}
 
 
 def test_cancelled_is_no_vote_even_when_it_carries_a_result() -> None:
-    answer = count_votes([annotation(1, "happy", was_cancelled=True)], "emotion")
+    answer = count_votes([annotation(1, "happy", was_cancelled=True)], QUESTION)
     assert not answer.given
     assert answer.skipped
 
 
 def test_a_skip_beside_an_answer_changes_nothing() -> None:
-    answer = count_votes([annotation(1, was_cancelled=True), annotation(2, "sad")], "emotion")
+    answer = count_votes([annotation(1, was_cancelled=True), annotation(2, "sad")], QUESTION)
     assert answer.votes == {"sad": 1}
     assert not answer.skipped
 
 
 def test_a_blank_submission_is_skipped_over() -> None:
-    answer = count_votes([annotation(1)], "emotion")
+    answer = count_votes([annotation(1)], QUESTION)
     assert answer.skipped
-    assert answer.distribution(CLASSES) is None
+    assert target(answer) is None
 
 
 def test_no_annotation_is_neither_given_nor_skipped() -> None:
-    answer = count_votes([], "emotion")
+    answer = count_votes([], QUESTION)
     assert not answer.given
     assert not answer.skipped
 
 
 def test_ground_truth_outvotes_everybody() -> None:
     answer = count_votes(
-        [annotation(1, "happy"), annotation(2, "happy"), annotation(3, "sad", ground_truth=True)], "emotion"
+        [annotation(1, "happy"), annotation(2, "happy"), annotation(3, "sad", ground_truth=True)], QUESTION
     )
     assert answer.votes == {"sad": 1}
 
 
-def test_a_label_that_left_the_interface_counts_for_nothing_until_it_returns() -> None:
-    answer = count_votes([annotation(1, "bored"), annotation(2, "sad")], "emotion")
-    np.testing.assert_array_equal(answer.distribution(CLASSES), [0, 0, 1])
-    np.testing.assert_array_equal(answer.distribution((*CLASSES, "bored")), [0, 0, 0.5, 0.5])
-    only_bored = count_votes([annotation(1, "bored")], "emotion")
+def test_a_label_that_left_the_label_config_counts_for_nothing_until_it_returns() -> None:
+    answer = count_votes([annotation(1, "bored"), annotation(2, "sad")], QUESTION)
+    np.testing.assert_array_equal(target(answer), [0, 0, 1])
+    np.testing.assert_array_equal(target(answer, "bored"), [0, 0, 0.5, 0.5])
+    only_bored = count_votes([annotation(1, "bored")], QUESTION)
     assert only_bored.given
-    assert only_bored.distribution(CLASSES) is None
+    assert target(only_bored) is None
 
 
 def test_one_person_with_two_choices_has_half_a_vote_for_each() -> None:
-    assert count_votes([annotation(1, "happy", "sad")], "emotion").votes == {"happy": 0.5, "sad": 0.5}
+    assert count_votes([annotation(1, "happy", "sad")], QUESTION).votes == {"happy": 0.5, "sad": 0.5}
 
 
 def test_other_questions_and_other_shapes_are_left_aside() -> None:
@@ -89,10 +97,18 @@ def test_other_questions_and_other_shapes_are_left_aside() -> None:
         {"from_name": "emotion", "type": "choices", "value": {"choices": [["nested"]]}},
         {"from_name": "note", "type": "textarea", "value": {"text": ["x"]}},
     ]
-    assert not count_votes([other], "emotion").given
+    assert not count_votes([other], QUESTION).given
 
 
 @pytest.mark.parametrize("who", [7, {"id": 7, "email": "a@b.co"}])
 def test_the_annotator_may_be_a_number_or_a_user(who: Any) -> None:
     both = [annotation(who, "happy", at="2026-01-01"), annotation(7, "sad", at="2026-01-02")]
-    assert count_votes(both, "emotion").votes == {"sad": 1}
+    assert count_votes(both, QUESTION).votes == {"sad": 1}
+
+
+def test_each_annotator_of_several_choices_counts_once_for_each_class() -> None:
+    question = replace(QUESTION, schema=MultipleChoice(classes=SCHEMA.classes))
+    answer = count_votes([annotation(1, "happy", "sad"), annotation(2, "sad"), annotation(3)], question)
+    assert answer.votes == {"happy": 1, "sad": 2}
+    assert answer.voters == 2
+    np.testing.assert_array_equal(question.schema.target(answer.votes, answer.voters), [0, 0.5, 1])

@@ -20,7 +20,7 @@ def test_deleted_tasks_leave_the_others_where_they_were() -> None:
 
 
 def test_a_guess_is_shown_only_where_it_is_a_class() -> None:
-    rows = predictions(make_snapshot(3), VERSION, (1, 2, 3), {1: "happy", 2: "bored"})
+    rows = predictions(make_snapshot(3), VERSION, (1, 2, 3), {1: ("happy",), 2: ("bored",)})
     value = {"choices": ["happy"]}
     assert rows[0]["result"] == [{"from_name": "emotion", "to_name": "audio", "type": "choices", "value": value}]
     assert rows[1]["result"] == rows[2]["result"] == []
