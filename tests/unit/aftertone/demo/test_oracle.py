@@ -9,8 +9,8 @@ import pytest
 from aftertone.demo.errors import DemoError
 from aftertone.demo.oracle import Oracle, Serving, ServingLog
 from aftertone.demo.report import line, report_round
-from aftertone.pipeline.dataset import Source
 from aftertone.store.project import ProjectStore
+from aftertone.store.records import Source, Sources
 from aftertone.store.rounds import Round
 
 TASKS = list(range(1, 11))
@@ -58,7 +58,7 @@ def a_round(batch: int, published: list[int], **fields: Any) -> Round:
 
 def an_oracle(folder: Path, queue: Queue, clips: dict[int, str] | None = None) -> Oracle:
     store = ProjectStore(folder / "store")
-    store.save_sources({f"/{task}": Source(clip=(clips or {}).get(task, f"clip-{task}")) for task in TASKS})
+    store.save(Sources(sources={f"/{task}": Source(clip=(clips or {}).get(task, f"clip-{task}")) for task in TASKS}))
     answers = {f"/{task}": "happy" if task % 2 else "sad" for task in TASKS}
     seats: Any = [Seat(queue, 0), Seat(queue, 1)]
     return Oracle(seats, 1, answers, store, ServingLog(folder / "served.jsonl"))

@@ -32,7 +32,7 @@ def a_round(exam: Metrics | None) -> Round:
         batch=20,
         published=(3, 1),
         labelled={"a": [1.0, 0.0]},
-        exam=exam,
+        metrics=exam,
         seconds={"train": 2.5},
     )
 

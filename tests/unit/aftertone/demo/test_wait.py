@@ -1,6 +1,7 @@
 """Watching the worker's files: bars for its stages, its problems once, and no endless wait."""
 
 import io
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from aftertone.demo.console import Bar, Screen
 from aftertone.demo.errors import DemoError
 from aftertone.demo.wait import Watch
 from aftertone.store.project import ProjectStore
+from aftertone.store.records import Doing
 
 
 class Recorder(Screen):
@@ -71,7 +73,7 @@ def test_parts_of_a_stage_do_not_interrupt_its_bar(tmp_path: Path) -> None:
 
     def check() -> None:
         stage, done = next(left)
-        store.save_progress(stage, done, 10)
+        store.save(Doing(stage=stage, done=done, total=10, at=time.time()))
 
     looks = iter(range(len(reports) + 1))
     Watch(store, screen, check).until(lambda: next(looks) == len(reports))

@@ -62,7 +62,13 @@ def port() -> Iterator[int]:
 
 
 def fetcher(settings: Settings, url: str, **fields: object) -> Fetcher:
-    return Fetcher(FakeLabelStudio(url), settings.model_copy(update=fields))  # type: ignore[arg-type]
+    found = settings.model_copy(update=fields)
+    return Fetcher(
+        FakeLabelStudio(url),  # type: ignore[arg-type]
+        hosts=found.audio_hosts,
+        timeout=found.audio_timeout,
+        max_bytes=int(found.max_audio_megabytes * 1e6),
+    )
 
 
 def test_uploads_come_from_label_studio_with_its_token(settings: Settings, port: int) -> None:
