@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from aftertone.demo.accounts import open_account
 from aftertone.demo.environment import label_studio_command
 from aftertone.demo.processes import Processes
 from aftertone.demo.server import free_port, start_label_studio
 from aftertone.labelstudio.client import LabelStudio
-from aftertone.pipeline import jobs
-from aftertone.settings import load_settings
-from aftertone.store.project import Connection
+from aftertone.pipeline.jobs import JobQueue
+from aftertone.settings import Settings, load_settings
+from aftertone.store.records import Connection
+from tests import backbones
 from tests.integration.loop import Loop
 from tests.integration.server import Server
 
@@ -48,15 +48,7 @@ def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def nano(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A local checkpoint small enough to adapt and train in a second."""
-    folder = tmp_path_factory.mktemp("backbone") / "nano"
-    config = Wav2Vec2Config(
-        conv_dim=(16, 16, 16, 16, 16), conv_kernel=(20, 8, 4, 4, 4), conv_stride=(10, 4, 2, 2, 2),
-        feat_extract_norm="layer", do_stable_layer_norm=True, hidden_size=32, num_hidden_layers=2,
-        num_attention_heads=2, intermediate_size=64, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
-        codevector_dim=16, proj_codevector_dim=16, num_codevectors_per_group=16, classifier_proj_size=16,
-    )  # fmt: skip
-    Wav2Vec2ForPreTraining(config).save_pretrained(folder)
-    return folder
+    return backbones.nano(tmp_path_factory.mktemp("backbone") / "nano")
 
 
 @pytest.fixture
@@ -75,11 +67,14 @@ def make_loop(label_studio: Server, nano: Path, tmp_path: Path, monkeypatch: pyt
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with fresh_caches():
+    settings = load_settings()
+    with job_queue(settings) as jobs:
 
         def make(files: Mapping[str, bytes] | int = 24, *, config: str | None = None, **extra: Any) -> Loop:
             project = label_studio.project(files, config=config)
-            loop = Loop(server=label_studio, project=project, settings=load_settings(), anna=label_studio.annotator())
+            loop = Loop(
+                server=label_studio, project=project, settings=settings, jobs=jobs, anna=label_studio.annotator()
+            )
             row = loop.project_row()
             loop.store.connect(Connection(project=project, label_config=row["label_config"], extra_params=extra))
             return loop
@@ -88,15 +83,11 @@ def make_loop(label_studio: Server, nano: Path, tmp_path: Path, monkeypatch: pyt
 
 
 @contextmanager
-def fresh_caches() -> Iterator[None]:
-    """Settings and queue are read anew inside, and forgotten after."""
-    load_settings.cache_clear()
-    jobs.connect.cache_clear()
+def job_queue(settings: Settings) -> Iterator[JobQueue]:
+    """The queue of these settings; an embedded Redis ends with it, also where a killed worker left it behind."""
+    jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
     try:
-        yield
+        yield jobs
     finally:
-        settings = load_settings()
-        if not settings.redis_url and (settings.model_dir / "redis").is_dir():
-            jobs.connect().shutdown(nosave=True)  # a killed worker's last act was not to stop it
-        jobs.connect.cache_clear()
-        load_settings.cache_clear()
+        if not settings.redis_url:
+            jobs.connection.shutdown(nosave=True)

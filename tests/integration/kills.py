@@ -24,14 +24,14 @@ class AtStage:
     stage: str
 
     def arrange(self) -> None:
-        real, stage = Advance._report, self.stage
+        real, stage = Advance._save_progress, self.stage
 
         def report(self: Advance, name: str, done: int, total: int) -> None:
             real(self, name, done, total)
             if name == stage:
                 _die()
 
-        Advance._report = report  # type: ignore[method-assign]
+        Advance._save_progress = report  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def advance_and_die(project: int, death: Death) -> None:
 def _advance(project: int, death: Death, environment: dict[str, str]) -> None:
     os.environ.update(environment)
     death.arrange()
-    Advance(project, load_settings()).run()
+    Advance(project, load_settings(), lambda _: None).run()
 
 
 def _die() -> None:

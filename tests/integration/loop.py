@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aftertone.pipeline.advance import Advance
+from aftertone.pipeline.jobs import JobQueue
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
+from aftertone.store.records import Problem
 from tests.integration.server import Annotator, Server, tone, wav
 
 LABELS = ("neutral", "happy", "angry", "sad")
@@ -20,6 +22,7 @@ class Loop:
     server: Server
     project: int
     settings: Settings
+    jobs: JobQueue = field(repr=False)
     anna: Annotator = field(repr=False)
 
     @property
@@ -28,7 +31,7 @@ class Loop:
 
     def advance(self) -> None:
         """Do everything that can be done now, in this process, as a worker's job would."""
-        Advance(self.project, self.settings).run()
+        Advance(self.project, self.settings, lambda _: None).run()
 
     def label(self, count: int, by: Annotator | None = None) -> list[int]:
         """Label the next `count` tasks of the queue; returns their ids in the order in which they were served."""
@@ -48,7 +51,7 @@ class Loop:
         return self.server.session.get("/api/predictions", project=self.project)
 
     def problem(self) -> str:
-        found = self.store.problem()
+        found = self.store.read(Problem)
         return found.message if found else ""
 
     def check_queue(self) -> None:

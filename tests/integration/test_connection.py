@@ -14,7 +14,7 @@ import pytest
 from aftertone.demo.server import free_port
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
-from aftertone.pipeline import jobs
+from aftertone.store.records import Connection
 from tests.integration.loop import Loop, wait_for
 
 MakeLoop = Any
@@ -49,16 +49,17 @@ def test_connecting_tells_the_backend_and_annotating_wakes_it(served: tuple[Loop
     loop, url = served
     row = loop.server.session.post("/api/ml", {"url": url, "project": loop.project, "title": "Aftertone"})
     assert row["state"] == "CO"
-    connection = loop.store.connection()
+    connection = loop.store.read(Connection)
     assert connection is not None
     assert connection.label_config == loop.project_row()["label_config"]
     hooks = loop.server.session.get("/api/webhooks/", project=loop.project)
     assert [hook["url"] for hook in hooks] == [f"{url}/webhook"]
 
+    jobs = loop.jobs
     jobs.wake_taken(loop.project)
-    jobs.queue().empty()
+    jobs.queue.empty()
     loop.server.session.post(f"/api/projects/{loop.project}/import", [{"audio": "http://nowhere.test/a.wav"}])
-    wait_for(lambda: [job.args for job in jobs.queue().jobs] == [(loop.project,)])
+    wait_for(lambda: [job.args for job in jobs.queue.jobs] == [(loop.project,)])
 
     loop.server.session.post(f"/api/ml/{row['id']}/train")
     wait_for(lambda: loop.store.train_requested)

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
-from aftertone.pipeline import jobs
-from tests.integration.conftest import fresh_caches
+from aftertone.pipeline import jobs as module
+from aftertone.pipeline.jobs import JobQueue
+from aftertone.settings import Settings
+from tests.integration.conftest import job_queue
 
 URLS = [pytest.param("", id="embedded")]
 if os.environ.get("REDIS_URL"):
@@ -20,41 +21,38 @@ PROJECT = 987_654_321  # nobody else's
 
 
 @pytest.fixture(params=URLS)
-def redis(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
-    monkeypatch.setenv("MODEL_DIR", str(tmp_path))
-    monkeypatch.setenv("REDIS_URL", request.param)
-    monkeypatch.setattr(jobs, "QUEUE", f"aftertone-test-{os.getpid()}")
-    with fresh_caches():
-        connection = jobs.connect()
-        yield connection
-        jobs.wake_taken(PROJECT)
-        jobs.queue().delete(delete_jobs=True)
-        connection.zrem("aftertone:alarms", str(PROJECT))
+def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobQueue]:
+    with job_queue(Settings(redis_url=request.param, model_dir=tmp_path)) as connected:
+        queue = JobQueue(connected.connection, f"aftertone-test-{os.getpid()}")
+        yield queue
+        queue.wake_taken(PROJECT)
+        queue.queue.delete(delete_jobs=True)
+        queue.connection.zrem("aftertone:alarms", str(PROJECT))
 
 
-def test_one_waits_at_most(redis: Redis) -> None:
+def test_one_waits_at_most(jobs: JobQueue) -> None:
     for _ in range(3):
         jobs.wake(PROJECT)
-    assert [job.args for job in jobs.queue().jobs] == [(PROJECT,)]
+    assert [job.args for job in jobs.queue.jobs] == [(PROJECT,)]
     jobs.wake_taken(PROJECT)  # a worker has begun: what changes from now on needs another look
     for _ in range(3):
         jobs.wake(PROJECT)
-    assert len(jobs.queue().jobs) == 2
+    assert len(jobs.queue.jobs) == 2
 
 
-def test_one_runs_at_most(redis: Redis) -> None:
+def test_one_runs_at_most(jobs: JobQueue) -> None:
     with jobs.only_advance(PROJECT) as first, jobs.only_advance(PROJECT) as second:
         assert (first, second) == (True, False)
     with jobs.only_advance(PROJECT) as again:
         assert again
 
 
-def test_a_lock_lives_as_long_as_its_holder(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "LOCK_SECONDS", 0.5)
-    held = multiprocessing.get_context("fork").Process(target=_hold)
+def test_a_lock_lives_as_long_as_its_holder(jobs: JobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.5)
+    held = multiprocessing.get_context("fork").Process(target=_hold, args=(jobs,))
     held.start()
     deadline = time.monotonic() + 20
-    while not redis.exists(f"aftertone:running:{PROJECT}"):
+    while not jobs.connection.exists(f"aftertone:running:{PROJECT}"):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     time.sleep(1.5)  # three times as long as the lock would last unrenewed
@@ -68,33 +66,34 @@ def test_a_lock_lives_as_long_as_its_holder(redis: Redis, monkeypatch: pytest.Mo
         assert mine
 
 
-def _hold() -> None:
+def _hold(jobs: JobQueue) -> None:
     with jobs.only_advance(PROJECT):
         time.sleep(60)
 
 
-def test_alarms_ring_when_due_and_the_earliest_wins(redis: Redis) -> None:
+def test_alarms_ring_when_due_and_the_earliest_wins(jobs: JobQueue) -> None:
     jobs.wake(PROJECT, after=0.3)
     jobs.wake(PROJECT, after=60)
     jobs.ring()
-    assert jobs.queue().job_ids == []
+    assert jobs.queue.job_ids == []
     time.sleep(0.4)
     jobs.ring()
     jobs.ring()
-    assert [job.args for job in jobs.queue().jobs] == [(PROJECT,)]
+    assert [job.args for job in jobs.queue.jobs] == [(PROJECT,)]
 
 
-def test_two_processes_share_the_embedded_server(redis: Redis) -> None:
-    redis.set("aftertone:test", "here", ex=60)
+def test_two_processes_share_the_embedded_server(
+    tmp_path: Path, jobs: JobQueue, request: pytest.FixtureRequest
+) -> None:
+    jobs.connection.set("aftertone:test", "here", ex=60)
     context = multiprocessing.get_context("spawn")
     found = context.Queue()
-    other = context.Process(target=_look, args=(dict(os.environ), found))
+    other = context.Process(target=_look, args=(request.node.callspec.params["jobs"], tmp_path, found))
     other.start()
     assert found.get(timeout=60) == b"here"
     other.join()
-    assert redis.ping()  # the other's end didn't take it down
+    assert jobs.connection.ping()  # the other's end didn't take it down
 
 
-def _look(environment: dict[str, str], found: "multiprocessing.Queue[bytes | None]") -> None:
-    os.environ.update(environment)
-    found.put(jobs.connect().get("aftertone:test"))  # type: ignore[arg-type]
+def _look(redis_url: str, model_dir: Path, found: "multiprocessing.Queue[bytes | None]") -> None:
+    found.put(JobQueue.connect(redis_url, model_dir).connection.get("aftertone:test"))  # type: ignore[arg-type]

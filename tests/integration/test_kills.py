@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aftertone.store.records import Doing
 from tests.integration.kills import After, AtStage, Before, Death, advance_and_die
 from tests.integration.loop import Loop, wait_for
 
@@ -101,7 +102,7 @@ def alive(pid: int) -> bool:
 def test_a_killed_worker_takes_its_job_along_and_the_next_one_goes_on(make_loop: MakeLoop) -> None:
     loop: Loop = make_loop(16)
     with worker(loop) as first:
-        wait_for(lambda: (loop.store.progress() or {}).get("stage") in ("extract", "adapt"))
+        wait_for(lambda: (doing := loop.store.read(Doing)) is not None and doing.stage in ("extract", "adapt"))
         jobs = children(first.pid)
         assert jobs
         os.kill(first.pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aftertone.status import describe, status
 from aftertone.store.project import Store
-from aftertone_model.pretraining.record import read_adaptation
+from aftertone.store.records import Sources, Warnings
 from tests.integration.loop import LABELS, Loop, more_files
 from tests.integration.server import tone, wav
 
@@ -21,8 +21,8 @@ def labelled(loop: Loop) -> dict[int, list[float]]:
     """What the newest round knows, by task."""
     record = loop.store.last_round()
     assert record is not None
-    by_clip = {**record.labelled, **record.examined}
-    sources = loop.store.sources()
+    by_clip = {**record.labelled, **record.tested}
+    sources = loop.store.get(Sources).sources
     return {task: by_clip[clip] for task, url in addresses(loop).items() if (clip := sources[url].clip) in by_clip}
 
 
@@ -45,7 +45,7 @@ def test_from_import_to_the_second_round(make_loop: MakeLoop) -> None:
     first = loop.store.round(1)
     assert (first.kind, first.labels) == ("trained", 6)
     assert not set(first.published) & set(seed.published[:6])
-    assert (loop.store.round_folder(1) / "model" / "model.safetensors").is_file()
+    assert (loop.store.folder / "rounds/001/model/model.safetensors").is_file()
 
     bert = loop.server.annotator()
     served = [loop.label(1, by)[0] for by in (loop.anna, bert) * 3]
@@ -95,7 +95,7 @@ def test_cancelled_edited_deleted_shared_and_strange_answers(make_loop: MakeLoop
     assert np.argmax(learned[edited]) == record.classes.index("sad")
     assert deleted in record.published
     assert record.published[-1] == skipped  # not lost, only last
-    assert any("zebra" in note for note in loop.store.notes())
+    assert any("zebra" in warning for warning in loop.store.get(Warnings).warnings)
 
 
 def test_a_label_that_leaves_the_config_and_comes_back(make_loop: MakeLoop) -> None:
@@ -224,7 +224,7 @@ def test_a_project_without_a_question_says_so(make_loop: MakeLoop) -> None:
 def test_a_missing_webhook_is_explained_with_the_setting_to_change(make_loop: MakeLoop) -> None:
     loop: Loop = make_loop(10)
     loop.advance()
-    assert any("USE_DEFAULT_BANNED_SUBNETS" in note for note in loop.store.notes())
+    assert any("USE_DEFAULT_BANNED_SUBNETS" in warning for warning in loop.store.get(Warnings).warnings)
 
 
 def test_a_grown_pool_is_adapted_again_on_request(make_loop: MakeLoop) -> None:
@@ -232,13 +232,13 @@ def test_a_grown_pool_is_adapted_again_on_request(make_loop: MakeLoop) -> None:
     loop.advance()
     more_files(loop, 8)
     loop.advance()
-    assert any(f"aftertone adapt {loop.project}" in note for note in loop.store.notes())
+    assert any(f"aftertone adapt {loop.project}" in warning for warning in loop.store.get(Warnings).warnings)
     loop.store.forget_adaptation()
     loop.advance()
-    adaptation = read_adaptation(loop.store.adapted)
+    adaptation = loop.store.adaptation()
     assert adaptation is not None
     assert adaptation.clips == 18
-    assert not any("aftertone adapt" in note for note in loop.store.notes())
+    assert not any("aftertone adapt" in warning for warning in loop.store.get(Warnings).warnings)
     loop.check_queue()
 
 

@@ -8,13 +8,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
-from aftertone.pipeline import jobs
+from aftertone.pipeline.jobs import JobQueue
 from aftertone.plugin import Aftertone
 from aftertone.settings import load_settings
 from aftertone.store.project import Store
-from aftertone.store.round_scores import Score, write_scores
-from aftertone_model.data.files import whole_folder, write_json
-from tests.integration.conftest import fresh_caches
+from aftertone.store.records import Connection
+from aftertone.store.round_scores import Score
+from tests.integration.conftest import job_queue
 from tests.unit.aftertone.records import make_round
 
 EVENT = {"action": "ANNOTATION_CREATED", "project": {"id": 5, "label_config": SMALLEST_CONFIG}, "annotation": {"id": 1}}
@@ -25,8 +25,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     from label_studio_ml.api import init_app
 
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "aftertone"))
-    with fresh_caches():
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    with job_queue(load_settings()):
         yield init_app(Aftertone, model_dir=str(tmp_path / "host"), redis_host=None).test_client()
+
+
+def queue() -> JobQueue:
+    settings = load_settings()
+    return JobQueue.connect(settings.redis_url, settings.model_dir)
 
 
 def test_setup_and_predict(host: FlaskClient) -> None:
@@ -42,11 +48,13 @@ def test_setup_and_predict(host: FlaskClient) -> None:
     untrained = host.post("/predict", json=body).get_json()["results"]
     assert [answer["model_version"] for answer in untrained] == ["untrained", "untrained"]
 
-    store, record = Store(load_settings().model_dir).project(5), make_round(1, kind="trained")
-    with whole_folder(store.round_folder(1)) as folder:
-        write_json(folder / "round.json", record.to_json())
-        score = Score(task=2, clip="a", rank=1, acquisition=0.5, cluster=None, probabilities=(0.1, 0.9))
-        write_scores(folder / "scores.csv", [score], ("neutral", "happy"))
+    store, record = (
+        Store(load_settings().model_dir).project(5),
+        make_round(1, kind="trained", classes=("neutral", "happy")),
+    )
+    score = Score(task=2, clip="a", rank=1, acquisition=0.5, cluster=None, probabilities=(0.1, 0.9))
+    store.save_draft(record, lambda folder: folder.mkdir())
+    store.complete_round(record, [score])
     store.set_current(1)
     first, second = host.post("/predict", json=body).get_json()["results"]
     assert (first["result"], first["score"]) == ([], 0.0)
@@ -54,13 +62,13 @@ def test_setup_and_predict(host: FlaskClient) -> None:
 
 
 def test_an_event_reaches_the_worker_queue(host: FlaskClient) -> None:
-    jobs.connect()
+    jobs = queue()
     assert host.post("/webhook", json=EVENT).status_code == 201
     deadline = time.monotonic() + 60
-    while not jobs.queue().job_ids and time.monotonic() < deadline:
+    while not jobs.queue.job_ids and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert [job.args for job in jobs.queue().jobs] == [(5,)]
-    connection = Store(load_settings().model_dir).project(5).connection()
+    assert [job.args for job in jobs.queue.jobs] == [(5,)]
+    connection = Store(load_settings().model_dir).project(5).read(Connection)
     assert connection is not None
     assert connection.label_config == SMALLEST_CONFIG
 
@@ -73,4 +81,4 @@ def test_both_ways_of_calling_fit(host: FlaskClient, call: str) -> None:
     else:
         hooks.fit("START_TRAINING", EVENT)
     assert Store(load_settings().model_dir).project(5).train_requested
-    assert [job.args for job in jobs.queue().jobs] == [(5,)]
+    assert [job.args for job in queue().queue.jobs] == [(5,)]
