@@ -10,6 +10,7 @@ import numpy as np
 
 from aftertone.errors import LabelStudioError, TasksVanishedError
 from aftertone.labelstudio.client import LabelStudio
+from aftertone.labelstudio.download import Fetcher
 
 CONFIG = """<View><Audio name="audio" value="$audio"/><Choices name="emotion" toName="audio" choice="single">
 <Choice value="neutral"/><Choice value="happy"/><Choice value="sad"/></Choices></View>"""
@@ -150,3 +151,18 @@ class FakeLabelStudio(LabelStudio):
     def _now(self) -> str:
         self.state["clock"] += 1
         return (START + timedelta(seconds=self.state["clock"])).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class FakeFetcher(Fetcher):
+    """Serves the tones of a FakeLabelStudio."""
+
+    def __init__(self, label_studio: FakeLabelStudio) -> None:
+        self._label_studio = label_studio
+        self.fetched: list[str] = []  # addresses, in order
+
+    def fetch(self, task: int, source: str) -> bytes:
+        self.fetched.append(source)
+        return self._label_studio.audio(source)
+
+    def close(self) -> None:
+        """Nothing is open."""

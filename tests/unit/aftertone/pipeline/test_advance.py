@@ -1,0 +1,218 @@
+"""The loop in memory: what annotators are served, and what becomes of what they do."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from aftertone.errors import FetchError, LabelStudioError
+from aftertone.labelstudio.client import LabelStudio
+from aftertone.pipeline.advance import BUG, explain
+from aftertone.pipeline.steps import LearningSteps
+from aftertone.store.records import Doing, Problem, Sources, Warnings
+from tests.unit.aftertone.fake_label_studio import CONFIG
+from tests.unit.aftertone.loops import MemoryLoop
+
+MakeLoop = Callable[..., MemoryLoop]
+
+
+def clip_of(loop: MemoryLoop, task: int) -> str | None:
+    return loop.store.get(Sources).sources[f"/data/upload/1/tone-{task}.wav"].clip
+
+
+def test_seed_train_rank_publish(make_loop: MakeLoop) -> None:
+    loop = make_loop(24)
+    loop.advance()
+    loop.check_queue()
+    seed = loop.last
+    assert (seed.kind, seed.labels, seed.batch) == ("seed", 0, 6)
+    assert sorted(seed.published) == list(range(1, 25))
+    served = loop.label(6)
+    assert served == list(seed.published[:6])
+    loop.advance()
+    loop.check_queue()
+    assert (loop.last.kind, loop.last.labels) == ("trained", 6)
+    assert not set(loop.last.published) & set(served)
+    assert loop.store.scores(1)[1].keys() == set(range(1, 25))
+    loop.label(6)
+    loop.advance()
+    loop.check_queue()
+    assert loop.last.labels == 12
+    test_clips = loop.store.load().test_clips
+    assert test_clips
+    assert not test_clips & loop.last.labelled.keys()
+
+
+def test_nothing_new_changes_nothing(make_loop: MakeLoop) -> None:
+    loop = make_loop()
+    loop.advance()
+    calls = list(loop.label_studio.calls)
+    loop.label(2)
+    loop.advance()
+    assert loop.label_studio.calls == calls
+    assert loop.store.round_numbers() == [0]
+    doing = loop.store.read(Doing)
+    assert doing is not None
+    assert doing.stage == "waiting for labels: 2 of 6 since round 0"
+
+
+def test_edits_deletions_skips_and_labels_outside_the_config(make_loop: MakeLoop) -> None:
+    loop = make_loop(24)
+    loop.advance()
+    skipped, edited, deleted, unknown, *plain = loop.last.published[:10]
+    loop.label_studio.annotate(skipped, skip=True)
+    loop.label_studio.annotate(edited, "happy")
+    loop.label_studio.annotate(edited, "sad")  # the same person's second try replaces the first
+    loop.label_studio.annotate(unknown, "zebra")
+    loop.label_studio.delete_task(deleted)
+    for number, task in enumerate(plain):
+        loop.label_studio.annotate(task, ("neutral", "happy")[number % 2])
+    loop.advance()
+    loop.check_queue()
+    known = {**loop.last.labelled, **loop.last.tested}
+    assert set(known) == {clip_of(loop, task) for task in (edited, *plain)}
+    assert known[str(clip_of(loop, edited))] == (0.0, 0.0, 1.0)
+    assert loop.last.published[-1] == skipped
+    assert deleted not in loop.last.published
+    assert any("'zebra'" in warning for warning in loop.store.get(Warnings).warnings)
+
+
+def test_imported_again_the_same_audio_is_the_same_clip(make_loop: MakeLoop) -> None:
+    loop = make_loop(12)
+    loop.advance()
+    clips = len({row.clip for row in loop.store.get(Sources).sources.values()})
+    again = loop.label_studio.add_task(audio="/data/upload/1/again-tone-3.wav")
+    loop.advance()
+    assert clip_of(loop, 3) == loop.store.get(Sources).sources["/data/upload/1/again-tone-3.wav"].clip
+    assert len({row.clip for row in loop.store.get(Sources).sources.values()}) == clips
+    assert again not in loop.last.published
+
+
+def test_start_training_begins_with_what_there_is(make_loop: MakeLoop) -> None:
+    loop = make_loop()
+    loop.advance()
+    test_clips = loop.store.load().test_clips
+    trainable = [task for task in loop.last.published if clip_of(loop, task) not in test_clips]
+    loop.label_studio.annotate(trainable[0], "happy")
+    loop.label_studio.annotate(trainable[1], "sad")
+    loop.store.request_training()
+    loop.advance()
+    loop.check_queue()
+    assert loop.last.labels == 2
+    assert not loop.store.train_requested
+
+
+def test_a_class_added_is_trained_at_once(make_loop: MakeLoop) -> None:
+    loop = make_loop()
+    loop.advance()
+    loop.label(6)
+    loop.advance()
+    more = CONFIG.replace('<Choice value="sad"/>', '<Choice value="sad"/><Choice value="angry"/>')
+    loop.label_studio.state["project"]["label_config"] = more
+    loop.advance()
+    loop.check_queue()
+    assert (loop.last.number, loop.last.classes) == (2, ("neutral", "happy", "sad", "angry"))
+
+
+def test_tasks_that_vanish_while_publishing_only_leave_the_queue(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = make_loop(12)
+    real, gone = loop.label_studio.import_predictions, []
+
+    def late(project: int, rows: Sequence[Mapping[str, Any]]) -> int:
+        if not gone:
+            gone.append(rows[0]["task"])
+            loop.label_studio.delete_task(gone[0])
+        return real(project, rows)
+
+    monkeypatch.setattr(loop.label_studio, "import_predictions", late)
+    loop.advance()
+    loop.check_queue()
+    assert loop.label_studio.queue()[0] == loop.last.published[1]
+
+
+def test_prelabels_show_the_models_label(make_loop: MakeLoop) -> None:
+    loop = make_loop(20, prelabel=True)
+    loop.advance()
+    loop.label(6)
+    loop.advance()
+    guesses = loop.store.guesses(1)
+    for row in loop.label_studio.state["predictions"]:
+        assert row["result"][0]["value"]["choices"] == [guesses[row["task"]]]
+
+
+def test_one_bad_clip_costs_one_clip(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop(12)
+    real = loop.fetcher.fetch
+
+    def fetch(task: int, source: str) -> bytes:
+        if task == 3:
+            raise FetchError("The host sleeps.")
+        return b"no audio" if task == 4 else real(task, source)
+
+    monkeypatch.setattr(loop.fetcher, "fetch", fetch)
+    loop.advance()
+    loop.check_queue()
+    rows = loop.store.get(Sources).sources
+    asleep, broken = rows["/data/upload/1/tone-3.wav"], rows["/data/upload/1/tone-4.wav"]
+    assert (asleep.error, asleep.retry, broken.retry) == ("The host sleeps.", True, False)
+    assert set(loop.last.published) == set(range(1, 13)) - {3, 4}
+
+
+def test_a_step_that_fails_is_remembered_and_tried_again_later(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = make_loop(12)
+    with monkeypatch.context() as patch:
+        patch.setattr(LearningSteps, "adapt", lambda self: 1 / 0)
+        loop.advance()
+        assert loop.problem == f"ZeroDivisionError: division by zero. {BUG}"
+        loop.advance()  # too early for another try
+        problem = loop.store.read(Problem)
+        assert problem is not None
+        assert (problem.step, problem.times) == ("adapt the backbone", 1)
+        assert 0 < loop.alarms[-1] <= 60
+    loop.store.save(problem.model_copy(update={"at": problem.at - 3600}))
+    loop.advance()
+    loop.check_queue()
+
+
+@pytest.mark.parametrize("reply", [None, [], {"title": "no config"}])
+def test_a_strange_reply_of_label_studio_is_no_bug(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, reply: object
+) -> None:
+    loop = make_loop(4)
+    monkeypatch.setattr(loop.label_studio, "project", lambda project: reply)
+    loop.advance()
+    assert "LABEL_STUDIO_URL" in loop.problem
+    assert "bug" not in loop.problem
+    monkeypatch.undo()
+    loop.advance()
+    assert loop.problem == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "disk with MODEL_DIR is full"),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "is full"),
+        (PermissionError(13, "Permission denied"), "who may write"),
+        (MemoryError(), "too little memory"),
+        (LabelStudioError("It sleeps."), "It sleeps."),
+    ],
+)
+def test_what_may_happen_on_a_machine_is_explained(error: Exception, said: str) -> None:
+    assert said in str(explain(error))
+
+
+def test_what_nobody_expects_is_a_bug() -> None:
+    assert explain(ZeroDivisionError()) is None
+
+
+def test_something_that_is_undone_at_once_stops_the_loop(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop(12)
+    monkeypatch.setattr(loop.label_studio, "update_project", lambda project, **values: None)
+    loop.advance()
+    assert "second backend" in loop.problem
+    assert isinstance(loop.label_studio, LabelStudio)
