@@ -1,17 +1,22 @@
 # Two commands for a fresh machine: `make demo` and `make test`. Both set everything up by themselves.
+# For developers: `make unit` and `make check` while writing, `make lock` after a change of dependencies.
 SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '$(SUITS)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test check setup lock clean
+.PHONY: demo test unit check setup lock wheel clean
 
 # Start a real Label Studio with Aftertone connected. AUDIO=folder|manifest.csv LIMIT=n ORACLE=1 ROUNDS=n
 demo: setup
 	@$(BIN)/aftertone demo
 
-# Style, types, unit tests, and integration tests against a real Label Studio and a real Redis.
+# Style, types, unit tests, and integration tests against a real Label Studio and a real Redis. Ends with coverage.
 test: setup check
-	$(BIN)/pytest
+	$(BIN)/pytest --cov
+
+# What needs no Label Studio.
+unit: setup
+	$(BIN)/pytest tests/unit
 
 check: setup
 	$(BIN)/ruff check
@@ -35,6 +40,10 @@ lock:
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --all-extras --group test -c requirements.lock -o tests/requirements.lock
 	echo 'label-studio==1.23.2' | $(COMPILE) - -o docker/label-studio.lock
+
+# dist/: the wheel and the source distribution.
+wheel: setup
+	$(BIN)/python -m hatchling build
 
 clean:
 	rm -rf .venv .demo build dist *.egg-info
