@@ -1,6 +1,7 @@
 """The loop in memory: what annotators are served, and what becomes of what they do."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from aftertone.errors import FetchError, LabelStudioError
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.pipeline.advance import BUG, explain
 from aftertone.pipeline.steps import LearningSteps
+from aftertone.settings import Settings
 from aftertone.store.records import Doing, Problem, Sources, Warnings
-from tests.unit.aftertone.fake_label_studio import CONFIG
-from tests.unit.aftertone.loops import MemoryLoop
+from tests.unit.aftertone.fake_label_studio import CONFIG, FakeLabelStudio
+from tests.unit.aftertone.loops import MemoryLoop, connect
 
 MakeLoop = Callable[..., MemoryLoop]
 
@@ -137,9 +139,9 @@ def test_prelabels_show_the_models_label(make_loop: MakeLoop) -> None:
     loop.advance()
     loop.label(6)
     loop.advance()
-    guesses = loop.store.guesses(1)
+    answers = loop.store.answers(1)
     for row in loop.label_studio.state["predictions"]:
-        assert row["result"][0]["value"]["choices"] == [guesses[row["task"]]]
+        assert row["result"][0]["value"]["choices"] == list(answers[row["task"]])
 
 
 def test_one_bad_clip_costs_one_clip(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,3 +218,20 @@ def test_something_that_is_undone_at_once_stops_the_loop(make_loop: MakeLoop, mo
     loop.advance()
     assert "second backend" in loop.problem
     assert isinstance(loop.label_studio, LabelStudio)
+
+
+def test_several_choices_per_clip_are_learned_ranked_and_shown(settings: Settings, nano: Path) -> None:
+    config = CONFIG.replace('choice="single"', 'choice="multiple"')
+    loop = connect(FakeLabelStudio(tasks=20, label_config=config), settings, nano, {"prelabel": True})
+    loop.advance()
+    for number, task in enumerate(loop.label_studio.queue()[:6]):
+        loop.label_studio.annotate(task, *(("neutral", "happy") if number % 2 else ("happy", "sad")))
+    loop.advance()
+    loop.check_queue()
+    record = loop.last
+    assert (record.kind, record.label_kind) == ("trained", "multiple-choice")
+    assert set(record.labelled.values()) | set(record.tested.values()) == {(1.0, 1.0, 0.0), (0.0, 1.0, 1.0)}
+    shown = [row["result"][0]["value"]["choices"] for row in loop.label_studio.state["predictions"] if row["result"]]
+    assert shown
+    assert sum("happy" in choices for choices in shown) > 0.7 * len(shown)  # as every annotator said
+    assert any(len(choices) > 1 for choices in shown)
