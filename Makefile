@@ -39,7 +39,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 lock:
 	$(COMPILE) pyproject.toml -o requirements.lock
 	$(COMPILE) pyproject.toml --all-extras --group test -c requirements.lock -o tests/requirements.lock
-	echo 'label-studio==1.23.2' | $(COMPILE) - -o docker/label-studio.lock
+	echo 'label-studio==1.23.2' | $(COMPILE) --no-config - -o docker/label-studio.lock
 
 # dist/: the wheel and the source distribution.
 wheel: setup
