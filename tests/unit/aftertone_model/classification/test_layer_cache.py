@@ -5,6 +5,7 @@ from aftertone_model.classification.classifier import new_classifier
 from aftertone_model.classification.layer_cache import LayerCache, same_body
 from aftertone_model.classification.scoring import extract_features, score
 from aftertone_model.data.pool import Pool
+from aftertone_model.errors import DamagedFileError
 from aftertone_model.learner import Learner
 
 CLASSES = ("low", "middle", "high")
@@ -79,3 +80,17 @@ def test_the_learner_ranks_probes_from_what_it_kept(extracted, backbone, tmp_pat
     learner.pool = Pool(tmp_path / "no frames here")
     learner.pool.extract = lambda *_: None  # type: ignore[method-assign]
     assert np.array_equal(learner.predict(first.classifier, clips), expected)
+
+
+@pytest.mark.parametrize("suffix", ["json", "npy"])
+@pytest.mark.parametrize("damage", [b"", b"[1, 2", bytes(range(128, 256))])
+def test_a_damaged_block_is_set_aside_and_made_again(classifier, extracted, backbone, folder, suffix, damage):
+    pool, clips, _ = extracted
+    expected = extract_features(classifier, pool, clips[:5], cache=LayerCache(folder, backbone)).numpy()
+    (file,) = folder.rglob(f"*.{suffix}")
+    file.write_bytes(damage)
+    with pytest.raises(DamagedFileError, match=f"{suffix}.corrupt"):
+        extract_features(classifier, pool, clips[:5], cache=LayerCache(folder, backbone))
+    cache = LayerCache(folder, backbone)
+    assert clips[0].id not in cache
+    assert extract_features(classifier, pool, clips[:5], cache=cache).numpy() == pytest.approx(expected, abs=1e-5)
