@@ -32,7 +32,7 @@ ProjectArgument = Annotated[int, typer.Argument(help="The project's number in La
 
 @contextmanager
 def _explained() -> Iterator[Settings]:
-    """The settings; an error that a user can mend ends the command with its message alone."""
+    """The settings; an error that a user can correct ends the command with its message alone."""
     try:
         settings = load_settings()
         configure_logging(settings.log_format)
@@ -188,14 +188,14 @@ def simulate(
         list[str] | None,
         typer.Option(help="light, practical or paper, perhaps changed: light:warm_start=true. May be repeated."),
     ] = None,
-    shares: Annotated[str, typer.Option(help="Percentages of labels at which models are examined.")] = "5,10,20,40,100",
+    shares: Annotated[str, typer.Option(help="Percentages of labels at which models are tested.")] = "5,10,20,40,100",
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell.")] = 5,
     folds: Annotated[int, typer.Option(min=2, help="Groups of speakers that are left out in turn.")] = 5,
     every_fold: Annotated[bool, typer.Option(help="Each seed on every fold, not on one.")] = False,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Labels between two rounds; as many as to the next share if unset.")
     ] = None,
-    four: Annotated[bool, typer.Option("--table-4", help="Only the four ways of the paper's Table 4.")] = False,
+    four: Annotated[bool, typer.Option("--table-4", help="Only the four conditions of the paper's Table 4.")] = False,
     classes: Annotated[str, typer.Option(help="Emotions that may occur; all that do if unset.")] = "",
     backbone: Annotated[str | None, typer.Option(help="The setting BACKBONE if unset.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if unset.")] = None,

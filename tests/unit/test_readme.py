@@ -1,5 +1,7 @@
 """What exists is documented."""
 
+import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -8,10 +10,13 @@ from typer.main import get_command
 from aftertone.cli import app
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
+from aftertone_model.simulate.grid import config_of
+from tests.unit.aftertone.records import FakeJobs
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(get_command(app).commands)  # type: ignore[attr-defined]
+GROUP = get_command(app)
+COMMANDS = sorted(GROUP.commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -20,13 +25,9 @@ def test_every_command_is_in_the_readme(command: str) -> None:
 
 
 def test_every_route_is_in_the_readme(tmp_path: Path) -> None:
-    paths = {route.path for route in create_app(Settings(model_dir=tmp_path)).routes} - {"/"}  # type: ignore[attr-defined]
+    routes = create_app(Settings(model_dir=tmp_path), FakeJobs()).routes
+    paths = {route.path for route in routes} - {"/"}  # type: ignore[attr-defined]
     assert all(f"`{path}`" in README for path in paths)
-
-
-def test_every_page_that_the_readme_names_exists() -> None:
-    named = [part.split(")")[0] for part in README.split("](")[1:]]
-    assert all((ROOT / name).exists() for name in named if not name.startswith("http"))
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
@@ -34,3 +35,29 @@ def test_every_make_target_of_the_readme_exists() -> None:
     for line in README.splitlines():
         if line.startswith("make "):
             assert f"\n{line.split()[1]}:" in makefile
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_option_and_preset_of_a_page_exists(page: Path) -> None:
+    text = page.read_text().replace("\\\n", " ")
+    shorthand = re.search(r'^W="(aftertone .*)"$', text, re.MULTILINE)
+    if shorthand:
+        text = text.replace("$W", shorthand[1])
+    for name, arguments in re.findall(r"\baftertone ([a-z]+) ([^\n`#\"]*)", text):
+        if name in COMMANDS:
+            options = {option for parameter in GROUP.commands[name].params for option in parameter.opts}
+            assert set(re.findall(r"(?<!\S)--[a-z0-9-]+(?!\S)", arguments)) <= options
+    for preset in re.findall(r"--preset ((?:light|practical|paper)[\w:=.,-]*)", text):
+        config_of(preset)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_and_page_that_a_page_names_exists(page: Path) -> None:
+    text = page.read_text()
+    for module in re.findall(r"python -m ([\w.]+)", text):
+        assert find_spec(module) is not None
+    for name in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / name).exists(), name

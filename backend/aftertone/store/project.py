@@ -3,12 +3,15 @@
 projects/<id>/connection.json   what Label Studio said when it connected
 projects/<id>/tasks.json        tasks and answers as last read
 projects/<id>/sources.json      what became of each audio address
+projects/<id>/quiet.json        since when the set of tasks has stayed the same
 projects/<id>/test-split.json   which clips are never trained on
+projects/<id>/stop-set.json     clips on which rounds are compared for the stop advice
 projects/<id>/pool/             decoded clips and their frozen CNN features
 projects/<id>/adapted/          the TAPT backbone and its loss curve
 projects/<id>/next/             the round being made: a trained model that hasn't ranked the pool yet
 projects/<id>/rounds/007/       round.json, scores.csv, model/
 projects/<id>/current           number of the round that annotators are served
+projects/<id>/train-requested   there while a Start Training waits
 projects/<id>/progress.json     what is being done now, and how far it is
 projects/<id>/warnings.json     what a person should know or do
 projects/<id>/problem.json      what went wrong last, and what a person must do

@@ -55,7 +55,7 @@ class Connection(Record):
     MADE_AGAIN = False
     AFTER_DAMAGE = (
         "Label Studio writes it anew when the model's connection is saved there (Settings > Model > Edit > Validate "
-        "and Save); or restore it from a backup. Until then the project stands still."
+        "and Save); or restore it from a backup. Until then nothing is done for the project."
     )
 
     project: int

@@ -10,7 +10,7 @@ SUM_TOLERANCE = 1e-3  # how far a distribution may be from summing to 1: bf16 so
 
 
 class Requires(StrEnum):
-    """A kind of inputs; the value is the name of the field of `Inputs` that carries it."""
+    """A kind of input; the value is the name of the field of `Inputs` that carries it."""
 
     PROBABILITIES = "probabilities"  # the classifier's class probabilities
     MC = "mc"  # class probabilities under K dropout masks of the head, the same K masks for every clip
@@ -22,8 +22,8 @@ class Requires(StrEnum):
 class Inputs:
     """What is known about N candidates: unlabelled clips only, one row each, all arrays in the same row order.
 
-    Ties are broken by row and some strategies draw noise by row. Keep rows in an order that doesn't depend on the day
-    (sorted by clip id) and the same seed gives the same picks.
+    Ties are broken by row and some strategies draw noise by row. The order of rows must be deterministic
+    (sorted by clip id); then the same seed gives the same picks.
 
     Raises:
         ValueError: a shape disagrees, a value is not finite, or probabilities are negative or don't sum to 1.

@@ -47,7 +47,7 @@ STRATEGIES: dict[str, Strategy] = {
         function=rank_by_bald,
     ),
     "batchbald": Strategy(
-        description="The batch that tells the most about the classifier jointly, so that no two picks teach the same.",
+        description="The batch that says most about the classifier as a whole, not clip by clip; single choice only.",
         requires=frozenset({Requires.MC}),
         cost="at most O(k N M K C) time for M = 4,096 joint outcomes, a fraction of it in practice; O(N) memory",
         source="Kirsch et al. 2019, arXiv 1906.08158 algorithm 1",
@@ -71,11 +71,11 @@ STRATEGIES: dict[str, Strategy] = {
         function=rank_by_badge,
     ),
     "alps": Strategy(
-        description="Clips spread over what surprises the adapted backbone under masks; needs no labels.",
+        description="Clips spread over how hard their masked frames are to predict; wav2vec 2.0 and XLS-R only.",
         requires=frozenset({Requires.SURPRISAL}),
         cost="O(k N B), B = 32; the surprisal itself costs as much as scoring the pool once",
         source="Yuan et al. 2020, arXiv 2010.09535, carried over from text to audio",
-        departs="a clip's vector is 32 quantiles of its loss, not its loss by position; see model/surprisal.py.",
+        departs="a clip's vector is 32 quantiles of its loss, not its loss by position (masked_loss_profiles.py).",
         function=rank_by_alps,
     ),
     "kmeans": Strategy(

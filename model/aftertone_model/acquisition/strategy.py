@@ -66,13 +66,13 @@ class Strategy:
         """Order all candidates; the first min(k, N) are the picks, distinct.
 
         Args:
-            inputs: of the N candidates, with at least what `needs` names.
+            inputs: of the N candidates, with at least what `requires` names.
             k: how many clips to ask for, >= 0; more than there are means all of them.
             rng: the only source of chance; strategies that need none don't draw from it.
 
         Raises:
             StrategyError: it can't rank this kind of label.
-            ValueError: k is negative, or the inputs lack something that `needs` names.
+            ValueError: k is negative, or the inputs lack something that `requires` names.
         """
         if k < 0:
             raise ValueError(f"Can't ask for {k} clips; k must be 0 or more.")

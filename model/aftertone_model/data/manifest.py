@@ -16,7 +16,7 @@ SHOWN = 20  # faulty lines that an error names
 
 
 class ManifestError(AftertoneError):
-    """A corpus can't be read. The message names the lines to mend."""
+    """A corpus can't be read. The message names the lines to correct."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +92,7 @@ def _read_rows(reader: "csv.DictReader[str]", manifest: Path) -> list[Row]:
 def faulty_lines(manifest: Path, faults: Sequence[str]) -> ManifestError:
     """The error for a manifest in which some lines are wrong; each fault begins with "line N"."""
     more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-    return ManifestError(f"{manifest}: {'; '.join(faults[:SHOWN])}{more}. Mend or delete these lines.")
+    return ManifestError(f"{manifest}: {'; '.join(faults[:SHOWN])}{more}. Correct or delete these lines.")
 
 
 def _number(record: dict[str, str], column: str) -> float | None:

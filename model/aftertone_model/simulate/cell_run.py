@@ -1,4 +1,4 @@
-"""One cell: a project played from its seed set to its last label, and how good its model was on the condition."""
+"""One cell: a project from its seed set to its last label, and how good its models are on speakers left out."""
 
 import time
 from dataclasses import asdict, dataclass

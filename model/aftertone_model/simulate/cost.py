@@ -70,7 +70,7 @@ def check(simulation: Simulation) -> tuple[LabelledCorpus, CostEstimate]:
     """Read the corpus, and say what the simulation will take. Starts nothing.
 
     Raises:
-        ManifestError: the message names the rows to mend.
+        ManifestError: the message names the rows to correct.
     """
     corpus = read_labelled(simulation.manifest, simulation.classes)
     corpus.folds(simulation.grid.folds)  # fails now rather than after an hour of decoding

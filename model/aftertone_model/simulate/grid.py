@@ -88,7 +88,7 @@ class Grid:
         return found
 
     def shares_of(self, cell: Cell) -> tuple[float, ...]:
-        """The shares at which a cell is examined: all labels at once are the same project for every strategy."""
+        """The shares at which a cell is tested: all labels at once are the same project for every strategy."""
         return (1.0,) if cell.strategy == ALL else tuple(share for share in sorted(self.shares) if share < 1)
 
     def key(self, cell: Cell, corpus: str, backbone: str) -> str:
@@ -103,7 +103,7 @@ class Grid:
 
 
 def _in_table_4(tapt: bool, initialisation: str, strategy: str) -> bool:
-    """Whether a way is one of the paper's four: its own, and those that lack TAPT, acquisition or both."""
+    """Whether a condition is one of the paper's four: its own, and those that lack TAPT, acquisition or both."""
     if strategy == "random" or not tapt:
         return initialisation == Initialisation.RANDOM
     return initialisation == Initialisation.CLUSTERED

@@ -90,7 +90,7 @@ def write_csv(results: Iterable[Result], folder: Path) -> None:
 
 
 def series(results: Sequence[Result], preset: str, tapt: bool, initialisation: str, strategy: str) -> Series | None:
-    """The line of one way to label. All labels at once, trained afresh, end every condition."""
+    """The line of one condition. All labels at once, trained afresh, end every condition."""
     found: dict[tuple[int, int], dict[float, Result]] = defaultdict(dict)
     for result in results:
         cell = result.cell

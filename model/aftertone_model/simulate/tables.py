@@ -29,7 +29,7 @@ PAPER_TABLE_4 = {
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """A condition to label: a line of figure 2."""
+    """A combination of choices that is tried: a line of figure 2."""
 
     preset: str
     tapt: bool
@@ -67,7 +67,7 @@ class Table:
 
 
 def ours(grid: Grid) -> Condition:
-    """The condition that stands for the product's: the config's own strategy where it is tried, clusters, TAPT."""
+    """The condition closest to the product: the config's own strategy where it is tried, clusters, TAPT."""
     preset = grid.presets[0]
     informed = [name for name in grid.strategies if name != "random"] or list(grid.strategies)
     default = config_of(preset).strategy
