@@ -40,7 +40,7 @@ class Adaptation:
     steps: int  # optimiser steps taken
     seconds: float  # wall clock, over all attempts
     seed: int
-    settings: dict[str, Any] = field(default_factory=dict)  # of its `PretrainingConfig`
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])  # of its `PretrainingConfig`
     curve: tuple[CurvePoint, ...] = ()
 
     def outgrown_by(self, clips: int, share: float) -> bool:
@@ -48,6 +48,7 @@ class Adaptation:
         return clips > self.clips * (1 + share)
 
     def write(self, folder: Path) -> None:
+        """As adaptation.json."""
         (folder / "adaptation.json").write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""One cell: a project played from its seed set to its last label, and how good its model was on the condition."""
+"""One cell: a project played from its seed set to its last label, and how good its model is on the test speakers."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from aftertone_model.simulate.prepared import Prepared
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A model at one share of the labels, on the speakers left out."""
+    """How good a model is on the speakers left out, trained on one share of the labels."""
 
     share: float  # of the pool's labels
     labels: int

@@ -41,6 +41,7 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """What `--plan` prints and the cell's file begins with."""
         parts = (self.preset, "tapt" if self.tapt else "unadapted", self.initialisation, self.strategy)
         return "-".join((*parts, f"seed{self.seed}", f"fold{self.fold}")).replace(":", "+").replace("=", "_")
 
@@ -88,7 +89,7 @@ class Grid:
         return found
 
     def shares_of(self, cell: Cell) -> tuple[float, ...]:
-        """The shares at which a cell is examined: all labels at once are the same project for every strategy."""
+        """The shares at which a cell is measured: all labels at once are the same project for every strategy."""
         return (1.0,) if cell.strategy == ALL else tuple(share for share in sorted(self.shares) if share < 1)
 
     def key(self, cell: Cell, corpus: str, backbone: str) -> str:
@@ -103,7 +104,7 @@ class Grid:
 
 
 def _in_table_4(tapt: bool, initialisation: str, strategy: str) -> bool:
-    """Whether a way is one of the paper's four: its own, and those that lack TAPT, acquisition or both."""
+    """Whether a condition is one of the paper's four: AFTER itself, and those without TAPT, acquisition or both."""
     if strategy == "random" or not tapt:
         return initialisation == Initialisation.RANDOM
     return initialisation == Initialisation.CLUSTERED
