@@ -2,7 +2,7 @@
 
     python -m benchmarks.acquisition > docs/benchmarks/acquisition.md
 
-Every case runs in a process of its own, so that its peak memory is its own. Inputs is made up: a linear head over
+Every case runs in a process of its own, so that its peak memory is its own. The inputs are made up: a linear head over
 clustered embeddings under dropout masks. No network, no GPU.
 """
 
@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from logging.handlers import BufferingHandler
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +34,8 @@ batchbald-redux grows with clips x picks: 100,000 clips and 100 picks would by t
 long as its row.
 
 BatchBALD's first picks are exact, and the same; later ones rest on sampled outcomes, which the two draw differently
-(given the same draws they pick the same: tests/unit/model/acquisition/test_batchbald.py). BADGE draws all picks but the
-first by chance; that the law is right is tested too.
+(given the same draws they pick the same: tests/unit/aftertone_model/acquisition/test_batchbald.py). BADGE draws all
+picks but the first by chance; that the law is right is tested too.
 """
 PACKAGES = ("numpy", "torch", "batchbald-redux", "scikit-activeml", "scikit-learn")
 
@@ -98,11 +99,11 @@ def prepare(case: Case) -> Callable[[], list[int]]:
     return _scikit_activeml_badge(case, chances, points)
 
 
-def _ours(case: Case, **inputs: NDArray[np.float32]) -> Callable[[], list[int]]:
-    from aftertone_model.acquisition import STRATEGIES, Inputs
+def _ours(case: Case, **arrays: Any) -> Callable[[], list[int]]:
+    from aftertone_model.acquisition import STRATEGIES, Inputs  # not at the top: no part of the peers' peak memory
 
-    known = Inputs(candidates=case.candidates, **inputs)
-    return lambda: STRATEGIES[case.strategy].rank(known, case.picks, np.random.default_rng(0)).picks.tolist()
+    inputs = Inputs(candidates=case.candidates, **arrays)
+    return lambda: STRATEGIES[case.strategy].rank(inputs, case.picks, np.random.default_rng(0)).picks.tolist()
 
 
 def _scikit_activeml_badge(
@@ -117,11 +118,12 @@ def _scikit_activeml_badge(
         def fit(self, X, y, sample_weight=None):  # noqa: ARG002
             return self
 
-        def predict_proba(self, X):  # noqa: ARG002
+        def predict_proba(self, X, **kwargs):  # noqa: ARG002
             return chances
 
     unlabelled = np.full(case.candidates, np.nan)
-    return lambda: Badge(random_state=0).query(points, unlabelled, Scored(), fit_clf=False, batch_size=case.picks)
+    badge: Any = Badge(random_state=0)  # `query` is declared with what other arguments would return as well
+    return lambda: badge.query(points, unlabelled, Scored(), fit_clf=False, batch_size=case.picks)
 
 
 def measure(case: Case) -> dict[str, float | list[int]]:

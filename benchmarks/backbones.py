@@ -28,16 +28,15 @@ from sklearn.svm import SVC
 from torchaudio.functional import compute_deltas, detect_pitch_frequency
 from torchaudio.transforms import MFCC
 from tqdm import tqdm
-from transformers import Wav2Vec2ForPreTraining
 
 from aftertone.progress import ProgressBars
-from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.mini import MINI, draw_mini
 from aftertone_model.classification.classifier import new_classifier
 from aftertone_model.classification.scoring import extract_features
-from aftertone_model.config import PRACTICAL
-from aftertone_model.data.audio import SAMPLE_RATE
-from aftertone_model.evaluation.metrics import Metrics, measure
+from aftertone_model.config import PRACTICAL, Tuning
+from aftertone_model.data.clips import SAMPLE_RATE
+from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.learner import Learner
 from aftertone_model.pretraining.teacher import load_teacher
 from aftertone_model.progress import hide_library_bars
@@ -71,11 +70,10 @@ def by_clip(prepared: Prepared, embed: Callable[[NDArray[np.float32]], NDArray[n
     return np.stack([embed(prepared.pool.waveform(clip.id)) for clip in tqdm(prepared.clips, desc=name, mininterval=5)])
 
 
-def layer_means(prepared: Prepared, backbone: Wav2Vec2ForPreTraining) -> Features:
+def layer_means(prepared: Prepared, backbone: Backbone) -> Features:
     """Mean over time of each layer, side by side: (N, L · D)."""
-    prepared.pool.extract(backbone, prepared.clips)
-    classifier = new_classifier(backbone, prepared.classes, mix_layers=True, seed=0)
-    return extract_features(classifier, prepared.pool, prepared.clips).flatten(1).numpy()
+    classifier = new_classifier(backbone, prepared.schema, mix_layers=True, seed=0)
+    return extract_features(classifier, prepared.clips, prepared.runtime("cpu")).flatten(1).numpy()
 
 
 def probed(prepared: Prepared, features: Features, kind: str) -> Metrics:
@@ -92,22 +90,28 @@ def probed(prepared: Prepared, features: Features, kind: str) -> Metrics:
         else:
             probe = make_pipeline(StandardScaler(), SVC(class_weight="balanced")).fit(features[train], labels[train])
         scores[list(test), probe.predict(features[list(test)])] = 1.0
-    return measure(labels, scores, prepared.classes, speakers=list(speakers))
+    return measure(prepared, scores)
 
 
-def finetuned(prepared: Prepared, backbone: Wav2Vec2ForPreTraining, progress: ProgressBars) -> Metrics:
+def finetuned(prepared: Prepared, backbone: Backbone, progress: ProgressBars) -> Metrics:
     """The same folds, every layer trained on all labels."""
-    config = replace(PRACTICAL, layers_from=0, full_from=0)
+    config = replace(PRACTICAL, few_labels_tuning=Tuning.FULL)
     hidden = prepared.one_hot()
     row = {clip.id: number for number, clip in enumerate(prepared.clips)}
     probabilities = np.zeros((len(prepared.clips), len(prepared.classes)))
     for fold in range(len(prepared.folds)):
-        learning, tested = prepared.sides(fold)
-        learner = Learner(prepared.pool, backbone, prepared.classes, config, seed=fold, progress=progress)
-        training = learner.train({clip.id: hidden[clip.id] for clip in learning}, {}, learning)
+        train, tested = prepared.sides(fold)
+        runtime = replace(prepared.runtime("cpu", fold), progress=progress)
+        learner = Learner(backbone, prepared.schema, runtime, config)
+        training = learner.train({clip.id: hidden[clip.id] for clip in train}, {}, train)
         probabilities[[row[clip.id] for clip in tested]] = learner.predict(training.classifier, tested)
-    speakers = [clip.speaker for clip in prepared.clips]
-    return measure(np.array(prepared.labels), probabilities, prepared.classes, speakers=speakers)
+    return measure(prepared, probabilities)
+
+
+def measure(prepared: Prepared, probabilities: NDArray[np.float64]) -> Metrics:
+    """Of probabilities (N, C) of all clips."""
+    one_hot = np.eye(len(prepared.classes))[list(prepared.labels)]
+    return prepared.schema.measure(one_hot, probabilities, [clip.speaker for clip in prepared.clips])
 
 
 def written(metrics: Metrics | None) -> str:
@@ -131,11 +135,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows: dict[str, tuple[Features, Metrics | None]] = {}
         if not args.bare:
             rows["MFCC and F0 statistics"] = by_clip(prepared, classical, "MFCC"), None
-            rows["aftertone-mini's shape, random weights"] = layer_means(prepared, draw_mini(0)), None
+            rows["aftertone-mini's shape, random weights"] = layer_means(prepared, Backbone(draw_mini(0))), None
         if args.teacher:
             teacher = load_teacher(args.teacher)
-            outputs = slice(-teacher.fc[3].out_features, None)
-            embed = lambda waveform: teacher.embed(waveform)[:, outputs].mean(0, dtype=np.float32)  # noqa: E731
+            width = teacher.fc[3].get_parameter("weight").shape[0]
+
+            def embed(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+                return teacher.embed(waveform)[:, -width:].mean(0, dtype=np.float32)
+
             rows["BYOL-S, mean"] = by_clip(prepared, embed, "BYOL-S"), None
         for name in args.backbones:
             backbone = load_backbone(name)

@@ -35,11 +35,13 @@ WEBHOOK = {"action": "ANNOTATION_CREATED", "project": {"id": 1}}
 def train(manifest: Path, clips: int, folder: Path, ready: Event) -> None:
     """Fine-tune over and over until told to stop."""
     from aftertone_model.backbones.backbone import load_backbone
-    from aftertone_model.config import PRACTICAL
+    from aftertone_model.config import PRACTICAL, Tuning
     from aftertone_model.data.audio import decode
     from aftertone_model.data.manifest import read_manifest
     from aftertone_model.data.pool import Pool
+    from aftertone_model.labels import SingleChoice
     from aftertone_model.learner import Learner
+    from aftertone_model.runtime import Runtime
 
     rows = [row for row in read_manifest(manifest) if row.emotion][:clips]
     classes = sorted({row.emotion for row in rows if row.emotion})
@@ -47,8 +49,9 @@ def train(manifest: Path, clips: int, folder: Path, ready: Event) -> None:
     pooled = {pool.add(decode(row.path)): row.emotion for row in rows}
     labels = {clip.id: np.eye(len(classes))[classes.index(emotion)] for clip, emotion in pooled.items() if emotion}
     # The whole transformer, however few the labels: the heaviest that a round can be.
-    learner = Learner(pool, load_backbone("tiny"), classes, replace(PRACTICAL, full_from=0))
-    learner.progress = lambda stage, *_: ready.set() if stage == "train" else None
+    config = replace(PRACTICAL, few_labels_tuning=Tuning.FULL)
+    runtime = Runtime(pool=pool, progress=lambda stage, *_: ready.set() if stage == "train" else None)
+    learner = Learner(load_backbone("tiny"), SingleChoice(classes=tuple(classes)), runtime, config)
     while True:
         learner.train(labels, {}, list(pooled))
 

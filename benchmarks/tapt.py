@@ -18,14 +18,17 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from aftertone.progress import ProgressBars
 from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.config import TAPT_PROFILES
 from aftertone_model.data.audio import decode
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.manifest import read_manifest
 from aftertone_model.data.pool import Pool
 from aftertone_model.errors import AudioError
 from aftertone_model.pretraining.record import Adaptation
-from aftertone_model.pretraining.run import adapt, suited_settings
+from aftertone_model.pretraining.run import adapt
+from aftertone_model.runtime import Runtime, device_named
 
 
 def read_clips(manifest: Path, pool: Pool, limit: int | None) -> list[Clip]:
@@ -56,10 +59,10 @@ def table(adaptation: Adaptation, cpu: str) -> str:
         "| step | contrastive, nats | of the start | reconstruction, nats | code perplexity |",
         "| --- | --- | --- | --- | --- |",
     ]
-    start = adaptation.curve[0].contrastive
+    start = adaptation.curve[0].losses["contrastive"]
     lines += [
-        f"| {at.step} | {at.contrastive:.3f} | {at.contrastive / start:.0%} "
-        f"| {at.reconstruction:.2f} | {at.perplexity:.0%} of its maximum |"
+        f"| {at.step} | {at.losses['contrastive']:.3f} | {at.losses['contrastive'] / start:.0%} "
+        f"| {at.losses['reconstruction']:.2f} | {at.perplexity:.0%} of its maximum |"
         for at in adaptation.curve
     ]
     return "\n".join(lines)
@@ -77,20 +80,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pool", type=Path, help="a folder to keep clips and frames in, for another run")
     args = parser.parse_args(arguments)
 
-    with tempfile.TemporaryDirectory() as scratch, tqdm(desc="adapt", mininterval=2) as bar:
+    bars = ProgressBars()
+    with tempfile.TemporaryDirectory() as scratch:
         pool = Pool(args.pool or Path(scratch) / "pool")
         clips = read_clips(args.manifest, pool, args.limit)
         backbone = load_backbone("tiny", seed=args.seed)
-        settings = suited_settings(backbone)
+        config = TAPT_PROFILES[backbone.tapt_profile]
         if args.passes is not None:
-            settings = replace(settings, passes=args.passes)
-
-        def show(stage: str, done: int, total: int) -> None:
-            bar.desc, bar.total = stage, total
-            bar.update(done - bar.n)
-
-        folder = Path(scratch) / "adapted"
-        adaptation = adapt(pool, clips, backbone, settings, folder, seed=args.seed, device=args.device, progress=show)
+            config = replace(config, passes=args.passes)
+        runtime = Runtime(pool=pool, device=device_named(args.device), seed=args.seed, progress=bars)
+        adaptation = adapt(backbone, clips, config, Path(scratch) / "adapted", runtime)
+        bars.close()
     print(table(adaptation, f"{args.device} ({platform.machine()})"))
 
 

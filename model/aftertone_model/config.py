@@ -95,7 +95,7 @@ class Stage:
     """One stage of training a classifier; a method is a sequence of stages, each going on from the one before."""
 
     tuning: Tuning
-    attributes: dict[str, Positive] = dataclasses.field(default_factory=dict)
+    attributes: dict[str, Positive] = dataclasses.field(default_factory=dict[str, float])
     """Attributes of a clip, such as gender, that are learned too, each with the weight of its loss. Clips that lack one
     don't count for it."""
 

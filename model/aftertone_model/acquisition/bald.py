@@ -35,6 +35,7 @@ def _bald(inputs: Inputs) -> NDArray[np.float64]:
 
 
 def rank_by_bald(inputs: Inputs, k: int, _rng: np.random.Generator) -> Ranked:
+    """The clips of the highest BALD."""
     return Ranked.by_score(_bald(inputs), k)
 
 
@@ -47,4 +48,5 @@ def power_scores(bald: NDArray[np.float64], rng: np.random.Generator) -> NDArray
 
 
 def rank_by_powerbald(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
+    """Clips drawn in proportion to BALD."""
     return Ranked.by_score(power_scores(_bald(inputs), rng), k)

@@ -39,6 +39,7 @@ class Backbone(Encoder):
         return getattr(self.config, "tapt_profile", "standard")
 
     def to(self, device: str | torch.device) -> Self:
+        """Move it, in place."""
         self.model.to(device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper hides the signature
         return self
 

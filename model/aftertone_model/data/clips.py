@@ -12,12 +12,10 @@ class Clip:
 
     id: str  # of a whole file the hash of its samples: the same audio is the same clip wherever it came from
     seconds: float  # duration, > 0
-    speaker: str | None = (
-        None  # who speaks, where the project knows; folds and the test split are then speaker-disjoint
-    )
+    speaker: str | None = None  # who speaks, where it is known; folds and the test split are then speaker-disjoint
     audio: str = ""  # of a segment: id of the file that it is a part of
     start: float = 0.0  # of a segment: seconds into that file
-    attributes: Mapping[str, str] = field(default_factory=dict, hash=False)  # what else is known, by name: gender, ...
+    attributes: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)  # what else is known: gender, ...
 
     @property
     def file(self) -> str:

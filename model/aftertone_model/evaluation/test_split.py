@@ -38,7 +38,7 @@ def assign_test_split(
     for clip in clips:
         if clip.id in sides:
             continue
-        known = of_speaker.get(clip.speaker, set()) if clip.speaker is not None else set()
+        known: set[bool] = of_speaker.get(clip.speaker, set()) if clip.speaker is not None else set()
         if known:
             sides[clip.id] = known == {True}
         else:

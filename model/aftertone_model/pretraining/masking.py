@@ -29,6 +29,7 @@ class Masks:
         return spread.scatter_add_(1, self.positions, self.valid.long()).bool()
 
     def to(self, device: torch.device) -> "Masks":
+        """The same on another device."""
         move = {"device": device, "non_blocking": True}
         return Masks(
             positions=self.positions.to(**move), valid=self.valid.to(**move), negatives=self.negatives.to(**move)

@@ -43,7 +43,7 @@ class Adaptation:
     steps: int  # optimiser steps taken
     seconds: float  # wall clock, over all attempts
     seed: int
-    settings: dict[str, Any] = field(default_factory=dict)  # of its `PretrainingConfig`
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])  # of its `PretrainingConfig`
     curve: tuple[CurvePoint, ...] = ()
 
     def outgrown_by(self, clips: int, share: float) -> bool:
@@ -51,6 +51,7 @@ class Adaptation:
         return clips > self.clips * (1 + share)
 
     def write(self, folder: Path) -> None:
+        """As adaptation.json."""
         write_json(folder / "adaptation.json", asdict(self))
 
 

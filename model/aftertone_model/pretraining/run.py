@@ -127,8 +127,10 @@ class _Run:
     seconds: float = 0.0  # wall clock, over all attempts
     masked_frames: int = 0
     seen_frames: int = 0
-    curve: list[CurvePoint] = field(default_factory=list)
-    best: dict[str, Tensor] = field(default_factory=dict)  # the weights at the best point of the curve, on the CPU
+    curve: list[CurvePoint] = field(default_factory=list[CurvePoint])
+    best: dict[str, Tensor] = field(
+        default_factory=dict[str, Tensor]
+    )  # the weights at the best point of the curve, on the CPU
 
 
 def _train(

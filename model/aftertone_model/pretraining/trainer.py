@@ -163,6 +163,7 @@ class Pretrainer:
         return {name: weight for name, weight in self._model.named_parameters() if weight.requires_grad}
 
     def load_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take what `weights` gave."""
         with torch.no_grad():
             for name, weight in self.weights().items():
                 weight.copy_(weights[name])
@@ -173,6 +174,7 @@ class Pretrainer:
         return {f"{index}.{kind}": value for index, state in states.items() for kind, value in state.items()}
 
     def load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        """Take what `optimizer_tensors` gave."""
         states: dict[int, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             index, kind = name.split(".")

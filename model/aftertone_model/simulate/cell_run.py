@@ -17,7 +17,7 @@ from aftertone_model.simulate.prepared import Prepared
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A model at one share of the labels, on the speakers left out."""
+    """How good a model is on the speakers left out, trained on one share of the labels."""
 
     share: float  # of the pool's labels
     labels: int

@@ -29,7 +29,7 @@ LAYER_MEANS, ADAPTED_BACKBONE = 6_200, 28_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """What a person asked for."""
+    """The settings of one simulation."""
 
     manifest: Path
     out: Path
@@ -43,7 +43,7 @@ class Simulation:
 
 @dataclass(frozen=True, kw_only=True)
 class CostEstimate:
-    """Rough: it tells minutes from days."""
+    """A rough estimate of time and disk, which tells minutes from days."""
 
     cells: int
     clips: int

@@ -41,6 +41,7 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """What `--plan` prints and the cell's file begins with."""
         parts = (self.preset, "tapt" if self.tapt else "unadapted", self.initialisation, self.strategy)
         return "-".join((*parts, f"seed{self.seed}", f"fold{self.fold}")).replace(":", "+").replace("=", "_")
 

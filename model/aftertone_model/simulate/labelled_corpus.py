@@ -19,6 +19,7 @@ class LabelledCorpus:
 
     @property
     def speakers(self) -> list[str]:
+        """Of each row."""
         return [row.speaker or "" for row in self.rows]
 
     def folds(self, count: int) -> list[NDArray[np.intp]]:

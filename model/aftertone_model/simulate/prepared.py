@@ -31,7 +31,7 @@ from aftertone_model.simulate.labelled_corpus import LabelledCorpus
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """Small enough to be sent to every process; audio and features are in the pool on disk."""
+    """The corpus as every process needs it, small enough to be sent; audio and features are in the pool on disk."""
 
     folder: Path
     backbone: str
@@ -77,9 +77,11 @@ class Prepared:
 
     @property
     def schema(self) -> LabelSchema:
+        """One emotion per clip."""
         return SingleChoice(classes=self.classes)
 
     def runtime(self, device: str, seed: int = 0) -> Runtime:
+        """On the simulation's pool, without progress."""
         return Runtime(pool=self.pool, device=torch.device(device), seed=seed)
 
 

@@ -12,7 +12,7 @@ from aftertone_model.simulate.figures import draw
 from aftertone_model.simulate.grid import Grid
 from aftertone_model.simulate.prepared import Prepared
 from aftertone_model.simulate.results import Result
-from aftertone_model.simulate.tables import Table, effects, every_way, findings, ours, table_2, table_4
+from aftertone_model.simulate.tables import Table, effects, every_condition, findings, ours, table_2, table_4
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
@@ -29,7 +29,12 @@ def write_report(
     folder: Path, results: Sequence[Result], grid: Grid, prepared: Prepared, command: str, seconds: float
 ) -> Path:
     """Write figures/, tables.md and report.html into `folder`; returns the page."""
-    found = [table_2(results, ours(grid)), table_4(results, grid), effects(results, grid), every_way(results, grid)]
+    found = [
+        table_2(results, ours(grid)),
+        table_4(results, grid),
+        effects(results, grid),
+        every_condition(results, grid),
+    ]
     tables = [table for table in found if table is not None]
     facts = _facts(results, grid, prepared, command, seconds)
     told = findings(results, grid)

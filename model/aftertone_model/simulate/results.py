@@ -35,7 +35,7 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One line of a figure: how a project went at each share, one column per run."""
+    """One condition's figures at each share of the labels, one column per run."""
 
     shares: tuple[float, ...]  # (S,) ascending
     runs: tuple[tuple[int, int], ...]  # (R,) seed and fold of each
@@ -66,6 +66,7 @@ class Interval:
         return self.between(0, 1).written(100, 1)
 
     def written(self, factor: float, digits: int, sign: str = "") -> str:
+        """Multiplied by `factor`, as `61.2 [59.0 to 63.4]`; `sign` "+" shows that of positive numbers too."""
         mean = f"{self.mean * factor:{sign}.{digits}f}"
         if np.isnan(self.low):
             return mean
@@ -90,7 +91,7 @@ def write_csv(results: Iterable[Result], folder: Path) -> None:
 
 
 def series(results: Sequence[Result], preset: str, tapt: bool, initialisation: str, strategy: str) -> Series | None:
-    """The line of one condition. All labels at once, trained afresh, end every condition."""
+    """The line of one condition; None where it wasn't run. It ends with all labels at once, trained afresh."""
     found: dict[tuple[int, int], dict[float, Result]] = defaultdict(dict)
     for result in results:
         cell = result.cell

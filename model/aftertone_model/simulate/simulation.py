@@ -1,4 +1,4 @@
-"""A whole simulation: what cells share is computed once, then the cells side by side, then tables and figures."""
+"""A whole simulation: what cells share is computed once, then the cells in parallel, then tables and figures."""
 
 import multiprocessing
 import time

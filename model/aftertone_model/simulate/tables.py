@@ -29,7 +29,7 @@ PAPER_TABLE_4 = {
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """A combination of choices that is tried: a line of figure 2."""
+    """What is compared: a preset, with or without TAPT, how the seed set is drawn, and a query strategy."""
 
     preset: str
     tapt: bool
@@ -41,12 +41,13 @@ class Condition:
         return f"{self.strategy}, {self.initialisation} seeds, {adapted}, {self.preset}"
 
     def of(self, results: Sequence[Result]) -> Series | None:
+        """Its line; None where it wasn't run."""
         return series(results, self.preset, self.tapt, self.initialisation, self.strategy)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A title, what to know, and rows of text."""
+    """A table as text: title, note, column heads and rows."""
 
     title: str
     note: str
@@ -54,10 +55,12 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
     def markdown(self) -> str:
+        """With its title as a heading of the third level."""
         lines = [f"| {' | '.join(row)} |" for row in (self.head, ("---",) * len(self.head), *self.rows)]
         return "\n".join([f"### {self.title}", "", self.note, "", *lines, ""])
 
     def html(self) -> str:
+        """With its title as a heading of the second level; all text is escaped."""
         head = "".join(f"<th>{html.escape(cell)}</th>" for cell in self.head)
         rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>\n" for row in self.rows)
         return (
@@ -67,7 +70,7 @@ class Table:
 
 
 def ours(grid: Grid) -> Condition:
-    """The condition closest to the product: the config's own strategy where it is tried, clusters, TAPT."""
+    """The condition nearest to the default: the preset's own strategy, clustered seeds and TAPT, where tried."""
     preset = grid.presets[0]
     informed = [name for name in grid.strategies if name != "random"] or list(grid.strategies)
     default = config_of(preset).strategy
@@ -81,6 +84,7 @@ def ours(grid: Grid) -> Condition:
 
 
 def conditions(grid: Grid) -> list[Condition]:
+    """All that the grid asks for."""
     return [
         Condition(preset=preset, tapt=tapt, initialisation=initialisation, strategy=strategy)
         for preset in grid.presets
@@ -135,7 +139,7 @@ def table_4(results: Sequence[Result], grid: Grid) -> Table | None:
                 title="With and without TAPT and acquisition (the paper's Table 4)",
                 note=f"UA in %, preset {preset}, {_averaged(found[0])}; then the "
                 "paper's figures in the same order (random FT, random TAPT+FT, entropy FT, AFTER). Our 100 % is one "
-                "training with all labels from the start; the paper's conditions each go there round by round.",
+                "training with all labels at once; each of the paper's conditions gets there round by round.",
                 head=("labels", *lines, "paper 1", "paper 2", "paper 3", "paper 4"),
                 rows=tuple(rows),
             )
@@ -147,7 +151,7 @@ def _averaged(line: Series) -> str:
     return "of a single run" if runs == 1 else f"mean over {runs} runs with 95 % intervals"
 
 
-def every_way(results: Sequence[Result], grid: Grid) -> Table:
+def every_condition(results: Sequence[Result], grid: Grid) -> Table:
     """UA of every condition at every share, and its difference from random labelling at 20 %."""
     rows = []
     for condition in conditions(grid):
@@ -173,7 +177,7 @@ def every_way(results: Sequence[Result], grid: Grid) -> Table:
         )
     shares = [f"UA at {share:.0%}" for share in sorted(grid.shares)]
     return Table(
-        title="Every strategy",
+        title="Every condition",
         note="UA in %; points above random labels and random seeds at 20 %, paired by run; labels needed for the UA of "
         "all labels, in %.",
         head=("preset", "TAPT", "strategy", "seeds", *shares, "gain at 20 %", "labels needed"),

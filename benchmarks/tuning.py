@@ -1,10 +1,11 @@
-"""How deep should a round train, given its number of labels? Probe, last layers and whole transformer on one corpus.
+"""Which weights should a round train, given its number of labels? Every `Tuning` on one corpus.
 
-    python -m benchmarks.depth MANIFEST [--counts 60 240] [--seeds 1]
+    python -m benchmarks.tuning MANIFEST [--counts 60 240] [--seeds 1]
 
-The backbone (the tiny one unless told otherwise) is adapted once, briefly, to the learning part of the corpus. Each
-depth is then trained with the config `practical` on the same random labels and examined on the same clips. Speakers are
-never on both sides. Prints a line per count and depth: UA with its 95 % interval on the pooled exams, and seconds.
+The backbone (the tiny one unless told otherwise) is adapted once, briefly, to the training part of the corpus. Each
+tuning is then trained with the config `practical` on the same random labels and measured on the same test clips.
+Speakers are never on both sides. Prints a line per count and tuning: UA with its 95 % interval, pooled over the seeds,
+and seconds.
 """
 
 import argparse
@@ -23,14 +24,15 @@ from tqdm import tqdm
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.finetune import finetune
 from aftertone_model.classification.scoring import score
-from aftertone_model.config import PRACTICAL, Tuning
+from aftertone_model.config import PRACTICAL, TAPT_PROFILES, Stage, Tuning
 from aftertone_model.data.audio import decode
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.manifest import read_manifest
 from aftertone_model.data.pool import Pool
-from aftertone_model.evaluation.metrics import measure
 from aftertone_model.evaluation.test_split import assign_test_split
-from aftertone_model.pretraining.run import adapt, suited_settings
+from aftertone_model.labels import SingleChoice
+from aftertone_model.pretraining.run import adapt
+from aftertone_model.runtime import Runtime
 
 
 def read_clips(manifest: Path, pool: Pool, longest: float, limit: int) -> tuple[list[Clip], dict[str, str]]:
@@ -64,41 +66,41 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pool = Pool(Path(folder) / "pool")
         clips, emotions = read_clips(args.manifest, pool, args.longest, args.limit)
-        classes = sorted(set(emotions.values()))
-        one_hot = {id: np.eye(len(classes))[classes.index(emotion)] for id, emotion in emotions.items()}
+        schema = SingleChoice(classes=tuple(sorted(set(emotions.values()))))
+        one_hot = {id: np.eye(len(schema.classes))[schema.classes.index(emotion)] for id, emotion in emotions.items()}
         sides = assign_test_split(clips, {}, share=0.3)
         test = [clip for clip in clips if sides[clip.id]]
-        learning = [clip for clip in clips if not sides[clip.id]]
-        truth = np.array([one_hot[clip.id].argmax() for clip in test])
+        train = [clip for clip in clips if not sides[clip.id]]
+        truth = np.array([one_hot[clip.id] for clip in test])
         backbone = load_backbone(args.backbone)
-        pool.extract(backbone, clips, lambda *_: None)
-        settings = replace(suited_settings(backbone), max_steps=args.steps)
-        adaptation = adapt(pool, learning, backbone, settings, Path(folder) / "adapted")
-        print(f"{len(learning)} clips to learn from, {len(test)} in the test set. {adaptation.reason}", flush=True)
+        config = replace(TAPT_PROFILES[backbone.tapt_profile], max_steps=args.steps)
+        adaptation = adapt(backbone, train, config, Path(folder) / "adapted", Runtime(pool=pool))
+        print(f"{len(train)} clips to train on, {len(test)} in the test set. {adaptation.reason}", flush=True)
         backbone = load_backbone(str(Path(folder) / "adapted"))
 
-        print("labels depth    UA     95 % interval   train accuracy  seconds", flush=True)
+        print("labels tuning       UA     95 % interval   train accuracy  seconds", flush=True)
         for count in args.counts:
-            for depth in Tuning:
+            for tuning in Tuning:
                 probabilities, accuracies, seconds = [], [], 0.0
                 for seed in range(args.seeds):
-                    rows = np.random.default_rng([seed, 1]).permutation(len(learning))[:count]
-                    labelled = [learning[int(row)] for row in rows]
+                    rows = np.random.default_rng([seed, 1]).permutation(len(train))[:count]
+                    labelled = [train[int(row)] for row in rows]
                     labels = np.array([one_hot[clip.id] for clip in labelled])
                     start = time.monotonic()
-                    tuned = finetune(backbone, pool, labelled, labels, classes, PRACTICAL, depth=depth, seed=seed)
+                    runtime = Runtime(pool=pool, seed=seed)
+                    stages = [Stage(tuning=tuning)]
+                    tuned = finetune(backbone, schema, labelled, labels, PRACTICAL, runtime, stages=stages)
                     seconds += time.monotonic() - start
                     accuracies.append(tuned.train_accuracy)
-                    probabilities.append(score(tuned.classifier, pool, test).probabilities)
-                pooled = measure(
-                    np.tile(truth, args.seeds),
+                    probabilities.append(schema.probabilities(score(tuned.classifier, test, runtime).logits))
+                pooled = schema.measure(
+                    np.tile(truth, (args.seeds, 1)),
                     np.concatenate(probabilities),
-                    classes,
-                    speakers=[clip.speaker for clip in test] * args.seeds,
+                    [clip.speaker for clip in test] * args.seeds,
                 )
                 interval = f"{pooled.ua.low:.3f} to {pooled.ua.high:.3f}"
                 figures = f"{np.mean(accuracies):14.3f} {seconds / args.seeds:8.1f}"
-                print(f"{count:6d} {depth:7s} {pooled.ua.value:.3f}  {interval} {figures}", flush=True)
+                print(f"{count:6d} {tuning:11s} {pooled.ua.value:.3f}  {interval} {figures}", flush=True)
 
 
 if __name__ == "__main__":
