@@ -10,7 +10,8 @@ import torch
 
 from aftertone_model.acquisition import STRATEGIES, StrategyError
 from aftertone_model.acquisition.seeding import SEEDINGS
-from aftertone_model.config import PRACTICAL, Tuning
+from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.config import PAPER, PRACTICAL, TAPT_PROFILES, PretrainingConfig, Tuning
 from aftertone_model.errors import LabelError
 from aftertone_model.labels import SingleChoice
 from aftertone_model.learner import Learner
@@ -226,3 +227,12 @@ def test_tuning_follows_the_number_of_labels(extracted, backbone):
     for count, tuning in ((19, Tuning.PROBE), (20, Tuning.FULL)):
         tuned = learner.train({clip.id: labels[clip.id] for clip in clips[:count]}, {}, clips).tuned
         assert tuned.tuning is tuning
+
+
+def test_the_papers_preset_adapts_as_the_paper_whatever_the_backbone(extracted, backbone):
+    runtime = Runtime(pool=extracted[0])
+    mini = load_backbone("aftertone-mini")
+    assert Learner(mini, SCHEMA, runtime).tapt == TAPT_PROFILES["brief"]
+    assert Learner(mini, SCHEMA, runtime, PAPER).tapt == PretrainingConfig()
+    assert Learner(backbone, SCHEMA, runtime).tapt == PretrainingConfig()
+    assert PretrainingConfig().learning_rate == 1e-4
