@@ -104,7 +104,7 @@ def test_without_an_exam_there_are_no_figures(learner, extracted):
     assert (training.metrics, training.temperature) == (None, 1.0)
 
 
-def test_votes_that_tie_are_not_examined(learner, extracted):
+def test_votes_that_tie_are_not_tested(learner, extracted):
     _, clips, labels = extracted
     test = {clips[50].id: np.array([0.5, 0.5, 0.0]), clips[51].id: labels[clips[51].id]}
     training = learner.train({clip.id: labels[clip.id] for clip in clips[:6]}, test, clips)
