@@ -102,34 +102,34 @@ class Stage:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class TrainingConfig:
-    """The hyper-parameters of a project. Rates are per update."""
+    """The hyper-parameters of a project. Rates are per update. The defaults are the preset `practical`."""
 
-    tapt: PretrainingConfig | None  # None: the profile that the backbone's config.json names
-    strategy: str  # query strategy that ranks the pool when a call names none
-    seeding: str  # how the seed set is chosen
-    warm_start: bool  # go on from the previous round's classifier (Algorithm 1, line 10), not from the adapted backbone
-    tuning: Tuning  # from `tuning_from` training labels on
-    few_labels_tuning: Tuning  # with fewer
-    tuning_from: Count  # training labels
-    last_layers: Annotated[int, Field(gt=0)]  # transformer layers that `Tuning.LAST_LAYERS` trains
-    lora_rank: Annotated[int, Field(gt=0)]
-    attributes: dict[str, Positive]  # see `Stage.attributes`
-    mix_layers: bool  # the head reads a learned mixture of all layers, not the last one alone
-    standardise: bool  # the projector starts as a standardisation of its inputs, not at random
-    dropout: Share  # share of the clip's embedding that is dropped in training and in MC samples
-    head_rate: Positive  # learning rate of the head
-    encoder_rate: Positive  # learning rate of the transformer
-    probe_rate: Positive  # learning rate of a probe's head: it sees all clips in each update
-    weight_decay: Share  # AdamW's decoupled decay; at 0 this is Adam
-    warmup: Share  # share of the updates over which rates rise; then they fall linearly to 0. At 0 they are constant
-    updates: Count  # least number of updates, whatever the number of labels
-    epochs: Count  # least number of passes over the labels; training ends once both are done
-    batch_seconds: Positive  # audio per update, padding included
-    crop_seconds: Positive  # longer clips are cut at a random place to this length in training
-    max_class_weight: Annotated[float, Field(ge=1)]  # cap on how much a rare class's loss counts; 1 turns weights off
-    validation: Share  # share of the training labels held out for early stopping; at 0 there is none
-    patience: Count  # epochs without a lower validation loss after which training stops
-    mc_samples: Annotated[int, Field(gt=0)]  # dropout masks K for strategies that compare MC samples
+    tapt: PretrainingConfig | None = None  # None: the profile that the backbone's config.json names
+    strategy: str = "entropy-clusters"  # query strategy that ranks the pool when a call names none
+    seeding: str = "kmeans"  # how the seed set is chosen
+    warm_start: bool = False  # go on from the previous round's classifier (Algorithm 1, line 10), not from the backbone
+    tuning: Tuning = Tuning.FULL  # from `tuning_from` training labels on
+    few_labels_tuning: Tuning = Tuning.PROBE  # with fewer
+    tuning_from: Count = 1_000  # training labels
+    last_layers: Annotated[int, Field(gt=0)] = 2  # transformer layers that `Tuning.LAST_LAYERS` trains
+    lora_rank: Annotated[int, Field(gt=0)] = 8
+    attributes: dict[str, Positive] = dataclasses.field(default_factory=dict)  # see `Stage.attributes`
+    mix_layers: bool = True  # the head reads a learned mixture of all layers, not the last one alone
+    standardise: bool = True  # the projector starts as a standardisation of its inputs, not at random
+    dropout: Share = 0.2  # share of the clip's embedding that is dropped in training and in MC samples
+    head_rate: Positive = 1e-3  # learning rate of the head
+    encoder_rate: Positive = 1e-4  # learning rate of the transformer
+    probe_rate: Positive = 1e-2  # learning rate of a probe's head: it sees all clips in each update
+    weight_decay: Share = 0.01  # AdamW's decoupled decay; at 0 this is Adam
+    warmup: Share = 0.1  # share of the updates over which rates rise; then they fall to 0. At 0 they are constant
+    updates: Count = 150  # least number of updates, whatever the number of labels
+    epochs: Count = 5  # least number of passes over the labels; training ends once both are done
+    batch_seconds: Positive = 16.0  # audio per update, padding included
+    crop_seconds: Positive = 15.0  # longer clips are cut at a random place to this length in training
+    max_class_weight: Annotated[float, Field(ge=1)] = 4.0  # cap on how much a rare class's loss counts; 1: no weights
+    validation: Share = 0.0  # share of the training labels held out for early stopping; at 0 there is none
+    patience: Count = 0  # epochs without a lower validation loss after which training stops
+    mc_samples: Annotated[int, Field(gt=0)] = 20  # dropout masks K for strategies that compare MC samples
 
     def tuning_for(self, labels: int) -> Tuning:
         """The tuning method for so many training labels (measured: docs/training.md)."""
@@ -145,65 +145,29 @@ class TrainingConfig:
         return dataclasses.replace(self, **rates)
 
 
+PRACTICAL = TrainingConfig()
+"""The default: a probe while labels are few, from scratch each round, no early stopping (docs/training.md)."""
+
 PAPER = TrainingConfig(
     tapt=PretrainingConfig(),
     strategy="entropy",
-    seeding="kmeans",
     warm_start=True,
-    tuning=Tuning.FULL,
     few_labels_tuning=Tuning.FULL,
-    tuning_from=0,
-    last_layers=1,
-    lora_rank=8,
-    attributes={},
     mix_layers=False,
     standardise=False,
     dropout=0.1,
     head_rate=1e-4,
-    encoder_rate=1e-4,
     probe_rate=1e-4,
     weight_decay=0.0,
     warmup=0.0,
     updates=0,
     epochs=100,
     batch_seconds=100.0,
-    crop_seconds=15.0,
     max_class_weight=1.0,
     validation=0.1,
     patience=20,
-    mc_samples=20,
 )
 """What the paper says (§2.4, §3.1.3, Algorithm 1): Adam 1e-4, warm start, early stopping on a validation tenth."""
-
-PRACTICAL = TrainingConfig(
-    tapt=None,
-    strategy="entropy-clusters",
-    seeding="kmeans",
-    warm_start=False,
-    tuning=Tuning.FULL,
-    few_labels_tuning=Tuning.PROBE,
-    tuning_from=1_000,
-    last_layers=2,
-    lora_rank=8,
-    attributes={},
-    mix_layers=True,
-    standardise=True,
-    dropout=0.2,
-    head_rate=1e-3,
-    encoder_rate=1e-4,
-    probe_rate=1e-2,
-    weight_decay=0.01,
-    warmup=0.1,
-    updates=150,
-    epochs=5,
-    batch_seconds=16.0,
-    crop_seconds=15.0,
-    max_class_weight=4.0,
-    validation=0.0,
-    patience=0,
-    mc_samples=20,
-)
-"""The default: a probe while labels are few, a fresh start each round, no early stopping (docs/training.md)."""
 
 PRESETS = {"paper": PAPER, "practical": PRACTICAL}
 """The presets by name."""

@@ -27,7 +27,7 @@ from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Tr
 from aftertone.pipeline.steps import LearningSteps
 from aftertone.settings import Settings
 from aftertone.store.project import State, Store
-from aftertone.store.records import Connection, Doing, Problem, Tasks
+from aftertone.store.records import Connection, Doing, HeldOut, Problem, Tasks, Warnings
 from aftertone_model.acquisition import find_strategy
 from aftertone_model.errors import AftertoneError, DamagedFileError
 from aftertone_model.progress import throttled
@@ -84,6 +84,7 @@ class Advance:
     def run(self) -> None:
         """Step until there is nothing to do; a failure is remembered for `aftertone status` and tried again later."""
         try:
+            self._store.migrate(HeldOut, Warnings)
             connection = self._store.read(Connection)
             self._settings = self._settings.for_project(connection.extra_params if connection else {})
             if self._settings.strategy:

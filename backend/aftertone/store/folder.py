@@ -56,6 +56,12 @@ class RecordFolder:
         if record.OLD_FILE:
             (self.folder / record.OLD_FILE).unlink(missing_ok=True)
 
+    def migrate(self, *kinds: type[Record]) -> None:
+        """Write records that lie under an older name under today's."""
+        for kind in kinds:
+            if (self.folder / kind.OLD_FILE).is_file():
+                self.save(self.get(kind))
+
     def remove(self, kind: type[Record]) -> None:
         """Remove a record, if it is there."""
         (self.folder / kind.FILE).unlink(missing_ok=True)

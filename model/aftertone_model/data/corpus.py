@@ -1,6 +1,5 @@
 """Decoding a whole corpus into a pool, on all cores, with a note of what was done so that a second run needn't."""
 
-import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from torchaudio.functional import speed
 
 from aftertone_model.data.audio import decode
 from aftertone_model.data.clips import SAMPLE_RATE
+from aftertone_model.data.files import read_json, write_json
 from aftertone_model.data.pool import Pool
 from aftertone_model.errors import AudioError
 from aftertone_model.progress import Progress, silent
@@ -37,10 +37,12 @@ def decode_corpus(
     """Decode files into the pool, each at every speed, which moves its pitch too (Ko et al. 2015); 1.0 is as it is."""
     note = pool.folder / "decoded.json"
     wanted = [list(speeds), [str(path) for path in paths]]
-    if note.is_file():
-        record = json.loads(note.read_text(encoding="utf-8"))
-        if record["wanted"] == wanted and all(id in pool for ids in record["clips"] for id in ids):
-            return Decoded(clips=tuple(map(tuple, record["clips"])), refused=tuple(record["refused"]))
+    try:
+        record = read_json(note)
+    except ValueError:
+        record = None  # damaged: the files are decoded again
+    if record and record["wanted"] == wanted and all(id in pool for ids in record["clips"] for id in ids):
+        return Decoded(clips=tuple(map(tuple, record["clips"])), refused=tuple(record["refused"]))
     clips: list[tuple[str, ...]] = []
     refused: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -53,9 +55,7 @@ def decode_corpus(
                 else:
                     clips.append(tuple(pool.add(waveform).id for waveform in outcome))
     progress("decode", len(paths), len(paths))
-    part = note.with_suffix(".part")
-    part.write_text(json.dumps({"wanted": wanted, "clips": clips, "refused": refused}), encoding="utf-8")
-    part.replace(note)
+    write_json(note, {"wanted": wanted, "clips": clips, "refused": refused})
     return Decoded(clips=tuple(clips), refused=tuple(refused))
 
 

@@ -151,15 +151,15 @@ class Pool:
             return
         with self._index.open("rb") as index:
             index.seek(self._read)
-            whole, newline, _ = index.read().rpartition(b"\n")  # a line still being written is read next time
+            whole, newline, rest = index.read().rpartition(b"\n")  # a line still being written is read next time
         self._read += len(whole) + len(newline)
         try:
             for line in whole.decode("ascii").split("\n"):
                 samples, _, clip_id = line.partition("\t")
                 if len(clip_id) == ID_DIGITS:  # a torn line is shorter
                     self._samples[clip_id] = int(samples)
-                elif len(line) > 2 * ID_DIGITS:
-                    raise ValueError(line)
+            if len(rest) > 2 * ID_DIGITS:
+                raise ValueError("no line is that long")
         except ValueError:
             self._damaged()
 

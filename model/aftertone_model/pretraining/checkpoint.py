@@ -3,21 +3,18 @@
 import json
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from aftertone_model.data.files import whole_file
+
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Write beside `path` and rename when whole: `path` holds the old checkpoint or this one, nothing between."""
-    part = path.with_name(f".{uuid4().hex}.part")
-    try:
+    """Write a checkpoint, whole or not at all."""
+    with whole_file(path) as part:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, {"state": json.dumps(state)})
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:

@@ -12,6 +12,7 @@ from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.mini import draw_mini
 from aftertone_model.config import FROM_SCRATCH, PretrainingConfig
 from aftertone_model.data.corpus import decode_corpus
+from aftertone_model.data.files import whole_folder
 from aftertone_model.data.manifest import read_manifest
 from aftertone_model.data.pool import Pool
 from aftertone_model.errors import BackboneError
@@ -65,10 +66,9 @@ def pretrain(
     clips = [pool.clip(id) for id in dict.fromkeys(chain.from_iterable(decoded.clips))]
     runtime = Runtime(pool=pool, device=device_named(device), seed=seed, progress=progress)
     adaptation = adapt(backbone, clips, pretraining, work / "pretrained", runtime, taught)
-    part = folder.with_name(f"{folder.name}.part")
-    load_backbone(str(work / "pretrained")).model.half().save_pretrained(part)
-    adaptation.write(part)
-    part.replace(folder)
+    with whole_folder(folder) as scratch:
+        load_backbone(str(work / "pretrained")).model.half().save_pretrained(scratch)
+        adaptation.write(scratch)
     return adaptation
 
 

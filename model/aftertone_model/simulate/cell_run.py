@@ -1,6 +1,5 @@
 """One cell: a project from its seed set to its last label, and how good its models are on speakers left out."""
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.data.clips import Clip
-from aftertone_model.data.files import write_json
+from aftertone_model.data.files import read_json, write_json
 from aftertone_model.learner import Learner
 from aftertone_model.pretraining.record import read_adaptation
 from aftertone_model.simulate.grid import ALL, Cell, Grid, Initialisation, label_counts
@@ -82,10 +81,8 @@ def run_and_keep(prepared: Prepared, grid: Grid, cell: Cell, file: Path, device:
 
 def read_cell(file: Path) -> list[Measured] | None:
     """What `run_and_keep` wrote; None where it hasn't."""
-    try:
-        return [Measured(**record) for record in json.loads(file.read_text(encoding="utf-8"))["measured"]]
-    except FileNotFoundError:
-        return None
+    kept = read_json(file)
+    return None if kept is None else [Measured(**record) for record in kept["measured"]]
 
 
 def _rounds(wanted: list[int], pool: int, batch: int | None) -> list[int]:

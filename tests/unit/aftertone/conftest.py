@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from aftertone.settings import Settings
+from aftertone_model.progress import hide_library_bars
 from tests import backbones
 from tests.unit.aftertone.fake_label_studio import FakeLabelStudio
 from tests.unit.aftertone.loops import MemoryLoop, connect
@@ -16,6 +17,7 @@ from tests.unit.aftertone.loops import MemoryLoop, connect
 def one_thread() -> None:
     """Models this small wait longer for a second thread than they compute."""
     torch.set_num_threads(1)
+    hide_library_bars()
 
 
 @pytest.fixture

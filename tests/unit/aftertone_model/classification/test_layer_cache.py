@@ -5,6 +5,7 @@ from aftertone_model.classification.classifier import new_classifier
 from aftertone_model.classification.layer_cache import LayerCache, same_body
 from aftertone_model.classification.scoring import extract_features, score
 from aftertone_model.data.pool import Pool
+from aftertone_model.errors import DamagedFileError
 from aftertone_model.labels import SingleChoice
 from aftertone_model.learner import Learner
 from aftertone_model.runtime import Runtime
@@ -38,7 +39,7 @@ def test_what_is_kept_is_not_computed_again(classifier, extracted, backbone, fol
     expected = extract_features(classifier, clips[:20][::-1], Runtime(pool=pool))
     found = extract_features(classifier, clips[:20][::-1], Runtime(pool=empty), cache=LayerCache(folder, backbone))
     assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-5)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(DamagedFileError):  # the empty pool has no audio to compute it from
         extract_features(classifier, clips[:21], Runtime(pool=empty), cache=LayerCache(folder, backbone))
 
 
@@ -80,3 +81,19 @@ def test_the_learner_ranks_probes_from_what_it_kept(extracted, backbone, tmp_pat
     expected = learner.predict(first.classifier, clips)
     learner.runtime = Runtime(pool=Pool(tmp_path / "no frames here"))
     assert np.array_equal(learner.predict(first.classifier, clips), expected)
+
+
+@pytest.mark.parametrize("suffix", ["json", "npy"])
+@pytest.mark.parametrize("damage", [b"", b"[1, 2", bytes(range(128, 256))])
+def test_a_damaged_block_is_set_aside_and_made_again(classifier, extracted, backbone, folder, suffix, damage):
+    pool, clips, _ = extracted
+    expected = extract_features(classifier, clips[:5], Runtime(pool=pool), cache=LayerCache(folder, backbone)).numpy()
+    (file,) = folder.rglob(f"*.{suffix}")
+    file.write_bytes(damage)
+    with pytest.raises(DamagedFileError, match=f"{suffix}.corrupt"):
+        extract_features(classifier, clips[:5], Runtime(pool=pool), cache=LayerCache(folder, backbone))
+    cache = LayerCache(folder, backbone)
+    assert clips[0].id not in cache
+    assert extract_features(classifier, clips[:5], Runtime(pool=pool), cache=cache).numpy() == pytest.approx(
+        expected, abs=1e-5
+    )

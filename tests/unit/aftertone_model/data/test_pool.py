@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.features import extract
 from aftertone_model.data.pool import Pool
+from aftertone_model.errors import DamagedFileError
 from aftertone_model.runtime import Runtime
 
 
@@ -58,14 +59,14 @@ def test_what_another_process_adds_is_seen(tmp_path: Path) -> None:
     assert here.clip(clip.id) == clip
 
 
-def test_a_line_torn_by_a_power_cut_costs_one_clip_until_it_is_added_again(tmp_path: Path) -> None:
+def test_a_line_torn_by_a_power_cut_is_made_again_from_the_clip(tmp_path: Path) -> None:
     pool = Pool(tmp_path)
     kept, torn = pool.add(noise(0)), pool.add(noise(1))
     index = tmp_path / "index.tsv"
     index.write_bytes(index.read_bytes()[:-6])
     reopened = Pool(tmp_path)
     assert kept.id in reopened
-    assert torn.id not in reopened
+    assert reopened.clip(torn.id) == torn
     later = reopened.add(noise(2))
     assert reopened.add(noise(1)) == torn
     assert all(clip.id in Pool(tmp_path) for clip in (kept, torn, later))
@@ -103,3 +104,45 @@ def test_a_cancelled_extraction_leaves_whole_files_only_and_goes_on(
     assert not [file for file in (tmp_path / "features").rglob("*") if file.is_file()]
     extract(tiny, clips, Runtime(pool=pool))
     assert all(len(pool.frames(tiny.fingerprint, clip)) for clip in clips)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no array", bytes(range(128, 256)) * 8])
+def test_damaged_files_are_set_aside_and_made_again(tmp_path: Path, tiny: Backbone, damage: bytes) -> None:
+    pool = Pool(tmp_path)
+    clip = pool.add(noise(0))
+    extract(tiny, [clip], Runtime(pool=pool))
+    (frames,) = (tmp_path / "features").rglob("*.npy")
+    frames.write_bytes(damage)
+    with pytest.raises(DamagedFileError, match="computed again"):
+        pool.frames(tiny.fingerprint, clip)
+    extract(tiny, [clip], Runtime(pool=pool))
+    assert len(pool.frames(tiny.fingerprint, clip))
+    assert frames.with_name(f"{frames.name}.corrupt").read_bytes() == damage
+
+    (samples,) = (tmp_path / "clips").rglob("*.npy")
+    samples.write_bytes(damage)
+    with pytest.raises(DamagedFileError) as raised:
+        pool.waveform(clip.id)
+    assert raised.value.clip == clip.id
+    assert pool.add(noise(0)) == clip
+    assert len(pool.waveform(clip.id))
+
+
+def test_samples_of_another_clip_are_noticed(tmp_path: Path) -> None:
+    pool = Pool(tmp_path)
+    clip = pool.add(noise(0))
+    (samples,) = (tmp_path / "clips").rglob("*.npy")
+    np.save(samples, np.zeros(4_800, np.int16))
+    with pytest.raises(DamagedFileError):
+        pool.waveform(clip.id)
+
+
+@pytest.mark.parametrize("damage", [b"", b"4800\t\xff\xfe\n", bytes(range(128, 256))])
+def test_a_damaged_index_is_made_again_from_the_clips(tmp_path: Path, damage: bytes) -> None:
+    clips = [Pool(tmp_path).add(noise(seed)) for seed in range(3)]
+    (tmp_path / "index.tsv").write_bytes(damage)
+    with pytest.raises(DamagedFileError, match="made again from the clips"):
+        Pool(tmp_path)
+    pool = Pool(tmp_path)
+    assert len(pool) == 3
+    assert [pool.clip(clip.id) for clip in clips] == clips

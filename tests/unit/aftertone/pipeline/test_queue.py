@@ -1,0 +1,60 @@
+"""The annotators' queue: its sizes and its order."""
+
+import numpy as np
+import pytest
+
+from aftertone.labelstudio.tasks import Answer, Task
+from aftertone.pipeline import queue
+from aftertone.pipeline.dataset import Dataset, Entry, join
+from aftertone.settings import Settings
+from aftertone.store.records import Source
+from aftertone_model.acquisition.ranking import Ranking
+from aftertone_model.data.clips import Clip
+from tests.unit.aftertone.records import make_snapshot
+
+
+def pool_of(clips: int, classes: int = 4) -> Dataset:
+    entries = {str(i): Entry(clip=Clip(id=str(i), seconds=1.0), tasks=(i,), answer=Answer()) for i in range(clips)}
+    return Dataset(classes=tuple("abcdefgh"[:classes]), entries=entries, failed={}, missing=())
+
+
+def ranked(*order: str) -> Ranking:
+    scores, clusters = np.linspace(1, 0, len(order)), np.zeros(len(order), np.intp)
+    return Ranking(order=order, k=1, strategy="s", scores=scores, clusters=clusters, probabilities=None)
+
+
+@pytest.mark.parametrize(("pool", "seeds", "batch"), [(100, 20, 20), (2_000, 20, 100), (10_000, 100, 500)])
+def test_sizes_follow_the_pool(settings: Settings, pool: int, seeds: int, batch: int) -> None:
+    assert queue.seed_size(settings, pool_of(pool)) == seeds
+    assert queue.batch_size(settings, pool_of(pool)) == batch
+
+
+def test_sizes_that_are_set_are_taken(settings: Settings) -> None:
+    small = settings.model_copy(update={"seed_size": 2, "batch_size": 3})
+    assert queue.seed_size(small, pool_of(10_000)) == 2
+    assert queue.batch_size(small, pool_of(10_000)) == 3
+
+
+def test_picks_leave_room_for_test_clips_but_are_never_none(settings: Settings) -> None:
+    assert queue.picks(settings, 20) == 18
+    assert queue.picks(settings.model_copy(update={"test_share": 0.5}), 1) == 1
+
+
+def test_test_clips_are_mixed_in_and_skipped_clips_come_last(settings: Settings) -> None:
+    answers = {i: Answer(skipped=i == 5) for i in range(1, 7)}
+    snapshot = make_snapshot(answers)
+    dataset = join(snapshot, {t.source: Source(clip=f"c{t.id}", seconds=1.0) for t in snapshot.tasks.values()}, 0.0)
+    half = settings.model_copy(update={"test_share": 0.5})
+    order = queue.build(half, dataset, frozenset({"c2", "c3", "c5"}), ranked("c6", "c1", "c4"), 2)
+    assert [task for task in order if task not in (2, 3)] == [6, 1, 4, 5]
+    assert all({2, 3} & {*order[start : start + 2]} for start in (0, 2))
+    assert queue.build(settings.model_copy(update={"queue_factor": 1}), dataset, frozenset(), ranked("c6"), 1) == (6,)
+
+
+def test_the_table_has_every_task_in_the_queues_order() -> None:
+    tasks = {i: Task(id=i, source="/a/1" if i == 3 else f"/a/{i}") for i in (1, 2, 3)}
+    snapshot = make_snapshot(0, tasks=tasks)
+    dataset = join(snapshot, {f"/a/{i}": Source(clip=f"c{i}", seconds=1.0) for i in (1, 2)}, 0.0)
+    rows = queue.score_table(dataset, ranked("c2", "c1"), (2, 1), {"c1": np.array([0.2, 0.8])})
+    shown = [(row.task, row.rank, row.probabilities) for row in rows]
+    assert shown == [(2, 1, ()), (1, 2, (0.2, 0.8)), (3, None, (0.2, 0.8))]

@@ -1,0 +1,188 @@
+"""Every file of a store truncated, emptied or garbled: it is named, and the loop goes on where it can."""
+
+import shutil
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aftertone.errors import StoreError
+from aftertone.export import export_model
+from aftertone.pipeline.steps import LearningSteps
+from aftertone.server.predict import predict
+from aftertone.settings import Settings
+from aftertone.status import describe, status
+from aftertone.store.project import Store
+from aftertone.store.records import Connection, Problem, Warnings
+from aftertone_model.errors import DamagedFileError
+from tests.unit.aftertone.loops import ARCHIVE, MemoryLoop, old_loop, unpack
+
+ROOT = "model/projects/1/"
+CLIP = "9843a5a34684abf3dadcf004"  # labelled, and trained on
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def garble(path: Path) -> None:
+    size = path.stat().st_size
+    path.write_bytes(np.random.default_rng(0).integers(128, 256, size, np.uint8).tobytes())
+
+
+DAMAGES = [truncate, empty, garble]
+
+
+def names() -> list[str]:
+    """Every file of the store, but of those that hold one clip or one block of clips only one of each kind."""
+    with tarfile.open(ARCHIVE) as archive:
+        files = [entry.name for entry in archive if entry.isfile() and entry.name.startswith(ROOT)]
+    inside = [name.removeprefix(ROOT) for name in files]
+    single = [name for name in inside if not name.startswith("pool/") or name == "pool/index.tsv"]
+    per_clip = [name for name in inside if name.endswith(f"{CLIP}.npy")]
+    block = sorted(name for name in inside if name.startswith("pool/layers/"))[:2]
+    assert (len(per_clip), block[0][:-5]) == (2, block[1][:-4])
+    return sorted([*single, *per_clip, *block, "problem.json"])
+
+
+LOST = ("connection.json", "exam.json", "round.json")  # people's or history's: these can't be made again
+UNREAD = ("rounds/000/scores.csv", "rounds/001/scores.csv", "/model/")  # the loop goes on without a look at them
+FILES = [name for name in names() if not name.endswith(LOST) and not any(part in name for part in UNREAD)]
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return unpack(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture
+def loop(unpacked: Path, tmp_path: Path, settings: Settings) -> MemoryLoop:
+    shutil.copytree(unpacked, tmp_path / "store")
+    loop = old_loop(tmp_path / "store", settings)
+    loop.store.save(Problem(message="Long ago.", step="train", times=1, at=0.0))
+    loop.label(3)
+    return loop
+
+
+def warnings(loop: MemoryLoop) -> str:
+    return "\n".join(loop.store.get(Warnings).warnings)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", FILES)
+def test_what_can_be_made_again_is(loop: MemoryLoop, name: str, damage: Callable[[Path], None]) -> None:
+    path = loop.store.folder / name
+    if "pool/features" in name:
+        shutil.rmtree(loop.store.folder / "pool/layers")  # else nobody would read it
+    elif "pool/clips" in name:
+        shutil.rmtree(loop.store.folder / "pool/layers")
+        shutil.rmtree(loop.store.folder / "pool/features")
+    damage(path)
+    if name == "progress.json":
+        status(Store(loop.settings.model_dir))  # the loop only writes it
+    elif name == "rounds/002/scores.csv":
+        (answer,) = predict(loop.store, [{"id": 10}], loop.label_studio.state["project"]["label_config"])
+        assert (answer["result"], answer["model_version"]) == ([], "guess-002-40f32c")
+    loop.advance()
+    loop.check_queue()
+    assert (loop.last.number, loop.last.labels) == (3, 18)
+
+    if not (damage is truncate and name in ("current", "pool/index.tsv")):  # what is left of these is right
+        aside = "adapted" if name.startswith("adapted/") else name
+        assert f"{aside} was damaged and set aside as {aside}.corrupt. " in warnings(loop)
+        assert (loop.store.folder / f"{aside}.corrupt").exists()
+        (shown,) = status(Store(loop.settings.model_dir))["projects"]
+        assert f"{aside}.corrupt" in describe(shown)
+    again = {"sources.json": 30, f"pool/clips/{CLIP[:2]}/{CLIP}.npy": 1}
+    assert len(loop.fetcher.fetched) == again.get(name, 0)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_earlier_rounds_left_is_not_needed(loop: MemoryLoop, damage: Callable[[Path], None]) -> None:
+    for name in names():
+        if any(part in name for part in UNREAD):
+            damage(loop.store.folder / name)
+    loop.advance()
+    loop.check_queue()
+    assert loop.last.labels == 18
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["draft.json", "model/config.json", "model/model.safetensors"])
+def test_a_damaged_next_round_is_trained_again(
+    loop: MemoryLoop, name: str, damage: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(LearningSteps, "rank", lambda self: 1 / 0)
+        loop.advance()
+    loop.store.remove(Problem)
+    damage(loop.store.folder / "next" / name)
+    loop.advance()
+    loop.check_queue()
+    assert (loop.last.number, loop.last.labels) == (3, 18)
+    assert "next was damaged and set aside as next.corrupt. The round is trained again." in warnings(loop)
+
+
+def remedy_connection(loop: MemoryLoop) -> None:
+    config = loop.label_studio.state["project"]["label_config"]
+    loop.store.connect(Connection(project=1, label_config=config, extra_params={"strategy": "margin"}))
+
+
+def remove(name: str) -> Callable[[MemoryLoop], None]:
+    def act(loop: MemoryLoop) -> None:
+        path = loop.store.folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return act
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    ("name", "said", "remedy"),
+    [
+        ("connection.json", "Label Studio writes it anew", remedy_connection),
+        ("exam.json", "Restore it from a backup; or remove it", remove("exam.json")),
+        ("rounds/000/round.json", "remove the round's folder", remove("rounds/000")),
+        ("rounds/001/round.json", "remove the round's folder", remove("rounds/001")),
+        ("rounds/002/round.json", "remove the round's folder", remove("rounds/002")),
+    ],
+)
+def test_what_cannot_be_made_again_is_named_with_its_remedy(
+    loop: MemoryLoop,
+    name: str,
+    said: str,
+    remedy: Callable[[MemoryLoop], None],
+    damage: Callable[[Path], None],
+) -> None:
+    damage(loop.store.folder / name)
+    loop.advance()
+    assert str(loop.store.folder / name) in loop.problem
+    assert said in loop.problem
+    assert "bug" not in loop.problem
+    assert name in describe(status(Store(loop.settings.model_dir))["projects"][0])
+    assert loop.label_studio.queue()  # annotators go on in the published order
+    remedy(loop)
+    loop.advance()
+    loop.check_queue()
+    assert loop.last.labels == 18
+
+
+def test_damaged_weights_of_a_round_are_named_by_export(loop: MemoryLoop, tmp_path: Path) -> None:
+    garble(loop.store.folder / "rounds/002/model/model.safetensors")
+    with pytest.raises(DamagedFileError, match="rounds/002/model is damaged and was set aside"):
+        export_model(loop.store, loop.settings, tmp_path / "out")
+    assert export_model(loop.store, loop.settings, tmp_path / "out").number == 1
+
+
+def test_a_store_of_a_newer_version_is_left_alone(loop: MemoryLoop) -> None:
+    path = loop.store.folder / "sources.json"
+    path.write_text('{"schema_version": 2, "more": {}}')
+    with pytest.raises(StoreError, match="newer Aftertone"):
+        loop.store.load()
+    assert path.exists()

@@ -1,0 +1,80 @@
+"""Who imports whom: no circle between modules or rooms, and light things stay light."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PACKAGES = {"aftertone": ROOT / "backend" / "aftertone", "aftertone_model": ROOT / "model" / "aftertone_model"}
+HEAVY = ("label_studio_sdk", "pandas", "torch", "sklearn", "transformers")
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package, folder in PACKAGES.items():
+        for path in folder.rglob("*.py"):
+            parts = [package, *path.relative_to(folder).with_suffix("").parts]
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imported(path: Path) -> set[str]:
+    """Our modules that a file imports anywhere, for type checking too."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= {name for name in inner if name in MODULES} or {node.module}
+    return names & MODULES.keys()
+
+
+GRAPH = {name: imported(path) - {name} for name, path in MODULES.items()}
+
+
+def room(module: str) -> str:
+    """The folder that a module lies in; a module beside the folders is a room of its own."""
+    return ".".join(module.split(".")[:2])
+
+
+def test_no_circle_between_modules() -> None:
+    TopologicalSorter(GRAPH).prepare()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_circle_between_rooms(package: str) -> None:
+    rooms: dict[str, set[str]] = {}
+    for module, needs in GRAPH.items():
+        if module.startswith(f"{package}."):
+            inside = {room(need) for need in needs if need.startswith(f"{package}.")}
+            rooms.setdefault(room(module), set()).update(inside - {room(module)})
+    TopologicalSorter(rooms).prepare()
+
+
+def test_the_model_knows_nothing_of_the_backend() -> None:
+    for module, needs in GRAPH.items():
+        if module.split(".")[0] == "aftertone_model":
+            assert {need.split(".")[0] for need in needs} <= {"aftertone_model"}
+
+
+def test_what_talks_to_label_studio_knows_neither_store_nor_pipeline() -> None:
+    for module, needs in GRAPH.items():
+        if room(module) == "aftertone.labelstudio":
+            assert not {room(need) for need in needs} & {"aftertone.store", "aftertone.pipeline", "aftertone.server"}
+        elif room(module) == "aftertone.store":
+            assert {n for n in needs if room(n) == "aftertone.labelstudio"} <= {"aftertone.labelstudio.tasks"}
+
+
+def test_status_plan_and_store_import_nothing_heavy() -> None:
+    light = ["aftertone.status", "aftertone.pipeline.plan", *(m for m in MODULES if room(m) == "aftertone.store")]
+    code = f"import sys, {', '.join(light)}; print(*(m for m in {HEAVY} if m in sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == ""

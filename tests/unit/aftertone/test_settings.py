@@ -1,0 +1,42 @@
+"""Settings: from the environment, with a project's options on top, old names included."""
+
+import pytest
+
+from aftertone.errors import SettingsError
+from aftertone.settings import Settings, load_settings, parse_extra_params
+
+
+def test_the_environment_is_read_each_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in (7, 8):
+        monkeypatch.setenv("BATCH_SIZE", str(size))
+        assert load_settings().batch_size == size
+
+
+def test_the_older_name_of_the_test_share_is_read(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXAM_SHARE", "0.3")
+    assert load_settings().test_share == 0.3
+    assert settings.for_project({"exam_share": 0.4}).test_share == 0.4
+    monkeypatch.setenv("TEST_SHARE", "0.2")
+    assert load_settings().test_share == 0.2
+
+
+def test_a_projects_options_win(settings: Settings) -> None:
+    assert settings.for_project({"strategy": "margin", "seed_size": 9}).seed_size == 9
+
+
+@pytest.mark.parametrize("extra", [{"host": "x"}, {"batch_size": -1}, {"test_share": 0.9}])
+def test_options_that_do_not_fit_are_named(settings: Settings, extra: dict[str, object]) -> None:
+    with pytest.raises(SettingsError, match=r"Extra params of the connection: .*(host|BATCH_SIZE|TEST_SHARE)"):
+        settings.for_project(extra)
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "x"), ("LABEL_STUDIO_URL", "ls:8080"), ("DEVICE", "tpu")])
+def test_a_wrong_variable_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        load_settings()
+
+
+def test_extra_params_come_as_an_object_or_as_its_json() -> None:
+    assert parse_extra_params('{"a": 1}') == parse_extra_params({"a": 1}) == {"a": 1}
+    assert parse_extra_params(None) == parse_extra_params("") == {}
