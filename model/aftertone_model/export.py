@@ -30,8 +30,8 @@ class Provenance:
 def export(classifier: SpeechClassifier, folder: Path, provenance: Provenance) -> None:
     """Write weights (safetensors), config, preprocessor_config.json and README.md into `folder`, made if it is missing.
 
-    The weights are written in float32. `pipeline("audio-classification", model=folder)` takes any audio file of its own
-    accord and resamples it to 16 kHz.
+    The weights are written in float32. `pipeline("audio-classification", model=folder)` takes any audio file and
+    resamples it to 16 kHz.
     """
     folder.mkdir(parents=True, exist_ok=True)
     classifier.save_pretrained(folder)
@@ -58,7 +58,7 @@ tags: [speech-emotion-recognition, wav2vec2, active-learning, aftertone]
 
 # {provenance.name}
 
-Tells the emotion of a speech clip: {", ".join(classes)}. Made with Aftertone, which follows AFTER (arXiv 2310.00283).
+Classifies the emotion of a clip: {", ".join(classes)}. Made with Aftertone, which follows AFTER (arXiv 2310.00283).
 
 ```python
 from transformers import pipeline
@@ -86,9 +86,9 @@ Aftertone. Look them up before you pass this model on: it may be bound by both.
 
 ## Limits
 
-It knows the classes above and must choose one of them, also for silence, noise or music. It hears what annotators
-heard in clips like those of the pool; other languages, microphones, or ways to speak may lower its figures a lot. What
-it tells is how a voice sounds to others, not what the person feels. Don't use it to judge people.
+It knows only the classes above, also for silence, noise or music. It learned from clips like those of the pool; other
+languages, microphones or speaking styles may lower its accuracy a lot. It predicts how a voice sounds to others, not
+what the person feels. Don't use it to judge people.
 """
 
 

@@ -53,7 +53,7 @@ def finetune(
     """Train a classifier on labelled clips.
 
     An attempt that ends up giving every clip the same answer, though labels name several, is repeated from the adapted
-    backbone with another seed and half the rates; after two repeats the head alone is trained.
+    backbone with another seed and half the rates, twice at most; the second time the head alone is trained.
 
     Args:
         backbone: the adapted one; not changed.

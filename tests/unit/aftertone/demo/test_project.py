@@ -34,7 +34,7 @@ def test_the_default_config_asks_for_the_four_emotions_of_the_paper() -> None:
 def test_labels_of_the_corpus_are_added_and_keep_the_rest() -> None:
     config = label_config(["happy", "bored & tired"])
     assert parse_label_config(config).classes == ("neutral", "happy", "angry", "sad", "bored & tired")
-    assert "<!-- One voice, one emotion." in config
+    assert "<!-- One emotion per clip." in config
     assert ".lsf-choice__checkbox:has(input:checked)" in config
 
 

@@ -15,7 +15,7 @@ def test_an_alias_is_what_label_studio_stores() -> None:
     assert parse_label_config(config).classes == ("neutral", "happy")
 
 
-def test_other_questions_are_passed_over() -> None:
+def test_other_questions_are_left_aside() -> None:
     other = (
         '<Choices name="tags" toName="audio" choice="multiple"><Choice value="a"/><Choice value="b"/></Choices>'
         '<Choices name="part" toName="audio" perRegion="true"><Choice value="a"/><Choice value="b"/></Choices>'

@@ -87,7 +87,7 @@ def test_training_draws_nothing_from_the_global_generator(tune):
     assert torch.equal(torch.rand(1), expected)
 
 
-def test_soft_labels_are_learnt_as_shares(extracted, backbone):
+def test_soft_labels_are_learned_as_shares(extracted, backbone):
     pool, clips, labels = extracted
     soft = np.array([0.7 * labels[clip.id] + 0.1 for clip in clips])
     tuned = finetune(backbone, SCHEMA, clips, soft, replace(QUICK, updates=300), Runtime(pool=pool), stages=PROBE)
