@@ -48,7 +48,7 @@ class Pool:
         """Keep a decoded clip (S,), 16 kHz; the same samples twice are one clip. Scaled down if beyond full scale."""
         peak = max(1.0, float(np.abs(waveform).max()))
         pcm = np.clip(np.rint(waveform * (FULL_SCALE / peak)), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
-        clip_id = hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS]
+        clip_id = _clip_id(pcm)
         path = self._clip_path(clip_id)
         known = clip_id in self
         if not known or not path.exists():
@@ -83,12 +83,12 @@ class Pool:
         path = self._clip_path(clip_id)
         try:
             pcm = np.load(path)
-            whole = hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS] == clip_id
-        except (OSError, ValueError, EOFError):
-            whole = False
-        if not whole:
+            if _clip_id(pcm) != clip_id:
+                raise ValueError("these samples are another clip's")
+        except (FileNotFoundError, ValueError, EOFError):
             set_aside(path)
-            raise DamagedFileError(path, "The clip's audio is fetched and decoded again.", clip=clip_id)
+            remedy = "The clip's audio is fetched and decoded again."
+            raise DamagedFileError(path, remedy, clip=clip_id) from None
         return pcm.astype(np.float32) / FULL_SCALE
 
     def extract(self, backbone: Backbone, clips: Sequence[Clip], progress: Progress = silent) -> None:
@@ -182,6 +182,10 @@ class Pool:
         write_text(self._index, text)
         self._read = len(text)
         log.warning("%s: made again from the clips on disk", self._index, extra={"action": "index_rebuilt"})
+
+
+def _clip_id(pcm: NDArray[np.int16]) -> str:
+    return hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS]
 
 
 def _fanned(folder: Path, name: str) -> Path:
