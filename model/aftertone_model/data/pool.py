@@ -83,8 +83,8 @@ class Pool:
         try:
             pcm = np.load(path)
             if hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS] != clip_id:
-                raise ValueError("other samples")
-        except (OSError, ValueError, EOFError):
+                raise ValueError("these samples are another clip's")
+        except (FileNotFoundError, ValueError, EOFError):
             set_aside(path)
             raise DamagedFileError(path, "The clip's audio is fetched and decoded again.", clip=clip_id) from None
         return pcm.astype(np.float32) / FULL_SCALE
