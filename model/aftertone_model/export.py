@@ -10,6 +10,7 @@ from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import class_names
 from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.evaluation.metrics import Estimate, Metrics
+from aftertone_model.labels import MultipleChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,27 +44,32 @@ def export(classifier: SpeechClassifier, folder: Path, provenance: Provenance) -
         # Group norm sees padding whatever the mask says; for layer norm the mask makes it harmless.
         return_attention_mask=classifier.config.feat_extract_norm == "layer",
     ).save_pretrained(folder)
-    (folder / "README.md").write_text(model_card(class_names(classifier), provenance), encoding="utf-8")
+    (folder / "README.md").write_text(model_card(classifier, provenance), encoding="utf-8")
 
 
-def model_card(classes: tuple[str, ...], provenance: Provenance) -> str:
+def model_card(classifier: SpeechClassifier, provenance: Provenance) -> str:
     """The model card as Markdown, with the metadata that the Hugging Face hub reads."""
+    classes = class_names(classifier)
+    several = classifier.config.problem_type == MultipleChoice.problem_type
     labels = "\n".join(f"| {name} | {provenance.labels.get(name, 0):g} |" for name in classes)
+    kind = "any number of" if several else "one of"
+    options = ", top_k=None" if several else ""
     adapted = "adapted to the pool without labels (TAPT)" if provenance.adapted else "unadapted"
     return f"""---
 library_name: transformers
 pipeline_tag: audio-classification
-tags: [speech-emotion-recognition, wav2vec2, active-learning, aftertone]
+tags: [speech-emotion-recognition, {classifier.config.model_type}, active-learning, aftertone]
 ---
 
 # {provenance.name}
 
-Classifies the emotion of a clip: {", ".join(classes)}. Made with Aftertone, which follows AFTER (arXiv 2310.00283).
+Classifies the emotion of a clip: {kind} {", ".join(classes)}. Made with Aftertone, which follows AFTER
+(arXiv 2310.00283).
 
 ```python
 from transformers import pipeline
 
-pipeline("audio-classification", model="path/to/this/folder")("clip.wav")
+pipeline("audio-classification", model="path/to/this/folder")("clip.wav"{options})
 ```
 
 ## Data
@@ -77,7 +83,7 @@ The pool held {provenance.clips:,} clips, {provenance.hours:.1f} hours. Clips to
 
 ## How good it is
 
-{_figures(provenance)}
+{_figures(provenance, several)}
 
 ## Backbone and licence
 
@@ -92,11 +98,17 @@ what the person feels. Don't use it to judge people.
 """
 
 
-def _figures(provenance: Provenance) -> str:
+def _figures(provenance: Provenance, several: bool) -> str:
     metrics = provenance.metrics
     if metrics is None:
         return "Unknown: no clip was held out to test it on."
     spoken = "who don't occur in training" if provenance.speaker_disjoint else "who may occur in training"
+    ua, wa = "mean recall of the classes", "share of clips that are right"
+    if several:
+        ua, wa = (
+            "mean recall of having and of not having a class",
+            "share of clips that are right, mean over the classes",
+        )
     recalls = "\n".join(
         f"| {name} | {'no clip' if recall is None else f'{recall:.1%}'} |"
         for name, recall in zip(metrics.classes, metrics.recall, strict=True)
@@ -106,8 +118,8 @@ speakers {spoken}. Intervals are 95 % bootstrap intervals.
 
 | figure | value | interval |
 | --- | --- | --- |
-| UA (mean recall of the classes) | {_row(metrics.ua)} |
-| WA (share of clips that are right) | {_row(metrics.wa)} |
+| UA ({ua}) | {_row(metrics.ua)} |
+| WA ({wa}) | {_row(metrics.wa)} |
 | macro-F1 | {_row(metrics.macro_f1)} |
 
 Expected calibration error: {metrics.ece:.3f}.

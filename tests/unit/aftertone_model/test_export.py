@@ -9,7 +9,7 @@ from aftertone_model.classification.classifier import clip_features, embed, new_
 from aftertone_model.data.batches import pad
 from aftertone_model.evaluation.metrics import measure
 from aftertone_model.export import Provenance, export, model_card
-from aftertone_model.labels import SingleChoice
+from aftertone_model.labels import MultipleChoice, SingleChoice
 
 CLASSES = ("low", "middle", "high")
 
@@ -60,8 +60,8 @@ def test_the_folder_holds_what_the_hub_wants_and_no_pickle(backbone, provenance,
     assert config["architectures"] == ["Wav2Vec2ForSequenceClassification"]
 
 
-def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(provenance):
-    card = model_card(CLASSES, provenance)
+def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(provenance, backbone):
+    card = model_card(new_classifier(backbone, SingleChoice(classes=CLASSES), mix_layers=True, seed=0), provenance)
     for text in (
         "1,200 clips, 1.2 hours",
         "| low | 12.5 |",
@@ -77,5 +77,27 @@ def test_the_card_says_what_the_model_was_made_of_and_how_good_it_is(provenance)
     assert card.startswith("---\nlibrary_name: transformers\n")
 
 
-def test_the_card_admits_that_nothing_was_examined(provenance):
-    assert "Unknown: no clip was held out" in model_card(CLASSES, replace(provenance, metrics=None))
+def test_the_card_admits_that_nothing_was_examined(provenance, backbone):
+    assert "Unknown: no clip was held out" in model_card(
+        new_classifier(backbone, SingleChoice(classes=CLASSES), mix_layers=True, seed=0),
+        replace(provenance, metrics=None),
+    )
+
+
+def test_a_model_of_several_choices_is_exported_with_how_to_read_it(backbone, provenance, folder):
+    schema = MultipleChoice(classes=CLASSES)
+    classifier = new_classifier(backbone, schema, mix_layers=True, seed=0)
+    truth = np.arange(180).reshape(60, 3) % 4 < 2
+    export(classifier, folder, replace(provenance, metrics=schema.measure(truth * 1.0, np.where(truth, 0.8, 0.3))))
+    card = (folder / "README.md").read_text()
+    assert '("clip.wav", top_k=None)' in card
+    assert "any number of low, middle, high" in card
+    assert "| UA (mean recall of having and of not having a class) | 100.0% |" in card
+    samples = np.random.default_rng(0).normal(size=8000).astype(np.float32)
+    call = pipeline("audio-classification", model=str(folder), device="cpu")
+    answers = call(samples, top_k=None)  # the config says that each class is a question of its own
+    frames, lengths = pad([backbone.encode(samples)])
+    logits = classifier.classifier(embed(classifier, clip_features(classifier, frames, lengths)))
+    assert {answer["label"]: answer["score"] for answer in answers} == pytest.approx(
+        dict(zip(CLASSES, logits.sigmoid()[0].tolist(), strict=True)), abs=1e-3
+    )
