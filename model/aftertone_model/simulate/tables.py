@@ -70,7 +70,7 @@ class Table:
 
 
 def ours(grid: Grid) -> Condition:
-    """The condition nearest to the product's default: the preset's own strategy, clustered seeds and TAPT, where tried."""
+    """The condition nearest to the product's: the preset's own strategy, clustered seeds and TAPT, where tried."""
     preset = grid.presets[0]
     informed = [name for name in grid.strategies if name != "random"] or list(grid.strategies)
     default = config_of(preset).strategy
