@@ -1,34 +1,48 @@
-"""Backbones small enough for tests, drawn at random."""
+"""Backbones small enough to adapt and train in a second, drawn at random; all that tests use are made here."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
+from transformers import PreTrainedModel, Wav2Vec2Config, Wav2Vec2ForPreTraining
 
-HEADS = {
-    "feat_extract_norm": "layer", "do_stable_layer_norm": True, "hidden_size": 32, "num_attention_heads": 2,
-    "intermediate_size": 64, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4, "codevector_dim": 16,
+from aftertone_model.backbones.backbone import Backbone
+
+SHAPE: dict[str, Any] = {
+    "conv_dim": (16, 16),
+    "conv_kernel": (40, 16),
+    "conv_stride": (20, 16),
+    "feat_extract_norm": "layer",
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "num_conv_pos_embeddings": 16,
+    "num_conv_pos_embedding_groups": 4,
+}
+"""Fields that the configs of all families have."""
+WAV2VEC2: dict[str, Any] = SHAPE | {
+    "do_stable_layer_norm": True,
+    "codevector_dim": 16,
     "proj_codevector_dim": 16,
-}  # fmt: skip
+    "num_codevectors_per_group": 8,
+}
+
+
+def small(*, seed: int = 0, **config: Any) -> Backbone:
+    """A wav2vec 2.0 of 60,000 parameters; keyword arguments go to its config."""
+    return drawn(Wav2Vec2ForPreTraining, Wav2Vec2Config(**WAV2VEC2 | config), seed=seed)
+
+
+def drawn(kind: type[PreTrainedModel], config: Any, *, seed: int = 0) -> Backbone:
+    """A model of any family, with random weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Backbone(kind(config).eval())
 
 
 def nano(folder: Path) -> Path:
-    """Write a checkpoint small enough to adapt and train in a second into `folder`; returns the folder."""
-    config = Wav2Vec2Config(
-        conv_dim=(16, 16, 16, 16, 16), conv_kernel=(20, 8, 4, 4, 4), conv_stride=(10, 4, 2, 2, 2), num_hidden_layers=2,
-        num_codevectors_per_group=16, classifier_proj_size=16, **HEADS,
-    )  # fmt: skip
-    Wav2Vec2ForPreTraining(config).save_pretrained(folder)
+    """Save a wav2vec 2.0 with a frame per 20 ms, as a published one has; returns the folder."""
+    shape = {"conv_dim": (16,) * 5, "conv_kernel": (20, 8, 4, 4, 4), "conv_stride": (10, 4, 2, 2, 2)}
+    small(**shape, num_hidden_layers=2, num_codevectors_per_group=16, classifier_proj_size=16).save(folder)
     return folder
-
-
-def small(*, seed: int = 0, **config: Any) -> Wav2Vec2ForPreTraining:
-    """A wav2vec 2.0 of 60,000 random parameters; keyword arguments go to its config."""
-    shape = {
-        "conv_dim": (16, 16), "conv_kernel": (40, 16), "conv_stride": (20, 16), "num_hidden_layers": 3,
-        "num_codevectors_per_group": 8, **HEADS,
-    }  # fmt: skip
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Wav2Vec2ForPreTraining(Wav2Vec2Config(**shape | config)).eval()

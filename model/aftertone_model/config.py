@@ -113,7 +113,7 @@ class TrainingConfig:
     tuning_from: Count = 1_000  # training labels
     last_layers: Annotated[int, Field(gt=0)] = 2  # transformer layers that `Tuning.LAST_LAYERS` trains
     lora_rank: Annotated[int, Field(gt=0)] = 8
-    attributes: dict[str, Positive] = dataclasses.field(default_factory=dict)  # see `Stage.attributes`
+    attributes: dict[str, Positive] = dataclasses.field(default_factory=dict[str, float])  # see `Stage.attributes`
     mix_layers: bool = True  # the head reads a learned mixture of all layers, not the last one alone
     standardise: bool = True  # the projector starts as a standardisation of its inputs, not at random
     dropout: Share = 0.2  # share of the clip's embedding that is dropped in training and in MC samples

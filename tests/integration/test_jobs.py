@@ -22,7 +22,8 @@ PROJECT = 987_654_321  # nobody else's
 
 @pytest.fixture(params=URLS)
 def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobQueue]:
-    with job_queue(Settings(redis_url=request.param, model_dir=tmp_path)) as connected:
+    settings = Settings(redis_url=request.param, model_dir=tmp_path)  # pyright: ignore[reportCallIssue] -- pydantic's defaults
+    with job_queue(settings) as connected:
         queue = JobQueue(connected.connection, f"aftertone-test-{os.getpid()}")
         yield queue
         queue.wake_taken(PROJECT)

@@ -17,7 +17,7 @@ from tests.integration.server import tone, wav
 MakeLoop = Any
 
 
-def labelled(loop: Loop) -> dict[int, list[float]]:
+def labelled(loop: Loop) -> dict[int, tuple[float, ...]]:
     """What the newest round knows, by task."""
     record = loop.store.rounds()[-1]
     assert record is not None

@@ -19,7 +19,8 @@ from tests.integration.server import Annotator, Server, tone, wav
 @pytest.fixture
 def settings(label_studio: Server, tmp_path: Path) -> Settings:
     token = SecretStr(label_studio.admin_token)
-    return Settings(label_studio_url=label_studio.url, label_studio_api_key=token, model_dir=tmp_path)
+    url = label_studio.url
+    return Settings(label_studio_url=url, label_studio_api_key=token, model_dir=tmp_path)  # pyright: ignore[reportCallIssue] -- pydantic's defaults
 
 
 def connect(settings: Settings) -> LabelStudio:

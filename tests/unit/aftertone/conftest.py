@@ -25,7 +25,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """Settings of nobody's environment."""
     for name in (*Settings.model_fields, "exam_share", "label_studio_host"):
         monkeypatch.delenv(name.upper(), raising=False)
-    return Settings(model_dir=tmp_path)
+    return Settings(model_dir=tmp_path)  # pyright: ignore[reportCallIssue] -- pydantic's defaults
 
 
 @pytest.fixture(scope="session")

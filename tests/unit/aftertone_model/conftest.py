@@ -1,19 +1,18 @@
 """A wav2vec 2.0 small enough to train in a second, and a pool of tones that it can learn to tell apart."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.features import extract
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
 from aftertone_model.runtime import Runtime
+from tests.backbones import small
 
 CLASSES = ("low", "middle", "high")
 
@@ -25,36 +24,8 @@ def one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def make_backbone() -> Callable[..., Backbone]:
-    """A wav2vec 2.0 of 60,000 random parameters; keyword arguments go to its config."""
-
-    def make(*, seed: int = 0, **config) -> Backbone:
-        shape = {
-            "conv_dim": (16, 16),
-            "conv_kernel": (40, 16),
-            "conv_stride": (20, 16),
-            "feat_extract_norm": "layer",
-            "do_stable_layer_norm": True,
-            "hidden_size": 32,
-            "num_hidden_layers": 3,
-            "num_attention_heads": 2,
-            "intermediate_size": 64,
-            "num_conv_pos_embeddings": 16,
-            "num_conv_pos_embedding_groups": 4,
-            "codevector_dim": 16,
-            "proj_codevector_dim": 16,
-            "num_codevectors_per_group": 8,
-        }
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return Backbone(Wav2Vec2ForPreTraining(Wav2Vec2Config(**shape | config)).eval())
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def backbone(make_backbone) -> Backbone:
-    return make_backbone()
+def backbone() -> Backbone:
+    return small()
 
 
 @pytest.fixture(scope="session")

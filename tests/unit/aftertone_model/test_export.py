@@ -10,6 +10,7 @@ from aftertone_model.data.batches import pad
 from aftertone_model.evaluation.metrics import measure
 from aftertone_model.export import Provenance, export, model_card
 from aftertone_model.labels import MultipleChoice, SingleChoice
+from tests.backbones import small
 
 CLASSES = ("low", "middle", "high")
 
@@ -32,14 +33,15 @@ def provenance():
 
 @pytest.mark.parametrize("mix", [True, False])
 @pytest.mark.parametrize("norm", ["layer", "group"])
-def test_the_pipeline_loads_it_and_says_what_the_classifier_says(make_backbone, provenance, folder, mix, norm):
-    backbone = make_backbone(feat_extract_norm=norm)
+def test_the_pipeline_loads_it_and_says_what_the_classifier_says(provenance, folder, mix, norm):
+    backbone = small(feat_extract_norm=norm)
     classifier = new_classifier(backbone, SingleChoice(classes=CLASSES), mix_layers=mix, seed=0)
     export(classifier, folder, provenance)
     samples = (np.random.default_rng(0).normal(size=8000) * 3000).astype(np.int16)
+    waveform = (samples / 32_768).astype(np.float32)
 
-    answers = pipeline("audio-classification", model=str(folder), device="cpu")(samples / np.float32(32_768))
-    frames, lengths = pad([backbone.encode(samples / np.float32(32_768))])
+    answers = pipeline("audio-classification", model=str(folder), device="cpu")(waveform)
+    frames, lengths = pad([backbone.encode(waveform)])
     logits = classifier.classifier(embed(classifier, clip_features(classifier, frames, lengths)))
     expected = logits.softmax(dim=-1)[0].tolist()
     assert {answer["label"]: answer["score"] for answer in answers} == pytest.approx(

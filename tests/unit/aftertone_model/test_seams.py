@@ -16,23 +16,12 @@ from aftertone_model.labels import MultipleChoice, SingleChoice
 from aftertone_model.learner import Learner
 from aftertone_model.pretraining.record import read_adaptation
 from aftertone_model.runtime import Runtime
+from tests.backbones import SHAPE, drawn
 
 TAPT = PretrainingConfig(
     learning_rate=3e-3, mask_span=1, units=16, batch_seconds=5.0, passes=6.0, validations=3, patience=3
 )
 QUICK = replace(PRACTICAL, updates=40, epochs=1, batch_seconds=8.0, encoder_rate=1e-3, tapt=TAPT)
-SHAPE = {
-    "conv_dim": (16, 16),
-    "conv_kernel": (40, 16),
-    "conv_stride": (20, 16),
-    "feat_extract_norm": "layer",
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "num_conv_pos_embeddings": 16,
-    "num_conv_pos_embedding_groups": 4,
-}
 SINGLE = SingleChoice(classes=("low", "middle", "high"))
 
 
@@ -40,7 +29,7 @@ SINGLE = SingleChoice(classes=("low", "middle", "high"))
 def other_family(request, tmp_path) -> str:
     """A folder with a small model that has no quantiser."""
     kind, config = {"hubert": (HubertModel, HubertConfig), "wavlm": (WavLMModel, WavLMConfig)}[request.param]
-    kind(config(**SHAPE)).save_pretrained(tmp_path / request.param)
+    drawn(kind, config(**SHAPE)).save(tmp_path / request.param)
     return str(tmp_path / request.param)
 
 

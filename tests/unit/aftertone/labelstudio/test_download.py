@@ -17,7 +17,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         type(self).seen.append((self.path, self.headers.get("Authorization")))
-        other = f"http://127.0.0.1:{self.server.server_port}"  # another name of this machine: another origin
+        other = f"http://127.0.0.1:{self.connection.getsockname()[1]}"  # another name of this machine: another origin
         targets = {
             "/tasks/7/resolve/": f"{other}/signed?key=1",
             "/data/loop": "/data/loop",
@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.send_error(404)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *_: object) -> None:
         pass
 
 

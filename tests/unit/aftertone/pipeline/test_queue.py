@@ -10,16 +10,17 @@ from aftertone.settings import Settings
 from aftertone.store.records import Source
 from aftertone_model.acquisition.ranking import Ranking
 from aftertone_model.data.clips import Clip
+from aftertone_model.labels import SingleChoice
 from tests.unit.aftertone.records import make_snapshot
 
 
 def pool_of(clips: int, classes: int = 4) -> Dataset:
     entries = {str(i): Entry(clip=Clip(id=str(i), seconds=1.0), tasks=(i,), answer=Answer()) for i in range(clips)}
-    return Dataset(classes=tuple("abcdefgh"[:classes]), entries=entries, failed={}, missing=())
+    return Dataset(schema=SingleChoice(classes=tuple("abcdefgh"[:classes])), entries=entries, failed={}, missing=())
 
 
 def ranked(*order: str) -> Ranking:
-    scores, clusters = np.linspace(1, 0, len(order)), np.zeros(len(order), np.intp)
+    scores, clusters = np.linspace(1, 0, len(order), dtype=np.float64), np.zeros(len(order), np.intp)
     return Ranking(order=order, k=1, strategy="s", scores=scores, clusters=clusters, probabilities=None)
 
 

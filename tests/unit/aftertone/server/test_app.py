@@ -150,7 +150,7 @@ class TestBasicAuth:
 
     @pytest.mark.parametrize("auth", [None, ("u", "wrong"), ("", "")])
     def test_others_are_refused(self, client: TestClient, auth: tuple[str, str] | None) -> None:
-        reply = client.post("/setup", json=SETUP, auth=auth)
+        reply = client.post("/setup", json=SETUP, auth=auth)  # pyright: ignore[reportArgumentType] -- httpx takes None
         assert reply.status_code == 401
         assert "BASIC_AUTH_USER" in reply.json()["detail"]
 

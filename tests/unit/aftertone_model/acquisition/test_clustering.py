@@ -14,9 +14,10 @@ def blobs(count: int, groups: int, seed: int = 0) -> np.ndarray:
 
 
 def test_agrees_with_scikit_learn() -> None:
-    points = make_blobs(600, 8, centers=7, cluster_std=4.0, random_state=0)[0]
+    points = np.asarray(make_blobs(600, 8, centers=7, cluster_std=4.0, random_state=0)[0])
     ours = kmeans(points, 7, np.random.default_rng(3))
-    theirs = KMeans(7, n_init=1, random_state=int(np.random.default_rng(3).integers(2**31))).fit(points)
+    seed = int(np.random.default_rng(3).integers(2**31))
+    theirs = KMeans(7, n_init=1, random_state=seed).fit(points)  # pyright: ignore[reportArgumentType] -- or a number
     assert adjusted_rand_score(theirs.labels_, ours.labels) == 1
     assert (ours.distances**2).sum() == pytest.approx(theirs.inertia_)
 
@@ -38,7 +39,8 @@ def test_a_large_pool_is_fitted_on_a_part_and_assigned_whole(monkeypatch: pytest
     points = blobs(2_000, 4)
     found = kmeans(points, 4, np.random.default_rng(0), restarts=4)
     assert len(found.labels) == 2_000
-    assert adjusted_rand_score(KMeans(4, n_init=4, random_state=0).fit(points).labels_, found.labels) > 0.99
+    theirs = KMeans(4, n_init=4, random_state=0).fit(points)  # pyright: ignore[reportArgumentType] -- or a number
+    assert adjusted_rand_score(theirs.labels_, found.labels) > 0.99
 
 
 @pytest.mark.parametrize("groups", [3, 5, 8])

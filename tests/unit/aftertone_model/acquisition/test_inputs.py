@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -17,8 +19,9 @@ from aftertone_model.acquisition import Inputs, Requires
     ],
 )
 def test_refuses_what_would_mislead(field: Requires, array: np.ndarray, message: str) -> None:
+    given: dict[str, Any] = {field.value: array}
     with pytest.raises(ValueError, match=message):
-        Inputs(candidates=3, **{field.value: array})
+        Inputs(candidates=3, **given)
 
 
 def test_names_what_is_missing() -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -59,8 +61,9 @@ def test_typiclust_agrees_with_scikit_activeml() -> None:
         def fit_predict(self, _points: np.ndarray) -> np.ndarray:
             return labels
 
-    theirs = TypiClust(cluster_algo=SameClusters, k=20, random_state=0).query(
-        points, np.full(114, np.nan), batch_size=5
+    algorithm: Any = SameClusters
+    theirs = np.asarray(
+        TypiClust(cluster_algo=algorithm, k=20, random_state=0).query(points, np.full(114, np.nan), batch_size=5)
     )
     assert seed_by_typiclust(points, 5, np.random.default_rng(0)).picks.tolist() == theirs.tolist()
 

@@ -62,6 +62,6 @@ def test_filters_answer_to_their_own_pitch_in_any_phase() -> None:
         tone = torch.sin(2 * np.pi * 1_000 * time + phase)
         answers = (filters @ tone).view(-1, PHASES).relu().sum(1)  # an envelope per centre frequency
         loudest = int(answers.argmax())
-        mel = 2_595 * np.log10(1 + np.array([60.0, 7_600.0]) / 700)
-        centre = 700 * (10 ** (np.linspace(*mel, 80)[loudest] / 2_595) - 1)
+        low, high = 2_595 * np.log10(1 + np.array([60.0, 7_600.0]) / 700)
+        centre = 700 * (10 ** (np.linspace(low, high, 80)[loudest] / 2_595) - 1)
         assert 800 < centre < 1_250

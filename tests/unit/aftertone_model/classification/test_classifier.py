@@ -15,6 +15,7 @@ from aftertone_model.classification.classifier import (
 from aftertone_model.data.batches import pad
 from aftertone_model.errors import BackboneError
 from aftertone_model.labels import SingleChoice
+from tests.backbones import small
 
 SCHEMA = SingleChoice(classes=("low", "middle", "high"))
 
@@ -32,8 +33,8 @@ def logits(classifier, frames):
 @pytest.mark.parametrize("mix", [True, False])
 @pytest.mark.parametrize("norm", ["layer", "group"])
 @pytest.mark.parametrize("stable", [True, False])
-def test_logits_equal_those_of_the_plain_transformers_model(make_backbone, mix, norm, stable):
-    backbone = make_backbone(feat_extract_norm=norm, do_stable_layer_norm=stable)
+def test_logits_equal_those_of_the_plain_transformers_model(mix, norm, stable):
+    backbone = small(feat_extract_norm=norm, do_stable_layer_norm=stable)
     classifier = new_classifier(backbone, SCHEMA, mix_layers=mix, seed=1)
     found = logits(classifier, [backbone.encode(wave) for wave in waves()])
     for row, wave in enumerate(waves()):

@@ -9,6 +9,7 @@ from aftertone_model.errors import DamagedFileError
 from aftertone_model.labels import SingleChoice
 from aftertone_model.learner import Learner
 from aftertone_model.runtime import Runtime
+from tests.backbones import small
 
 SCHEMA = SingleChoice(classes=("low", "middle", "high"))
 
@@ -63,15 +64,15 @@ def test_a_block_without_its_index_does_not_count(classifier, extracted, backbon
     assert clips[0].id in LayerCache(folder, backbone)
 
 
-def test_another_backbone_has_its_own(make_backbone, backbone, classifier, extracted, folder):
+def test_another_backbone_has_its_own(backbone, classifier, extracted, folder):
     pool, clips, _ = extracted
     extract_features(classifier, clips[:5], Runtime(pool=pool), cache=LayerCache(folder, backbone))
-    assert clips[0].id not in LayerCache(folder, make_backbone(seed=1))
+    assert clips[0].id not in LayerCache(folder, small(seed=1))
 
 
-def test_a_probe_has_the_backbones_body_and_a_trained_classifier_has_not(make_backbone, backbone, classifier):
+def test_a_probe_has_the_backbones_body_and_a_trained_classifier_has_not(backbone, classifier):
     assert same_body(classifier, backbone)
-    assert not same_body(classifier, make_backbone(seed=1))
+    assert not same_body(classifier, small(seed=1))
 
 
 def test_the_learner_ranks_probes_from_what_it_kept(extracted, backbone, tmp_path):

@@ -1,6 +1,7 @@
 """The objective: equal to transformers' own, to hand-computed cases, and for each clip the same in any company."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.pretraining import objective
@@ -23,36 +23,15 @@ from aftertone_model.pretraining.contrastive import (
 )
 from aftertone_model.pretraining.masking import Masks, clip_generator, draw_masks, draw_spans
 from aftertone_model.pretraining.objective import run_masked
+from tests.backbones import small
 
 SPANS = {"ratio": 0.4, "span": 4, "negatives": 7}
 
 
 def small_backbone(entries: int = 4) -> Backbone:
     """So few codes that negatives with the positive's own code are common."""
-    config = Wav2Vec2Config(
-        conv_dim=(16, 16),
-        conv_kernel=(20, 8),
-        conv_stride=(20, 16),
-        feat_extract_norm="layer",
-        do_stable_layer_norm=True,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=4,
-        hidden_dropout=0.0,
-        attention_dropout=0.0,
-        activation_dropout=0.0,
-        feat_proj_dropout=0.0,
-        layerdrop=0.0,
-        num_codevectors_per_group=entries,
-        codevector_dim=16,
-        proj_codevector_dim=16,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return Backbone(Wav2Vec2ForPreTraining(config).eval())
+    dropouts = ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout", "layerdrop")
+    return small(num_codevectors_per_group=entries, **dict.fromkeys(dropouts, 0.0))
 
 
 def waveforms(clips: int = 3) -> Tensor:
@@ -102,7 +81,7 @@ def test_gradients_equal_those_of_transformers(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(functional, "gumbel_softmax", without_noise)
     monkeypatch.setattr(objective, "transformer_in_bf16", lambda *_: False)  # transformers is run in float32 too
     backbone = small_backbone()
-    model = backbone.model.train()
+    model: Any = backbone.model.train()
     model.freeze_feature_encoder()
     frames, lengths = cnn_frames(backbone, waveforms())
     masks = masks_of(lengths)

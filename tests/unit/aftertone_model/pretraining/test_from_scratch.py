@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from transformers import Wav2Vec2Config
 
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.config import FROM_SCRATCH
 from aftertone_model.errors import BackboneError
 from aftertone_model.pretraining.from_scratch import pretrain
 from aftertone_model.pretraining.record import read_adaptation
+from tests.backbones import small
 from tests.unit.aftertone_model.pretraining.test_teacher import byol_weights
 
 QUICK = replace(FROM_SCRATCH, batch_seconds=4.0, passes=6.0, validations=3, mask_span=1, learning_rate=3e-3)
@@ -36,23 +36,15 @@ def manifest(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    shape = Wav2Vec2Config(
+    shape = small(
         conv_dim=(32, 32),
         conv_kernel=(320, 4),
         conv_stride=(160, 4),
         conv_bias=True,
-        feat_extract_norm="layer",
-        do_stable_layer_norm=True,
-        hidden_size=32,
         num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
         num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=4,
         num_codevectors_per_group=16,
-        codevector_dim=16,
-        proj_codevector_dim=16,
-    )
+    ).config
     path = tmp_path / "config.json"
     shape.to_json_file(path)
     return path

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.config import TAPT_PROFILES
@@ -20,6 +19,7 @@ from aftertone_model.data.pool import Pool
 from aftertone_model.pretraining.record import read_adaptation
 from aftertone_model.pretraining.run import adapt, split
 from aftertone_model.runtime import Runtime
+from tests.backbones import small
 
 QUICK = replace(
     TAPT_PROFILES["from-scratch"], learning_rate=3e-3, batch_seconds=3.0, passes=15.0, validations=4, mask_span=1
@@ -28,25 +28,15 @@ QUICK = replace(
 
 def small_backbone(seed: int = 0) -> Backbone:
     """Its CNN averages over time, so that a frame can be told from its neighbours."""
-    config = Wav2Vec2Config(
+    backbone = small(
+        seed=seed,
         conv_dim=(32, 32),
         conv_kernel=(80, 64),
-        conv_stride=(20, 16),
-        feat_extract_norm="layer",
-        do_stable_layer_norm=True,
-        hidden_size=32,
         num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
         num_conv_pos_embeddings=8,
-        num_conv_pos_embedding_groups=4,
         num_codevectors_per_group=32,
-        codevector_dim=16,
-        proj_codevector_dim=16,
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        backbone = Backbone(Wav2Vec2ForPreTraining(config).eval(), random_codes=True)
+    backbone.random_codes = True
     with torch.no_grad():
         weight = backbone.body.feature_extractor.conv_layers[1].get_parameter("conv.weight")
         weight.copy_(8 * weight.mean(-1, keepdim=True))
@@ -203,8 +193,8 @@ def test_collapsed_codes_keep_the_backbone_unadapted(pool: Pool, clips: list[Cli
     backbone = small_backbone()
     config = backbone.config
     with torch.no_grad():  # every frame takes the first entry of both codebooks
-        backbone.model.quantizer.weight_proj.weight.zero_()
-        backbone.model.quantizer.weight_proj.bias[:: config.num_codevectors_per_group] = 1e4
+        backbone.model.get_parameter("quantizer.weight_proj.weight").zero_()
+        backbone.model.get_parameter("quantizer.weight_proj.bias")[:: config.num_codevectors_per_group] = 1e4
     backbone.random_codes = False
     adaptation = adapt(backbone, clips, QUICK, tmp_path / "adapted", Runtime(pool=pool))
     assert not adaptation.kept

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-import torch
-from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 from typer.testing import CliRunner
 
 from aftertone.cli import app
@@ -31,6 +29,7 @@ from aftertone_model.simulate.labelled_corpus import read_labelled
 from aftertone_model.simulate.results import Result, interval, paired, series, share_needed, write_csv
 from aftertone_model.simulate.simulation import simulate
 from aftertone_model.simulate.tables import Condition, effects, table_2, table_4
+from tests.backbones import small
 
 PITCHES = {"low": 200, "middle": 600, "high": 1_800}  # Hz
 SPEAKERS = 6
@@ -48,25 +47,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(folder / f"{number}.wav", tone + 0.05 * rng.normal(size=12_000), 16_000)
         lines.append(f"{number}.wav,{emotion},speaker {number % SPEAKERS},0.75")
     (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
-    shape = Wav2Vec2Config(
-        conv_dim=(16, 16),
-        conv_kernel=(40, 16),
-        conv_stride=(20, 16),
-        feat_extract_norm="layer",
-        do_stable_layer_norm=True,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=64,
-        num_conv_pos_embeddings=16,
-        num_conv_pos_embedding_groups=4,
-        codevector_dim=16,
-        proj_codevector_dim=16,
-        num_codevectors_per_group=8,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        Wav2Vec2ForPreTraining(shape).save_pretrained(folder / "backbone")
+    small(num_hidden_layers=2).save(folder / "backbone")
     return folder
 
 
@@ -190,9 +171,7 @@ def test_nothing_of_another_backbone_or_of_other_folds_is_taken_over(
     grid = Grid(strategies=("random",), initialisations=("random",), tapt=(True,), shares=(0.5,), seeds=1, folds=3)
     simulation = replace(asked(corpus, out, grid), backbone=str(backbone))
     run(simulation)
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        Wav2Vec2ForPreTraining(Wav2Vec2Config.from_pretrained(backbone)).save_pretrained(backbone)  # under the old name
+    small(seed=1, num_hidden_layers=2).save(backbone)  # under the old name
     run(simulation)
     run(replace(simulation, grid=replace(grid, folds=2)))
     assert len(list(out.glob("cells/*.json"))) == 3
@@ -253,6 +232,8 @@ def test_bad_rows_are_named_before_anything_runs(corpus: Path, tmp_path: Path) -
 def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -> None:
     with pytest.raises(ManifestError, match="6 speakers, too few for 7 folds"):
         read_labelled(corpus / "manifest.csv").folds(7)
+    arguments: dict[str, Any] = {"strategies": ("random",)}
+    wrong: dict[str, Any]
     for wrong, message in (
         ({"strategies": ("luck",)}, "no strategy luck"),
         ({"presets": ("heavy",)}, "no preset heavy"),
@@ -265,7 +246,7 @@ def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -
         ({"shares": (0.2, 1.2)}, "percentages above 0"),
     ):
         with pytest.raises(SimulationError, match=message):
-            Grid(**{"strategies": ("random",)} | wrong)
+            Grid(**arguments | wrong)
     changed = config_of("paper:tapt=brief,tapt.passes=3,tuning=lora").tapt
     assert changed == replace(TAPT_PROFILES["brief"], passes=3)
     assert config_of("paper:epochs=3,warm_start=false").epochs == 3
@@ -295,9 +276,9 @@ def test_no_speaker_is_on_both_sides_and_every_clip_is_tested_once(corpus: Path)
 
 
 def result(strategy: str, seed: int, share: float, ua: float, **cell) -> Result:
-    kind = {"preset": "light", "tapt": True, "initialisation": "clustered", "fold": seed} | cell
-    figures = {"wa": ua, "macro_f1": ua, "ece": 0.1, "labels": round(100 * share), "tuning": "probe"}
-    seconds = {"tapt_seconds": 60.0, "train_seconds": 600 * share, "rank_seconds": 0.0}
+    kind: dict[str, Any] = {"preset": "light", "tapt": True, "initialisation": "clustered", "fold": seed} | cell
+    figures: dict[str, Any] = {"wa": ua, "macro_f1": ua, "ece": 0.1, "labels": round(100 * share), "tuning": "probe"}
+    seconds: dict[str, Any] = {"tapt_seconds": 60.0, "train_seconds": 600 * share, "rank_seconds": 0.0}
     return Result(
         cell=Cell(strategy=strategy, seed=seed, **kind), measured=Measured(share=share, ua=ua, **figures, **seconds)
     )
