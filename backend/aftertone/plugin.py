@@ -43,9 +43,8 @@ class Aftertone(LabelStudioMLBase):
         number = project_id(row.get("id") if isinstance(row, Mapping) else row)
         settings = load_settings()
         events = Events(settings, _jobs(settings.redis_url, settings.model_dir))
-        if label_config := row.get("label_config") if isinstance(row, Mapping) else None:
-            events.connected(number, label_config)  # hosts pass on no /setup
-        events.happened(number, event, trusted=True)
+        label_config = row.get("label_config") if isinstance(row, Mapping) else None
+        events.happened(number, event, trusted=True, label_config=label_config or "")
         return {"project": number}
 
 

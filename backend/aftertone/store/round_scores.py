@@ -1,6 +1,7 @@
 """What a round found out about every clip, as a table that a person can open: `scores.csv`."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,7 +47,10 @@ def read_scores(path: Path, written: int) -> tuple[tuple[str, ...], dict[int, Sc
     """
     del written
     text = path.read_bytes().decode("utf-8")
-    head, *rows = csv.reader(text.splitlines(), strict=True)
+    try:
+        head, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
     classes = tuple(head[len(FIXED_COLUMNS) :])
     if tuple(head[: len(FIXED_COLUMNS)]) != FIXED_COLUMNS or not text.endswith("\n"):
         raise ValueError("not a table of scores, or cut short")
