@@ -19,7 +19,7 @@ MakeLoop = Any
 
 def labelled(loop: Loop) -> dict[int, list[float]]:
     """What the newest round knows, by task."""
-    record = loop.store.last_round()
+    record = loop.store.load().last
     assert record is not None
     by_clip = {**record.labelled, **record.tested}
     sources = loop.store.get(Sources).sources
@@ -66,11 +66,11 @@ def test_nothing_new_changes_nothing(make_loop: MakeLoop) -> None:
     assert loop.store.round_numbers() == [0]
 
 
-def test_cancelled_edited_deleted_shared_and_strange_answers(make_loop: MakeLoop) -> None:
+def test_cancelled_edited_deleted_shared_and_unknown_answers(make_loop: MakeLoop) -> None:
     loop: Loop = make_loop(24)
     loop.advance()
     queue = iter(loop.store.round(0).published)
-    skipped, edited, deleted, shared, strange, *plain = (next(queue) for _ in range(11))
+    skipped, edited, deleted, shared, unknown, *plain = (next(queue) for _ in range(11))
     anna, bert = loop.anna, loop.server.annotator()
 
     anna.skip(skipped)
@@ -80,12 +80,12 @@ def test_cancelled_edited_deleted_shared_and_strange_answers(make_loop: MakeLoop
     anna.session.delete(f"/api/annotations/{anna.choose(deleted, 'angry')}/")
     anna.choose(shared, "happy")
     bert.choose(shared, "sad")
-    anna.choose(strange, "zebra")
+    anna.choose(unknown, "zebra")
     for task in plain:
         anna.choose(task, LABELS[task % 4])
     loop.advance()
 
-    record = loop.store.last_round()
+    record = loop.store.load().last
     assert record is not None
     assert record.kind == "trained"
     learned = labelled(loop)
@@ -103,21 +103,21 @@ def test_a_label_that_leaves_the_config_and_comes_back(make_loop: MakeLoop) -> N
     loop.advance()
     loop.label(8)
     loop.advance()
-    first = loop.store.last_round()
+    first = loop.store.load().last
     assert first is not None
     assert "sad" in first.classes
     config = loop.project_row()["label_config"]
     without = "\n".join(line for line in config.splitlines() if 'value="sad"' not in line)
     loop.server.session.patch(f"/api/projects/{loop.project}/", {"label_config": without})
     loop.advance()
-    second = loop.store.last_round()
+    second = loop.store.load().last
     assert second is not None
     assert "sad" not in second.classes
     assert second.labels < first.labels
     loop.check_queue()
     loop.server.session.patch(f"/api/projects/{loop.project}/", {"label_config": config})
     loop.advance()
-    third = loop.store.last_round()
+    third = loop.store.load().last
     assert third is not None
     assert (third.classes, third.labels) == (first.classes, first.labels)
 
@@ -134,7 +134,7 @@ def test_tasks_deleted_and_imported_mid_round_are_in_the_next(make_loop: MakeLoo
     assert gone not in served
     loop.advance()
     loop.check_queue()
-    record = loop.store.last_round()
+    record = loop.store.load().last
     assert record is not None
     assert set(new) <= set(record.published)
     assert gone not in record.published
@@ -251,7 +251,7 @@ def test_the_last_labels_are_learned_too(make_loop: MakeLoop) -> None:
     loop.label(7)  # one more than a round waits for, and nothing is left
     loop.advance()
     assert loop.problem() == ""
-    record = loop.store.last_round()
+    record = loop.store.load().last
     assert record is not None
     assert (record.labels, record.published) == (13, ())
     assert loop.store.current == record.number
