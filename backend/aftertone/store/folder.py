@@ -23,7 +23,7 @@ UNREADABLE = (
     KeyError,
     AttributeError,
     RecursionError,
-)  # what JSON of another form makes validation raise
+)  # by JSON of another form
 
 
 class RecordFolder:
