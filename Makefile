@@ -4,6 +4,9 @@ SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '$(SUITS)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
+# On two processes, each with one thread: tests this small wait longer for a second thread than they compute.
+UNIT := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/unit
+
 .PHONY: demo test unit check setup lock wheel clean
 
 # Start a real Label Studio with Aftertone connected. AUDIO=folder|manifest.csv LIMIT=n ORACLE=1 ROUNDS=n
@@ -12,11 +15,12 @@ demo: setup
 
 # Style, types, unit tests, and integration tests against a real Label Studio and a real Redis. Ends with coverage.
 test: setup check
-	$(BIN)/pytest --cov
+	$(UNIT) --cov --cov-report=
+	$(BIN)/pytest --cov --cov-append tests/integration
 
 # What needs no Label Studio.
 unit: setup
-	$(BIN)/pytest tests/unit
+	$(UNIT)
 
 check: setup
 	$(BIN)/ruff check

@@ -37,7 +37,7 @@ def _explained() -> Iterator[Settings]:
         settings = load_settings()
         configure_logging(settings.log_format)
         yield settings
-    except AftertoneError as error:
+    except (AftertoneError, OSError) as error:
         typer.echo(f"aftertone: {error}", err=True)
         raise typer.Exit(1) from None
 

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     queue_factor: int = Field(
         4, ge=1, description="How many times k a round publishes, so that nobody runs out while it trains."
     )
-    seed: int = Field(0, ge=0, description="Random seed of everything that draws.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Random seed of everything that draws.")
     prelabel: bool = Field(
         False, description="Show the model's label to annotators; off, so that it doesn't anchor them."
     )

@@ -5,13 +5,13 @@ The presets are `paper`, which does what AFTER says, and `practical`, the defaul
 
 import dataclasses
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 
 STRICT = ConfigDict(extra="forbid")
@@ -36,7 +36,7 @@ class PretrainingConfig:
     passes: Positive = 10.0  # how often the pool's audio is gone through
     max_steps: Annotated[int, Field(gt=0)] = 20_000  # however large the pool is; as many as the authors' code takes
     validations: Annotated[int, Field(gt=0)] = 20  # over the run, beside the one before it
-    patience: Count = 4  # validations without a better loss before the run stops
+    patience: Annotated[int, Field(gt=0)] = 4  # validations without a better loss before the run stops
 
 
 TAPT_PROFILES = {
@@ -106,7 +106,7 @@ class TrainingConfig:
 
     tapt: PretrainingConfig | None = None  # None: the profile that the backbone's config.json names
     strategy: str = "entropy-clusters"  # query strategy that ranks the pool when a call names none
-    seeding: str = "kmeans"  # how the seed set is chosen
+    seeding: Literal["kmeans", "typiclust"] = "kmeans"  # how the seed set is chosen
     warm_start: bool = False  # go on from the previous round's classifier (Algorithm 1, line 10), not from the backbone
     tuning: Tuning = Tuning.FULL  # from `tuning_from` training labels on
     few_labels_tuning: Tuning = Tuning.PROBE  # with fewer
@@ -116,7 +116,9 @@ class TrainingConfig:
     attributes: dict[str, Positive] = dataclasses.field(default_factory=dict[str, float])  # see `Stage.attributes`
     mix_layers: bool = True  # the head reads a learned mixture of all layers, not the last one alone
     standardise: bool = True  # the projector starts as a standardisation of its inputs, not at random
-    dropout: Share = 0.2  # share of the clip's embedding that is dropped in training and in MC samples
+    dropout: Annotated[float, Field(ge=0, lt=1)] = (
+        0.2  # share of the clip's embedding that is dropped in training and in MC samples
+    )
     head_rate: Positive = 1e-3  # learning rate of the head
     encoder_rate: Positive = 1e-4  # learning rate of the transformer
     probe_rate: Positive = 1e-2  # learning rate of a probe's head: it sees all clips in each update

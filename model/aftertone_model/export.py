@@ -31,8 +31,7 @@ class Provenance:
 def export(classifier: SpeechClassifier, folder: Path, provenance: Provenance) -> None:
     """Write weights (safetensors), config, preprocessor_config.json and README.md into `folder`, made if it is missing.
 
-    The weights are written in float32. `pipeline("audio-classification", model=folder)` takes any audio file and
-    resamples it to 16 kHz.
+    The weights are written in float32. `pipeline("audio-classification", model=folder)` takes samples at any rate.
     """
     folder.mkdir(parents=True, exist_ok=True)
     classifier.save_pretrained(folder)
@@ -67,9 +66,12 @@ Classifies the emotion of a clip: {kind} {", ".join(classes)}. Made with Afterto
 (arXiv 2310.00283).
 
 ```python
+import soundfile
 from transformers import pipeline
 
-pipeline("audio-classification", model="path/to/this/folder")("clip.wav"{options})
+samples, rate = soundfile.read("clip.wav", dtype="float32", always_2d=True)
+classify = pipeline("audio-classification", model="path/to/this/folder")
+classify({{"raw": samples.mean(axis=1), "sampling_rate": rate}}{options})
 ```
 
 ## Data

@@ -3,6 +3,7 @@
 A schema knows everything that depends on the kind: targets, loss, probabilities, uncertainty, metrics and the decision.
 """
 
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -223,8 +224,9 @@ class MultipleChoice(LabelSchema):
         return (entr(probabilities) + entr(1 - probabilities)).sum(axis=1)
 
     def decisions(self, probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
-        """A bit per class."""
-        return (probabilities >= 0.5) @ (1 << np.arange(len(self.classes), dtype=np.int64))
+        """A hash of the classes chosen, of which there may be more than bits in a number."""
+        rows = np.packbits(probabilities >= 0.5, axis=1)  # (N, C / 8)
+        return np.array([zlib.crc32(row.tobytes()) for row in rows], np.int64)
 
     def answer(self, probabilities: Sequence[float]) -> tuple[str, ...]:
         return tuple(name for name, share in zip(self.classes, probabilities, strict=True) if share >= 0.5)

@@ -21,7 +21,7 @@ from aftertone_model.classification.layer_cache import LayerCache, same_body
 from aftertone_model.classification.scoring import Scores, score
 from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig
 from aftertone_model.data.clips import Clip
-from aftertone_model.errors import LabelError
+from aftertone_model.errors import BackboneError, LabelError
 from aftertone_model.evaluation.calibration import MIN_CLIPS, cross_fitted, fit_temperature
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.labels import LabelSchema
@@ -67,7 +67,15 @@ class Learner:
     @property
     def tapt(self) -> PretrainingConfig:
         """How the backbone is adapted: as the config says, or else as suits the backbone."""
-        return self.config.tapt or TAPT_PROFILES[self.backbone.tapt_profile]
+        if self.config.tapt is not None:
+            return self.config.tapt
+        try:
+            return TAPT_PROFILES[self.backbone.tapt_profile]
+        except KeyError:
+            raise BackboneError(
+                f"The config.json of {self.backbone.name} names the tapt_profile {self.backbone.tapt_profile!r}. "
+                f"There are: {', '.join(TAPT_PROFILES)}."
+            ) from None
 
     def adapt(self, clips: Sequence[Clip], folder: Path) -> Adaptation:
         """Task-adaptive pre-training on the clips, without labels; from here on the learner uses what `folder` holds.

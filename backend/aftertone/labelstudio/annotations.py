@@ -28,7 +28,8 @@ def count_votes(annotations: Iterable[Mapping[str, Any]], question: Question) ->
     votes: Counter[str] = Counter()
     for chosen in answers:
         votes.update(question.schema.vote(chosen))
-    return Answer(votes=dict(votes), voters=len(answers), skipped=bool(annotations) and not answers)
+    voters = sum(any(label in question.classes for label in chosen) for chosen in answers)
+    return Answer(votes=dict(votes), voters=voters, skipped=bool(annotations) and not answers)
 
 
 def _annotator(annotation: Mapping[str, Any]) -> Any:

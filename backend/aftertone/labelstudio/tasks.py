@@ -16,7 +16,7 @@ class Answer:
     """What a task's annotations add up to."""
 
     votes: Mapping[str, float] = field(default_factory=dict)  # class -> sum of `LabelSchema.vote`
-    voters: int = 0  # annotators who answered
+    voters: int = 0  # annotators who chose something that the label config offers
     skipped: bool = False  # skipped or submitted blank, and nobody answered: no label, and no reason to ask first
 
     @property

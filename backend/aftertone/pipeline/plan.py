@@ -81,7 +81,10 @@ def next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Sett
         return Train()
     if last is None:
         return Seed()
-    return Wait(why=f"waiting for labels: {last.changes(dataset.labels)} of {last.batch} since round {last.number}")
+    changed = last.changes(dataset.labels)
+    same = ", but all training labels so far are the same: one with another answer is needed"
+    since = f"{changed} of {last.batch} since round {last.number}"
+    return Wait(why=f"waiting for labels: {since}{same if changed >= last.batch else ''}")
 
 
 def _queue_lost(snapshot: Snapshot, state: State) -> bool:

@@ -43,7 +43,7 @@ def predict(store: ProjectStore, tasks: Sequence[Mapping[str, Any]], label_confi
 
 def _served(store: ProjectStore) -> Round | None:
     number = store.current
-    return store.round(number) if number is not None else None
+    return store.round(number) if number in store.round_numbers() else None
 
 
 def _empty(version: str) -> dict[str, Any]:

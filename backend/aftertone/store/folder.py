@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from aftertone.errors import DamagedRecordError
+from aftertone.errors import DamagedRecordError, StoreError
 from aftertone.store.records import Damage, Record, Sources
 from aftertone_model.data.files import set_aside, write_json
 from aftertone_model.errors import DamagedFileError
@@ -23,7 +23,8 @@ UNREADABLE = (
     KeyError,
     AttributeError,
     RecursionError,
-)  # by JSON of another form
+    IsADirectoryError,
+)  # by JSON of another form, or by a folder in its place
 
 
 class RecordFolder:
@@ -109,10 +110,10 @@ class RecordFolder:
         """
         try:
             yield
-        except MemoryError:
-            raise
         except Exception as error:
-            if not folder.is_dir() or (isinstance(error, OSError) and error.errno is not None):
+            lost = isinstance(error, (FileNotFoundError, IsADirectoryError, DamagedRecordError))
+            passing = isinstance(error, (MemoryError, OSError, StoreError)) or "memory" in str(error)
+            if not folder.is_dir() or (passing and not lost):
                 raise
             set_aside(folder)
             raise DamagedFileError(folder, f"{after} (It couldn't be loaded: {error})") from error

@@ -96,13 +96,17 @@ class ProjectStore(RecordFolder):
         )
 
     def connect(self, connection: Connection) -> None:
-        """Remember a project; writes only what is new, since Label Studio says the same thousands of times."""
+        """Remember a project; writes only what is new, since Label Studio says the same thousands of times.
+
+        What failed before is tried again at once, as the change may have been made for that.
+        """
         try:
             known = self.read(Connection)
         except DamagedRecordError:
             known = None
         if known != connection:
             self.save(connection)
+            self.remove(Problem)
 
     def record_problem(self, step: str, message: str, at: float) -> None:
         """Remember a failure of a step at `at`, in epoch seconds."""
@@ -130,6 +134,7 @@ class ProjectStore(RecordFolder):
         path = self.folder / "train-requested"
         if requested:
             write_text(path, "")
+            self.remove(Problem)
         else:
             path.unlink(missing_ok=True)
 
@@ -226,10 +231,8 @@ class ProjectStore(RecordFolder):
                 with self.loading(folder, "Weights of other rounds and of the next one are not affected."):
                     yield candidate, folder
                 return
-        which = f"Round {number} has" if number is not None else "No round has"
-        raise StoreError(
-            f"{which} no model yet in {self.folder}. A model exists once the seed set is labelled and trained on."
-        )
+        which = f"Round {number} has no model" if number is not None else "No round has a model yet"
+        raise StoreError(f"{which} in {self.folder}. A model exists once the seed set is labelled and trained on.")
 
     def has_model(self) -> bool:
         """Whether a round keeps its weights."""
@@ -292,4 +295,5 @@ class Store:
 
     def projects(self) -> list[int]:
         """Projects that ever connected, ascending."""
-        return sorted(int(path.parent.name) for path in self._folder.glob("[0-9]*/connection.json"))
+        found = self._folder.glob("[0-9]*/connection.json")
+        return sorted(int(path.parent.name) for path in found if path.parent.name.isdigit())

@@ -40,7 +40,7 @@ class Record(Part):
             StoreError: a newer Aftertone wrote it.
         """
         version = raw.get("schema_version", 0) if isinstance(raw, dict) else 0
-        if isinstance(version, int) and version > 1:
+        if version not in (0, 1):
             raise StoreError(
                 f"{cls.FILE} has schema version {version}: a newer Aftertone wrote it. Run that version, or restore "
                 "MODEL_DIR as it was before."
@@ -77,6 +77,8 @@ class HeldOut(Record):
 
     @classmethod
     def upgrade(cls, raw: Any) -> Any:
+        if not raw:
+            raise ValueError("a split is never empty")
         return {"clips": raw}
 
 

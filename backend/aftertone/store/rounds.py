@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from pydantic import Field, computed_field, model_validator
 from aftertone.labelstudio.tasks import VERSION_PREFIX
 from aftertone.store.records import Part, Record
 from aftertone_model.evaluation.metrics import Metrics
-from aftertone_model.labels import LabelSchema, SingleChoice, schema_of
+from aftertone_model.labels import SCHEMAS, LabelSchema, SingleChoice, schema_of
 
 GUESS_PREFIX = "guess-"
 
@@ -39,7 +39,7 @@ class Draft(Record):
     AFTER_DAMAGE = "The round is trained again."
 
     classes: tuple[str, ...]
-    label_kind: str = SingleChoice.kind
+    label_kind: Annotated[str, Field(pattern="|".join(SCHEMAS))] = SingleChoice.kind
     labelled: SoftLabels = Field(default_factory=dict)  # clips that it was trained on
     tested: SoftLabels = Field(default_factory=dict)  # labelled clips of the held-out test set
     metrics: Metrics | None = None  # on the held-out test set; None without test labels

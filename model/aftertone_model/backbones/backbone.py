@@ -36,7 +36,7 @@ class Backbone(Encoder):
     @property
     def tapt_profile(self) -> str:
         """Name of the TAPT settings that suit it, which its config.json may carry; see `TAPT_PROFILES`."""
-        return getattr(self.config, "tapt_profile", "standard")
+        return str(getattr(self.config, "tapt_profile", "standard"))
 
     def to(self, device: str | torch.device) -> Self:
         """Move it, in place."""

@@ -26,6 +26,7 @@ class Family:
 
     pretraining: type[PreTrainedModel]  # holds the backbone and what its pre-training goes on with
     classifier: type[SpeechClassifier]
+    lora: bool = True  # whether its attention calls the projections that LoRA replaces
     objective: Literal["contrastive", "masked-units"]  # what it can be adapted with, see `aftertone_model.pretraining`
 
 
@@ -34,7 +35,9 @@ FAMILIES = {
         pretraining=Wav2Vec2ForPreTraining, classifier=Wav2Vec2ForSequenceClassification, objective="contrastive"
     ),
     "hubert": Family(pretraining=HubertModel, classifier=HubertForSequenceClassification, objective="masked-units"),
-    "wavlm": Family(pretraining=WavLMModel, classifier=WavLMForSequenceClassification, objective="masked-units"),
+    "wavlm": Family(
+        pretraining=WavLMModel, classifier=WavLMForSequenceClassification, objective="masked-units", lora=False
+    ),
 }
 
 

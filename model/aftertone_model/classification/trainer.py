@@ -18,6 +18,7 @@ from aftertone_model.classification.scoring import extract_features
 from aftertone_model.config import Stage, TrainingConfig, Tuning
 from aftertone_model.data.batches import length_batches, pad
 from aftertone_model.data.clips import SAMPLE_RATE, Clip
+from aftertone_model.errors import BackboneError
 from aftertone_model.evaluation.test_split import assign_test_split
 from aftertone_model.labels import LabelSchema
 from aftertone_model.runtime import Runtime
@@ -107,7 +108,7 @@ class Trainer:
             since += 1
             if self.validation_losses[-1] < best_loss:
                 best, best_loss, since = _trained_weights(self.classifier), self.validation_losses[-1], 0
-            if since >= self.config.patience:
+            if since > 0 and since >= self.config.patience:
                 break
         if best is not None:
             self.classifier.load_state_dict(best, strict=False)
@@ -199,6 +200,8 @@ class Trainer:
 
 def _add_lora(encoder: Encoder, rank: int) -> None:
     """Put low-rank updates into the attention's query and value projections (Hu et al. 2021, arXiv 2106.09685)."""
+    if not encoder.family.lora:
+        raise BackboneError(f"LoRA can't tune a {encoder.config.model_type} model. Set tuning to full or last-layers.")
     from peft import LoraConfig, inject_adapter_in_model  # takes a second, which other tunings needn't wait
 
     config = LoraConfig(r=rank, lora_alpha=rank, target_modules=["q_proj", "v_proj"])

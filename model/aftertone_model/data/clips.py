@@ -23,5 +23,11 @@ class Clip:
         return self.audio or self.id
 
     def segment(self, start: float, seconds: float) -> "Clip":
-        """The part of this file that begins `start` seconds into it, as a clip of its own."""
+        """The part of this file that begins `start` seconds into it, as a clip of its own.
+
+        Raises:
+            ValueError: no part of it begins there and lasts so long.
+        """
+        if self.audio or not (start >= 0 and seconds > 0 and start + seconds <= self.seconds + 1e-3):
+            raise ValueError(f"{seconds} s from {start} s on are no part of a file of {self.seconds} s")
         return replace(self, id=f"{self.file}@{start:.3f}+{seconds:.3f}", seconds=seconds, audio=self.file, start=start)

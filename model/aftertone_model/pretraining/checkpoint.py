@@ -22,5 +22,5 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | No
     try:
         with safe_open(path, "pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["state"])  # noqa: SIM118
-    except (FileNotFoundError, SafetensorError):
+    except (FileNotFoundError, SafetensorError, TypeError, KeyError, ValueError):
         return None

@@ -206,11 +206,9 @@ def _verdict(curve: list[CurvePoint], config: PretrainingConfig, held_out: int) 
     loss = f"{start.judge} loss on {held_out} held-out clips"
     ending = f"; stopped at step {curve[-1].step} because {stop}" if stop else ""
     if best is start:
-        lowest = min((point.objective for point in curve[1:]), default=math.nan)
-        return False, (
-            f"The backbone stays unadapted: the {loss} was {start.objective:.3f} before and no better than "
-            f"{lowest:.3f} after{ending}."
-        )
+        usable = [point.objective for point in curve[1:] if _healthy(point)]
+        after = f" and no better than {min(usable):.3f} after" if usable else ""
+        return False, f"The backbone stays unadapted: the {loss} was {start.objective:.3f} before{after}{ending}."
     return True, (
         f"The {loss} fell from {start.objective:.3f} to {best.objective:.3f} by step {best.step}, with "
         f"{best.perplexity:.0%} of the maximal code perplexity{ending}."

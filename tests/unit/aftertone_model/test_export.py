@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 from transformers import pipeline
 
 from aftertone_model.classification.classifier import clip_features, embed, new_classifier
@@ -92,7 +93,7 @@ def test_a_model_of_several_choices_is_exported_with_how_to_read_it(backbone, pr
     truth = np.arange(180).reshape(60, 3) % 4 < 2
     export(classifier, folder, replace(provenance, metrics=schema.measure(truth * 1.0, np.where(truth, 0.8, 0.3))))
     card = (folder / "README.md").read_text()
-    assert '("clip.wav", top_k=None)' in card
+    assert '"sampling_rate": rate}, top_k=None)' in card
     assert "any number of low, middle, high" in card
     assert "| UA (mean recall of having and of not having a class) | 100.0% |" in card
     samples = np.random.default_rng(0).normal(size=8000).astype(np.float32)
@@ -103,3 +104,14 @@ def test_a_model_of_several_choices_is_exported_with_how_to_read_it(backbone, pr
     assert {answer["label"]: answer["score"] for answer in answers} == pytest.approx(
         dict(zip(CLASSES, logits.sigmoid()[0].tolist(), strict=True)), abs=1e-3
     )
+
+
+def test_the_cards_own_example_runs_without_other_programs(backbone, provenance, folder, monkeypatch):
+    export(new_classifier(backbone, SingleChoice(classes=CLASSES), mix_layers=True, seed=0), folder, provenance)
+    soundfile.write(folder / "clip.wav", np.random.default_rng(0).normal(size=(9_000, 2)) * 0.1, 22_050)
+    example = (folder / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    exec(example.replace("path/to/this/folder", ".").replace("classify({", "answers = classify({"), names)
+    assert {answer["label"] for answer in names["answers"]} == set(CLASSES)  # type: ignore[attr-defined]

@@ -33,4 +33,5 @@ def test_the_same_seed_sets(played):
 def test_the_same_training_and_the_same_picks_of_each_strategy(played, preset, number):
     found, expected = (one[preset][number] for one in played)
     assert found.pop("loss") == pytest.approx(expected.pop("loss"), rel=1e-2)
+    found["picks"] = {name: found["picks"][name] for name in expected["picks"]}  # a new strategy has no past
     assert found == expected

@@ -74,7 +74,11 @@ def test_answers_and_decisions_agree():
     assert MULTIPLE.answer((0.1, 0.2)) == ()
     probabilities = np.array([[0.4, 0.6], [0.7, 0.6], [0.1, 0.2]])
     assert SCHEMA.decisions(probabilities).tolist() == [1, 0, 1]
-    assert MULTIPLE.decisions(probabilities).tolist() == [2, 3, 0]
+    numbers = MULTIPLE.decisions(np.concatenate([probabilities, probabilities[:1]]))
+    assert len(set(numbers.tolist())) == 3
+    assert numbers[0] == numbers[3]
+    late = np.eye(70)[[64, 69]]  # more classes than bits
+    assert len(set(MultipleChoice(classes=tuple(map(str, range(70)))).decisions(late).tolist())) == 2
 
 
 def test_the_loss_of_multiple_choice_is_binary_cross_entropy_of_each_class():

@@ -11,6 +11,7 @@ from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.classification.classifier import load_classifier
 from aftertone_model.classification.finetune import finetune
 from aftertone_model.config import PRACTICAL, PretrainingConfig, Stage, Tuning
+from aftertone_model.data.clips import Clip
 from aftertone_model.errors import BackboneError
 from aftertone_model.labels import MultipleChoice, SingleChoice
 from aftertone_model.learner import Learner
@@ -45,6 +46,10 @@ def test_a_hubert_or_wavlm_adapts_seeds_trains_and_ranks(other_family, tones, fo
     picks = learner.seed(clips, 9).picks
     training = learner.train({id: labels[id] for id in picks}, {}, clips)
     assert training.tuned.train_accuracy > 0.9
+    if other_family.endswith("wavlm"):  # its attention bypasses what LoRA would replace
+        lora = Learner(learner.backbone, SINGLE, learner.runtime, replace(QUICK, few_labels_tuning=Tuning.LORA))
+        with pytest.raises(BackboneError, match="LoRA can't tune a wavlm model"):
+            lora.train({i: labels[i] for i in picks}, {}, clips)
     full = replace(QUICK, few_labels_tuning=Tuning.FULL)
     tuned = Learner(learner.backbone, SINGLE, learner.runtime, full).train({i: labels[i] for i in picks}, {}, clips)
     assert tuned.tuned.tuning is Tuning.FULL
@@ -144,3 +149,16 @@ def test_a_backbone_is_its_own_copy(backbone):
     assert isinstance(other, Backbone)
     assert other.body is not backbone.body
     assert other.fingerprint == backbone.fingerprint
+
+
+@pytest.mark.parametrize(("start", "seconds"), [(-0.1, 0.5), (0.0, 0.0), (0.5, 0.6), (50.0, 1.0)])
+def test_a_segment_outside_its_file_is_refused(start, seconds):
+    with pytest.raises(ValueError, match="no part of a file"):
+        Clip(id="a", seconds=1.0).segment(start, seconds)
+
+
+def test_an_unknown_tapt_profile_is_named(backbone, tones):
+    other = backbone.copy()
+    other.config.tapt_profile = "thorough"
+    with pytest.raises(BackboneError, match=r"'thorough'\. There are: standard"):
+        _ = Learner(other, SINGLE, Runtime(pool=tones[0])).tapt
