@@ -33,7 +33,7 @@ def test_a_project_that_no_worker_has_seen(settings: Settings) -> None:
     Store(settings.model_dir).project(5).connect(Connection(project=5, label_config="x"))
     assert "no worker has looked at it yet" in run("status")
     assert "isn't adapted yet" in run("adapt", "5")
-    assert "no model yet" in run("export", "5", "--out", str(settings.model_dir / "out"))
+    assert "No round has a model yet" in run("export", "5", "--out", str(settings.model_dir / "out"))
 
 
 @pytest.mark.usefixtures("environment")

@@ -239,7 +239,7 @@ def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -
         ({"presets": ("heavy",)}, "no preset heavy"),
         ({"presets": ("light:luck=1",)}, "no field luck"),
         ({"presets": ("light:warm_start=maybe",)}, "should be a valid boolean"),
-        ({"presets": ("light:dropout=7",)}, "less than or equal to 1"),
+        ({"presets": ("light:dropout=7",)}, "should be less than 1"),
         ({"presets": ("paper:tapt=heavy",)}, "no such TAPT"),
         ({"presets": ("paper:tapt.luck=1",)}, "no field tapt.luck"),
         ({"initialisations": ("warm",)}, "no initialisation warm"),
