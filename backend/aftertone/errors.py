@@ -16,7 +16,7 @@ class TasksVanishedError(LabelStudioError):
 
 
 class LabelConfigError(AftertoneError):
-    """The project's label config has no single-choice question about an audio clip."""
+    """The project's label config has no Choices question about a whole audio clip."""
 
 
 class StoreError(AftertoneError):

@@ -65,7 +65,7 @@ class Inputs:
         array = getattr(self, need)
         if array is None:
             raise ValueError(
-                f"This strategy needs {need}, which the inputs lacks; compute what Strategy.requires names."
+                f"This strategy needs {need}, which the inputs lack; compute what Strategy.requires names."
             )
         return array
 

@@ -19,7 +19,7 @@ class Ranking:
     strategy: str  # the name of the strategy or seeding that made the order
     scores: NDArray[np.float64]  # (N,) higher = ask first; the picks of a batch strategy may defy it
     clusters: NDArray[np.intp] | None  # (N,) 0 = the largest cluster; None where nothing was clustered
-    probabilities: NDArray[np.float64] | None  # (N, C) rows sum to 1; None for a seed set, which knows no classes
+    probabilities: NDArray[np.float64] | None  # (N, C) of each class; None for a seed set, which knows no classes
 
     @property
     def picks(self) -> tuple[str, ...]:

@@ -26,8 +26,7 @@ class Encoder:
         self.model = model
         self.config: Any = model.config  # a Wav2Vec2Config, or one with the same fields
         self.family: Family = family_of(model.config)
-        body: Any = model.base_model
-        self.body: Any = body  # has feature_extractor, feature_projection, encoder and masked_spec_embed
+        self.body: Any = model.base_model  # has feature_extractor, feature_projection, encoder and masked_spec_embed
 
     @property
     def device(self) -> torch.device:
