@@ -22,6 +22,9 @@ PROJECT_OPTIONS = (
 )
 """Settings that a project's connection may override (Label Studio: Settings > Model > Extra params, as JSON)."""
 
+MOST = 1_000_000_000  # clips that a size may ask for; more than any project has
+LEAST_SHARE = 0.0001
+
 OLD_NAMES = {"exam_share": "test_share"}
 """Settings by the name that they had, which is still read."""
 
@@ -83,8 +86,12 @@ class Settings(BaseSettings):
         "practical", description="Hyper-parameters: `practical`, or `paper` to the letter."
     )
     strategy: str = Field("", description="Query strategy, see `aftertone strategies`; empty: the preset's.")
-    batch_size: int = Field(0, ge=0, description="Labels that a round waits for (k); 0: 5 % of the pool, at least 20.")
-    seed_size: int = Field(0, ge=0, description="Clips in the seed set; 0: 1 % of the pool, at least 5 per class.")
+    batch_size: int = Field(
+        0, ge=0, le=MOST, description="Labels that a round waits for (k); 0: 5 % of the pool, at least 20."
+    )
+    seed_size: int = Field(
+        0, ge=0, le=MOST, description="Clips in the seed set; 0: 1 % of the pool, at least 5 per class."
+    )
     test_share: float = Field(
         0.1,
         ge=0,
@@ -94,7 +101,7 @@ class Settings(BaseSettings):
         "`EXAM_SHARE` is read too.",
     )
     queue_factor: int = Field(
-        4, ge=1, description="How many times k a round publishes, so that nobody runs out while it trains."
+        4, ge=1, le=1000, description="How many times k a round publishes, so that nobody runs out while it trains."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Random seed of everything that draws.")
     prelabel: bool = Field(
@@ -114,6 +121,13 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("test_share")
+    @classmethod
+    def _share(cls, value: float) -> float:
+        if 0 < value < LEAST_SHARE:
+            raise ValueError(f"must be 0, or at least {LEAST_SHARE}")
+        return value
 
     @field_validator("device")
     @classmethod

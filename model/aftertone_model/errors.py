@@ -17,17 +17,17 @@ class DamagedFileError(AftertoneError):
     Where it can be made again, it was set aside as `<name>.corrupt` before, so that another try makes it anew.
     """
 
-    def __init__(self, path: Path, remedy: str, *, set_aside: bool = True, clip: str | None = None) -> None:
+    def __init__(self, path: Path, remedy: str, *, set_aside: bool = True, clips: tuple[str, ...] = ()) -> None:
         """
         Args:
             path: the damaged file or folder.
             remedy: what happens now, or what a person must do; a sentence.
             set_aside: whether it was set aside, to be made again.
-            clip: id of the clip whose audio is lost and must be fetched again.
+            clips: ids of the clips whose audio is lost and must be fetched again.
         """
         aside = f" and was set aside as {path.name}.corrupt" if set_aside else ""
         super().__init__(f"{path} is damaged{aside}. {remedy}")
-        self.path, self.remedy, self.set_aside, self.clip = path, remedy, set_aside, clip
+        self.path, self.remedy, self.set_aside, self.clips = path, remedy, set_aside, clips
 
 
 class BackboneError(AftertoneError):

@@ -4,17 +4,14 @@ It is told nothing but the project's number. So a lost webhook, a killed worker,
 webhooks at once need no code of their own.
 """
 
-import errno
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
-from redis import RedisError
-from safetensors import SafetensorError
-
 from aftertone.errors import TasksVanishedError
+from aftertone.faults import BUG, explain
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
@@ -24,8 +21,10 @@ from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
 from aftertone.pipeline.ingest import ingest
 from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
+from aftertone.pipeline.pruning import prune_when_due
 from aftertone.pipeline.steps import LearningSteps
 from aftertone.settings import Settings
+from aftertone.store.leftovers import tidy
 from aftertone.store.project import State, Store
 from aftertone.store.records import Connection, Doing, HeldOut, Problem, Tasks, Warnings
 from aftertone_model.acquisition import find_strategy
@@ -84,6 +83,7 @@ class Advance:
     def run(self) -> None:
         """Step until there is nothing to do; a failure is remembered for `aftertone status` and tried again later."""
         try:
+            tidy(self._store)
             self._store.migrate(HeldOut, Warnings)
             connection = self._store.read(Connection)
             self._settings = self._settings.for_project(connection.extra_params if connection else {})
@@ -127,9 +127,10 @@ class Advance:
             self._report(step.why, 0, 0)
             if step.seconds is not None:
                 self._wake(step.seconds)
+            prune_when_due(self._store)
             return step
         self._doing = NAMES[type(step)]
-        if problem is not None and problem.step == self._doing and (pause := problem.retry_at - time.time()) > 0:
+        if problem is not None and problem.step == self._doing and (pause := problem.pause(time.time())):
             self._wake(pause)
             return Wait(why="a step that failed is tried again later")
         if step == previous:
@@ -203,24 +204,3 @@ class Advance:
 
     def _extra(self, action: str) -> dict[str, object]:
         return {"action": action, "project": self._project, "step": self._doing}
-
-
-BUG = "This is a bug in Aftertone; the worker's log has the details."
-
-
-def explain(error: Exception) -> str | None:
-    """What happened and what to do, for people; None for an exception that nobody expects, which is a bug."""
-    text = str(error)
-    if isinstance(error, AftertoneError):
-        return text
-    if "No space left" in text or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
-        return "The disk with MODEL_DIR is full. Free some space; the step is then done again."
-    if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
-        return f"There is too little memory ({text}). Free some, or use a smaller BACKBONE or DEVICE=cpu."
-    if isinstance(error, SafetensorError):
-        return f"Weights can't be read or written ({text}). Check the disk with MODEL_DIR; the step is done again."
-    if isinstance(error, OSError):
-        return f"A file can't be read or written ({text}). Check MODEL_DIR, its disk and who may write to it."
-    if isinstance(error, RedisError):
-        return f"The job queue's Redis fails ({text}). Check that it runs and has memory left."
-    return None

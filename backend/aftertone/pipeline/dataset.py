@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone.labelstudio.tasks import Answer, Snapshot, Task
+from aftertone.store.clock import elapsed
 from aftertone.store.records import Source
 from aftertone_model.data.clips import Clip
 from aftertone_model.labels import LabelSchema
@@ -89,7 +90,7 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
             held.setdefault(source.clip, []).append(task)
         else:
             failed[task.id] = source.error
-            if source.retry and now - source.at >= RETRY_SECONDS:
+            if source.retry and elapsed(source.at, now) >= RETRY_SECONDS:
                 missing.append(task)
     entries = {clip: _entry(clip, tasks, sources[tasks[0].source].seconds) for clip, tasks in held.items()}
     return Dataset(schema=snapshot.question.schema, entries=entries, failed=failed, missing=tuple(missing))

@@ -22,7 +22,7 @@ def keep_house(
     if warnings != store.read(Warnings):
         store.save(warnings)
     shape = (len(snapshot.tasks), max(snapshot.tasks, default=0))
-    if state.quiet is None or state.quiet.shape != shape:
+    if state.quiet is None or state.quiet.shape != shape or state.quiet.since > now:  # a clock was ahead
         quiet = Quiet(shape=shape, since=now)
         store.save(quiet)
         state = replace(state, quiet=quiet)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from aftertone.errors import DamagedRecordError, StoreError
-from aftertone.store.records import Damage, Record, Sources
-from aftertone_model.data.files import set_aside, write_json
+from aftertone.store.records import Connection, Damage, Record, Sources, Tasks
+from aftertone_model.data.files import remove, set_aside, write_json
 from aftertone_model.errors import DamagedFileError
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,13 @@ UNREADABLE = (
     RecursionError,
     IsADirectoryError,
 )  # by JSON of another form, or by a folder in its place
+
+
+NOT_CONNECTED = (
+    f"{Connection.FILE} is missing, and with it the project's extra params; the server's settings count meanwhile. "
+    "Label Studio writes it anew when the model's connection is saved there (Settings > Model > Edit > Validate and "
+    "Save)."
+)
 
 
 class RecordFolder:
@@ -50,7 +57,7 @@ class RecordFolder:
             return self.mended(path, lambda: read_record(kind, path), kind.AFTER_DAMAGE)
         try:
             return read_record(kind, path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def get(self, kind: type[R]) -> R:
@@ -61,7 +68,7 @@ class RecordFolder:
         """Write a record in place of the one before."""
         write_record(self.folder, record)
         if record.OLD_FILE:
-            (self.folder / record.OLD_FILE).unlink(missing_ok=True)
+            remove(self.folder / record.OLD_FILE)
 
     def migrate(self, *kinds: type[Record]) -> None:
         """Write records that lie under an older name under today's."""
@@ -71,22 +78,23 @@ class RecordFolder:
 
     def remove(self, kind: type[Record]) -> None:
         """Remove a record, if it is there."""
-        (self.folder / kind.FILE).unlink(missing_ok=True)
+        remove(self.folder / kind.FILE)
 
     def damage(self) -> tuple[str, ...]:
-        """A sentence per damaged file that was set aside and still lies there."""
-        return tuple(
+        """A sentence per damaged file that was set aside and still lies there, and if the connection is lost."""
+        unconnected = not (self.folder / Connection.FILE).exists() and (self.folder / Tasks.FILE).exists()
+        return (NOT_CONNECTED,) * unconnected + tuple(
             f"{file} was damaged and set aside as {file}.corrupt. {after} Remove the .corrupt file to end this warning."
             for file, after in self.get(Damage).files.items()
             if (self.folder / f"{file}.corrupt").exists()
         )
 
     def note_damage(self, error: DamagedFileError) -> None:
-        """Put a file that was set aside among the project's warnings, and have a lost clip's audio fetched again."""
+        """Put a file that was set aside among the project's warnings, and have lost clips' audio fetched again."""
         log.warning("%s", error, extra={"action": "file_set_aside"})
-        if error.clip is not None:
-            sources = self.get(Sources).sources
-            self.save(Sources(sources={url: row for url, row in sources.items() if row.clip != error.clip}))
+        if error.clips:
+            sources, lost = self.get(Sources).sources, set(error.clips)
+            self.save(Sources(sources={url: row for url, row in sources.items() if row.clip not in lost}))
         path = error.path.relative_to(self.folder) if error.path.is_relative_to(self.folder) else error.path
         self.save(Damage(files={**self.get(Damage).files, str(path): error.remedy}))
 
@@ -94,11 +102,14 @@ class RecordFolder:
         """What `read` finds at `path`; None where there is nothing, or it is damaged, which sets it aside."""
         try:
             return read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (DamagedFileError, DamagedRecordError, *UNREADABLE):
-            set_aside(path)
-            self.note_damage(DamagedFileError(path, after))
+            try:
+                set_aside(path)
+                self.note_damage(DamagedFileError(path, after))
+            except OSError as error:  # of a full or read-only disk, which a reader can do without
+                log.warning("%s can't be set aside: %s", path, error, extra={"action": "file_not_set_aside"})
             return None
 
     @contextmanager
@@ -111,12 +122,22 @@ class RecordFolder:
         try:
             yield
         except Exception as error:
-            lost = isinstance(error, (FileNotFoundError, IsADirectoryError, DamagedRecordError))
-            passing = isinstance(error, (MemoryError, OSError, StoreError)) or "memory" in str(error)
-            if not folder.is_dir() or (passing and not lost):
+            if not folder.is_dir() or _may_pass(error):
                 raise
             set_aside(folder)
             raise DamagedFileError(folder, f"{after} (It couldn't be loaded: {error})") from error
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same files may well be loaded another time."""
+    if isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError, DamagedRecordError)):
+        return False
+    if isinstance(error, (MemoryError, StoreError)) or "memory" in str(error):
+        return True
+    cause = error.__cause__  # transformers and Aftertone's own errors wrap what the disk said
+    return (isinstance(error, OSError) and error.errno is not None) or (
+        isinstance(cause, Exception) and _may_pass(cause)
+    )
 
 
 def read_record(kind: type[R], path: Path) -> R:

@@ -20,7 +20,6 @@ projects/<id>/damage.json       damaged files, which were set aside as <name>.co
 No path is built and no file is read anywhere else.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -30,11 +29,11 @@ from typing import TYPE_CHECKING
 
 from aftertone.errors import DamagedRecordError, StoreError
 from aftertone.store.folder import RecordFolder, read_record, write_record
-from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Source, Sources
+from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Source, Sources, Tasks
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Round
-from aftertone_model.data.files import whole_folder, write_text
+from aftertone_model.data.files import put_in_place, remove, whole_folder, write_text
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 
 if TYPE_CHECKING:
@@ -83,12 +82,13 @@ class ProjectStore(RecordFolder):
         Raises:
             DamagedRecordError: a file that can't be made again is damaged.
         """
+        rounds = tuple(self.rounds())
         return State(
             sources=self.get(Sources).sources,
-            held_out=self.get(HeldOut).clips,
+            held_out=self.get(HeldOut).clips or _sides(rounds),
             quiet=self.read(Quiet),
             adaptation=self.adaptation(),
-            rounds=tuple(self.rounds()),
+            rounds=rounds,
             current=self.current,
             trained=self._next.is_dir(),
             train_requested=self.train_requested,
@@ -136,7 +136,7 @@ class ProjectStore(RecordFolder):
             write_text(path, "")
             self.remove(Problem)
         else:
-            path.unlink(missing_ok=True)
+            remove(path)
 
     # -- pool and backbone -----------------------------------------------------------------------------------------
 
@@ -177,13 +177,13 @@ class ProjectStore(RecordFolder):
             raise StoreError(
                 f"The backbone isn't adapted yet in {self.folder}; it will be once the import has settled."
             )
-        shutil.rmtree(self.adapted)
+        remove(self.adapted)
 
     # -- rounds ----------------------------------------------------------------------------------------------------
 
     def round_numbers(self) -> list[int]:
         """Numbers of the complete rounds, ascending."""
-        return sorted(int(path.name) for path in (self.folder / "rounds").glob("[0-9]*") if path.name.isdigit())
+        return _numbered(self.folder / "rounds", digits=3)
 
     def rounds(self) -> list[Round]:
         """All complete rounds, oldest first."""
@@ -198,7 +198,10 @@ class ProjectStore(RecordFolder):
         """
         file = self._round_folder(number) / Round.FILE
         try:
-            return _read_round(file, file.stat().st_mtime_ns)
+            found = _read_round(file, file.stat().st_mtime_ns)
+            if found.number != number:
+                raise DamagedRecordError(file, Round.AFTER_DAMAGE, set_aside=False)
+            return found
         except FileNotFoundError:
             if file.parent.is_dir():
                 raise DamagedRecordError(file, Round.AFTER_DAMAGE, set_aside=False) from None
@@ -236,7 +239,7 @@ class ProjectStore(RecordFolder):
 
     def has_model(self) -> bool:
         """Whether a round keeps its weights."""
-        return any((self.folder / "rounds").glob("[0-9]*/model"))
+        return any((self._round_folder(number) / "model").is_dir() for number in self.round_numbers())
 
     def save_seed(self, record: Round, scores: Sequence[Score]) -> None:
         """Write a round without a model."""
@@ -261,12 +264,11 @@ class ProjectStore(RecordFolder):
         write_record(self._next, record)
         write_scores(self._next, scores, record.classes)
         folder = self._round_folder(record.number)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        self._next.replace(folder)
-        (folder / Draft.FILE).unlink(missing_ok=True)
+        put_in_place(self._next, folder)
+        remove(folder / Draft.FILE)
         with_model = [n for n in self.round_numbers() if (self._round_folder(n) / "model").is_dir()]
         for number in with_model[:-KEPT_MODELS]:
-            shutil.rmtree(self._round_folder(number) / "model")
+            remove(self._round_folder(number) / "model")
 
     @property
     def _next(self) -> Path:
@@ -274,6 +276,19 @@ class ProjectStore(RecordFolder):
 
     def _round_folder(self, number: int) -> Path:
         return self.folder / "rounds" / f"{number:03d}"
+
+
+def _sides(rounds: Sequence[Round]) -> dict[str, bool]:
+    """The test split as far as the rounds' records tell, for a project that lost it."""
+    return {
+        clip: side for one in rounds for side, clips in ((False, one.labelled), (True, one.tested)) for clip in clips
+    }
+
+
+def _numbered(folder: Path, *, digits: int = 1) -> list[int]:
+    """Numbers of the folders that bear one as their name, ascending; whatever else lies there is ignored."""
+    names = [path.name for path in folder.glob("[0-9]*") if path.is_dir()]
+    return sorted(int(name) for name in names if name.isdecimal() and name == f"{int(name):0{digits}d}")
 
 
 @lru_cache(maxsize=1024)
@@ -294,6 +309,6 @@ class Store:
         return ProjectStore(self._folder / str(project))
 
     def projects(self) -> list[int]:
-        """Projects that ever connected, ascending."""
-        found = self._folder.glob("[0-9]*/connection.json")
-        return sorted(int(path.parent.name) for path in found if path.parent.name.isdigit())
+        """Projects that ever connected, also those that lost the file which says so; ascending."""
+        known = (Connection.FILE, Tasks.FILE)
+        return [n for n in _numbered(self._folder) if any((self._folder / str(n) / file).exists() for file in known)]

@@ -1,12 +1,16 @@
 """The small records of a project: a file each, validated when read, with a schema version and its own repair."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from aftertone.errors import StoreError
 from aftertone.labelstudio.tasks import TaskCache
+from aftertone.store.clock import Moment, elapsed
+
+LONGEST = 1e6  # seconds of one clip; MAX_CLIP_SECONDS is far below
 
 
 class Part(BaseModel):
@@ -67,10 +71,8 @@ class HeldOut(Record):
     """For each clip that was ever assigned: whether it is held out for testing. Only grows."""
 
     FILE, OLD_FILE = "test-split.json", "exam.json"
-    MADE_AGAIN = False
     AFTER_DAMAGE = (
-        "It says which clips are never trained on. Restore it from a backup; or remove it: then a new test set is "
-        "drawn, and metrics of earlier rounds no longer compare, since models were trained on some of its clips."
+        "It is made again: clips that rounds were trained or tested on keep their side, others are drawn anew."
     )
 
     clips: dict[str, bool] = {}
@@ -91,6 +93,14 @@ class Tasks(Record):
 
     cache: TaskCache = TaskCache()
 
+    @field_validator("cache")
+    @classmethod
+    def _dated(cls, cache: TaskCache) -> TaskCache:
+        for task in cache.tasks:
+            if datetime.fromisoformat(task.updated_at).year < 1971:
+                raise ValueError("the next read asks for what changed since")
+        return cache
+
     @classmethod
     def upgrade(cls, raw: Any) -> Any:
         for task in raw["tasks"]:
@@ -102,10 +112,10 @@ class Source(Part):
     """What became of one audio address."""
 
     clip: str | None = None  # id of the decoded clip; None when there is none
-    seconds: float = 0.0  # duration of the clip
+    seconds: float = Field(default=0.0, ge=0, le=LONGEST, allow_inf_nan=False)  # duration of the clip
     error: str = ""  # why there is no clip, for people
     retry: bool = False  # whether another attempt may succeed
-    at: float = 0.0  # epoch seconds of the last attempt
+    at: Moment = 0.0  # of the last attempt
 
 
 class Sources(Record):
@@ -129,7 +139,7 @@ class Quiet(Record):
     AFTER_DAMAGE = "The import is watched anew until it has settled."
 
     shape: tuple[int, int]  # number of tasks and newest id, which tell one set of tasks from another
-    since: float  # epoch seconds
+    since: Moment
 
 
 class Doing(Record):
@@ -141,7 +151,7 @@ class Doing(Record):
     stage: str
     done: int
     total: int  # 0 where there is nothing to count
-    at: float  # epoch seconds
+    at: Moment
 
 
 class Warnings(Record):
@@ -165,13 +175,12 @@ class Problem(Record):
 
     message: str  # what happened and what to do
     step: str  # name of the step that failed
-    times: int  # failures in a row
-    at: float  # epoch seconds of the last one
+    times: int = Field(ge=1)  # failures in a row
+    at: Moment  # of the last one
 
-    @property
-    def retry_at(self) -> float:
-        """Epoch seconds before which the step isn't tried again: a minute after the first failure, doubling to 1 h."""
-        return self.at + min(60.0 * 2 ** (min(self.times, 8) - 1), 3600.0)
+    def pause(self, now: float) -> float:
+        """Seconds for which the step isn't tried yet: from a failure on a minute, doubling with each to 1 h."""
+        return max(0.0, min(60.0 * 2 ** (min(self.times, 8) - 1), 3600.0) - elapsed(self.at, now))
 
 
 class StopSet(Record):
@@ -194,3 +203,18 @@ class Damage(Record):
     AFTER_DAMAGE = "Files that were set aside before are no longer listed."
 
     files: dict[str, str] = {}  # path inside the project's folder -> a sentence
+
+
+class DiskUse(Record):
+    """How much disk the project's files take, as housekeeping last counted."""
+
+    FILE = "disk.json"
+    AFTER_DAMAGE = "It is counted again."
+
+    pool: int  # bytes; decoded clips
+    features: int  # what backbones make of them
+    rounds: int
+    adapted: int
+    other: int
+    at: Moment
+    current: int | None  # round that annotators were served then

@@ -67,6 +67,8 @@ def read_scores(path: Path, written: int) -> tuple[tuple[str, ...], dict[int, Sc
     ]
     if any(len(score.probabilities) not in (0, len(classes)) for score in scores):
         raise ValueError("a line is cut short")
+    if not all(0 <= probability <= 1 for score in scores for probability in score.probabilities):
+        raise ValueError("not a probability")
     return classes, {score.task: score for score in scores}
 
 

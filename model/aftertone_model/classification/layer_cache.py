@@ -31,14 +31,29 @@ def same_body(classifier: SpeechClassifier, backbone: Backbone) -> bool:
     )
 
 
+def cache_name(backbone: Backbone) -> str:
+    """The folder under `layers` that holds what this backbone's transformer makes of clips."""
+    return digest(backbone.body.state_dict())
+
+
 class LayerCache:
     """The cache of one backbone under `folder`; several processes may use it at once."""
 
     def __init__(self, folder: Path, backbone: Backbone) -> None:
-        self._folder = folder / "layers" / digest(backbone.body.state_dict())
+        """
+        Raises:
+            DamagedFileError: blocks are cut short or garbled; a new cache is without any of these.
+        """
+        self._folder = folder / "layers" / cache_name(backbone)
         self._rows: dict[str, tuple[Path, int]] = {}  # clip id -> block and row in it
-        for index in sorted(self._folder.glob("*.json")):
-            self._take_in(index)
+        damaged: list[DamagedFileError] = []
+        for index in sorted(self._folder.glob("[0-9a-f]*.json")):
+            try:
+                self._take_in(index)
+            except DamagedFileError as error:
+                damaged.append(error)
+        if damaged:
+            raise damaged[0]
 
     def __contains__(self, clip_id: str) -> bool:
         return clip_id in self._rows
@@ -74,9 +89,14 @@ class LayerCache:
         block = index.with_suffix(".npy")
         try:
             clip_ids = json.loads(index.read_text(encoding="utf-8"))
-            self._rows = {clip_id: (block, row) for row, clip_id in enumerate(clip_ids)} | self._rows
-        except (ValueError, TypeError):
+        except (ValueError, RecursionError, IsADirectoryError):
             raise _damaged(block, index) from None
+        try:
+            if len(np.load(block, mmap_mode="r")) != len(clip_ids):
+                raise ValueError("rows without a clip, or clips without a row")
+            self._rows = {clip_id: (block, row) for row, clip_id in enumerate(clip_ids)} | self._rows
+        except (FileNotFoundError, IsADirectoryError, ValueError, EOFError, TypeError):
+            raise _damaged(block, block) from None
 
 
 def _damaged(block: Path, culprit: Path) -> DamagedFileError:

@@ -1,9 +1,12 @@
 """Clips: what the rest of the package talks about."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 SAMPLE_RATE = 16_000  # Hz, of all decoded audio
+ID_DIGITS = 24  # hex digits of a decoded file's id: 96 bits of SHA-256 over its PCM
+CLIP_FILE = re.compile(f"[0-9a-f]{{{ID_DIGITS}}}[.]npy")  # name of what is kept of a decoded file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,28 +5,35 @@
     features/<fingerprint>/3f/...   (T, C) float16 frames of the backbone whose CNN has this fingerprint; pre-training
                                     keeps its teacher's embeddings in the same way
 
-Every file is written beside its place and renamed when whole, so a kill at any time costs at most the clip in work.
+Every file is renamed to its place when whole, so a kill at any time costs at most a few seconds of work. A power cut
+may cost the clips of half a minute: a clip is known by the hash of its samples, and fetched again where that differs.
+Features can't be told so, and get their names once the disk has them. Files of other names are ignored.
 """
 
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aftertone_model.data.clips import SAMPLE_RATE, Clip
-from aftertone_model.data.files import set_aside, whole_file, write_text
+from aftertone_model.data.clips import CLIP_FILE, ID_DIGITS, SAMPLE_RATE, Clip
+from aftertone_model.data.files import set_aside, whole_file, whole_files, write_text
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.progress import Progress, silent
 
 log = logging.getLogger(__name__)
 
 FULL_SCALE = 32_768  # of int16 PCM
-ID_DIGITS = 24  # hex digits of a clip's id: 96 bits of SHA-256 over its PCM
+COMMIT_SECONDS = 5.0  # of work on features that a kill may cost
+
+FETCHED_AGAIN = "The clip's audio is fetched and decoded again."
+UNREADABLE = (ValueError, EOFError, IsADirectoryError)  # by numpy
 
 
 class Pool:
@@ -50,7 +57,7 @@ class Pool:
         clip_id = hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS]
         path = self._clip_path(clip_id)
         known = clip_id in self
-        if not known or not path.exists():
+        if not known or not path.is_file():
             _save(path, pcm)
         if not known:
             self._append(clip_id, len(pcm))
@@ -84,9 +91,9 @@ class Pool:
             pcm = np.load(path)
             if hashlib.sha256(pcm.tobytes()).hexdigest()[:ID_DIGITS] != clip_id:
                 raise ValueError("these samples are another clip's")
-        except (FileNotFoundError, ValueError, EOFError):
+        except (FileNotFoundError, *UNREADABLE):
             set_aside(path)
-            raise DamagedFileError(path, "The clip's audio is fetched and decoded again.", clip=clip_id) from None
+            raise DamagedFileError(path, FETCHED_AGAIN, clips=(clip_id,)) from None
         return pcm.astype(np.float32) / FULL_SCALE
 
     def keep(
@@ -96,13 +103,32 @@ class Pool:
         clips: Sequence[Clip],
         progress: Progress = silent,
     ) -> None:
-        """Compute and keep what `encode` makes of a waveform (S,), for files that have nothing under `name` yet."""
+        """Compute and keep what `encode` makes of a waveform (S,), for files that have nothing under `name` yet.
+
+        Raises:
+            DamagedFileError: clips can't be read; the error names all of them, and the others' features are kept.
+        """
         folder = self._features_folder(name)
-        present = _names(folder)
+        present = set(_names(folder))
         missing = [file for file in dict.fromkeys(clip.file for clip in clips) if file not in present]
-        for done, file in enumerate(missing):
-            progress("extract", done, len(missing))
-            _save(_fanned(folder, file), encode(self.waveform(file)))
+        damaged: list[DamagedFileError] = []
+        committed = time.monotonic()
+        with whole_files(self.folder) as batch:
+            for done, file in enumerate(missing):
+                progress("extract", done, len(missing))
+                try:
+                    waveform = self.waveform(file)
+                except DamagedFileError as error:
+                    damaged.append(error)
+                    continue
+                with batch.file(_fanned(folder, file)) as scratch, scratch.open("wb") as out:
+                    np.save(out, encode(waveform))
+                if time.monotonic() - committed > COMMIT_SECONDS:
+                    batch.commit()
+                    committed = time.monotonic()
+        if damaged:
+            lost = tuple(clip for error in damaged for clip in error.clips)
+            raise DamagedFileError(damaged[0].path, FETCHED_AGAIN, clips=lost)
         progress("extract", len(missing), len(missing))
 
     def frames(self, name: str, clip: Clip) -> NDArray[Any]:
@@ -112,19 +138,27 @@ class Pool:
 
         Raises:
             FileNotFoundError: nothing was kept for this clip.
-            DamagedFileError: the file can't be read; `keep` and `extract` make it again.
+            DamagedFileError: the file can't be read; `keep` and `extract` make it again, with all others under `name`
+                that are cut short or no arrays. Garbled numbers go unnoticed.
         """
-        path = _fanned(self._features_folder(name), clip.file)
+        folder = self._features_folder(name)
+        path = _fanned(folder, clip.file)
         try:
             frames = np.load(path, mmap_mode="r")
-        except (ValueError, EOFError):
-            set_aside(path)
+        except UNREADABLE:
+            for other in {path, *(_fanned(folder, file) for file in _names(folder))}:
+                if not _readable(other):
+                    set_aside(other)
             raise DamagedFileError(path, "The clip's features are computed again.") from None
         if not clip.audio:
             return frames
         rate = len(frames) / self.clip(clip.audio).seconds  # frames per second
         first = min(round(clip.start * rate), len(frames) - 1)
         return frames[first : max(round((clip.start + clip.seconds) * rate), first + 1)]
+
+    def clip_ids(self) -> Iterator[str]:
+        """Ids of the clips on disk, from 256 directory listings."""
+        return _names(self.folder / "clips")
 
     def _clip_path(self, clip_id: str) -> Path:
         return _fanned(self.folder / "clips", clip_id)
@@ -145,9 +179,9 @@ class Pool:
             size = self._index.stat().st_size
         except FileNotFoundError:
             return
+        if self._index.is_dir() or (size == 0 and any(self.clip_ids())):
+            self._damaged()
         if size == self._read:
-            if size == 0 and _names(self.folder / "clips"):
-                self._damaged()
             return
         with self._index.open("rb") as index:
             index.seek(self._read)
@@ -171,10 +205,10 @@ class Pool:
     def _rebuild(self) -> None:
         """Make the index from the clips on disk."""
         self._samples = {}
-        for clip_id in sorted(_names(self.folder / "clips")):
+        for clip_id in sorted(self.clip_ids()):
             try:
                 self._samples[clip_id] = len(np.load(self._clip_path(clip_id), mmap_mode="r"))
-            except (ValueError, EOFError):
+            except UNREADABLE:
                 set_aside(self._clip_path(clip_id))
         text = "".join(f"{samples}\t{clip_id}\n" for clip_id, samples in self._samples.items())
         write_text(self._index, text)
@@ -187,13 +221,26 @@ def _fanned(folder: Path, name: str) -> Path:
     return folder / name[:2] / f"{name}.npy"
 
 
-def _names(folder: Path) -> set[str]:
+def _names(folder: Path) -> Iterator[str]:
     """Ids of all files under a fanned folder, from 256 directory listings instead of a look per clip."""
     if not folder.is_dir():
-        return set()
-    return {file.stem for fan in folder.iterdir() for file in fan.iterdir() if file.suffix == ".npy"}
+        return
+    for fan in folder.iterdir():
+        if re.fullmatch("[0-9a-f]{2}", fan.name) and fan.is_dir():
+            with os.scandir(fan) as files:
+                yield from (
+                    file.name[:ID_DIGITS] for file in files if file.is_file() and CLIP_FILE.fullmatch(file.name)
+                )
+
+
+def _readable(path: Path) -> bool:
+    try:
+        np.load(path, mmap_mode="r")
+    except UNREADABLE:
+        return False
+    return True
 
 
 def _save(path: Path, array: NDArray[np.generic]) -> None:
-    with whole_file(path) as scratch, scratch.open("wb") as file:
+    with whole_file(path, sync=False) as scratch, scratch.open("wb") as file:
         np.save(file, array)

@@ -22,6 +22,7 @@ from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.digest import digest
 from aftertone_model.config import PretrainingConfig
 from aftertone_model.data.clips import Clip
+from aftertone_model.data.files import put_in_place
 from aftertone_model.pretraining.checkpoint import load_checkpoint, save_checkpoint
 from aftertone_model.pretraining.record import Adaptation, CurvePoint, read_adaptation
 from aftertone_model.pretraining.teacher import Teacher
@@ -68,7 +69,7 @@ def adapt(
         saved = part / "backbone"
         adapted.save(saved)
         adaptation.write(saved)
-        saved.replace(folder)
+        put_in_place(saved, folder)
         log.info("TAPT ended", extra={"action": "adapted", "kept": adaptation.kept, "reason": adaptation.reason})
     shutil.rmtree(part, ignore_errors=True)
     return adaptation

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aftertone.errors import FetchError, LabelStudioError
+from aftertone.faults import BUG, explain
 from aftertone.labelstudio.client import LabelStudio
-from aftertone.pipeline.advance import BUG, explain
 from aftertone.pipeline.steps import LearningSteps
 from aftertone.settings import Settings
 from aftertone.store.records import Doing, Problem, Sources, Warnings
