@@ -14,9 +14,9 @@ from typing import Annotated
 
 import typer
 
+from aftertone.faults import explain
 from aftertone.logs import configure_logging
 from aftertone.settings import Settings, load_settings
-from aftertone_model.errors import AftertoneError
 from aftertone_model.progress import hide_library_bars
 
 app = typer.Typer(
@@ -37,8 +37,10 @@ def _explained() -> Iterator[Settings]:
         settings = load_settings()
         configure_logging(settings.log_format)
         yield settings
-    except (AftertoneError, OSError) as error:
-        typer.echo(f"aftertone: {error}", err=True)
+    except Exception as error:
+        if (message := explain(error)) is None:
+            raise
+        typer.echo(f"aftertone: {message}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -69,8 +71,11 @@ def worker() -> None:
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False) -> None:
-    """Say how each project stands: labels, rounds, what is being done, what action is required."""
-    from aftertone.status import describe
+    """Say how each project stands: labels, rounds, what is being done, what action is required.
+
+    Exits with 2 where something doesn't go on without a person, otherwise with 0.
+    """
+    from aftertone.status import describe, needs_somebody, size
     from aftertone.status import status as everything
     from aftertone.store.project import Store
 
@@ -80,11 +85,15 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
             typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
         elif found["projects"]:
             typer.echo("\n\n".join(describe(project) for project in found["projects"]))
+            typer.echo(f"\n{size(found['free'])} are free where MODEL_DIR={settings.model_dir} lies.")
         else:
             typer.echo(
                 f"No project has connected yet (MODEL_DIR={settings.model_dir}). In Label Studio: Settings > Model > "
                 f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}."
             )
+        if found["problem"] and not as_json:
+            typer.echo(f"PROBLEM: {found['problem']}")
+        raise typer.Exit(2 if needs_somebody(found) else 0)
 
 
 @app.command()
@@ -113,6 +122,38 @@ def adapt(project: ProjectArgument) -> None:
         Store(settings.model_dir).project(project).forget_adaptation()
         JobQueue.connect(settings.redis_url, settings.model_dir).wake(project)
         typer.echo("The worker adapts the backbone now; the next round starts from it.")
+
+
+@app.command()
+def clean(
+    project: Annotated[int | None, typer.Argument(help="The project's number; every project if unset.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go, and remove nothing.")] = False,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="List projects that Label Studio no longer has; with --yes, remove them.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what --deleted lists.")] = False,
+) -> None:
+    """Give disk back: what was made for clips and backbones that have gone, old damage, what killed processes left."""
+    from aftertone.clean import clean_projects, deleted_projects, forget_project
+    from aftertone.labelstudio.client import LabelStudio
+    from aftertone.pipeline.jobs import JobQueue
+    from aftertone.store.project import Store
+
+    with _explained() as settings:
+        hide_library_bars()
+        store, jobs = Store(settings.model_dir), JobQueue.connect(settings.redis_url, settings.model_dir)
+        numbers = store.folders() if project is None else [project]
+        if deleted:
+            key = settings.label_studio_api_key.get_secret_value()
+            label_studio = LabelStudio(settings.label_studio_url, key, timeout=settings.label_studio_timeout)
+            gone = list(deleted_projects(label_studio, numbers))
+            for number in gone:
+                typer.echo(forget_project(store, jobs, number, dry_run=dry_run or not yes))
+            if not gone:
+                typer.echo(f"Label Studio at {settings.label_studio_url} still has every project that is kept here.")
+        else:
+            for line in clean_projects(store, jobs, numbers, dry_run=dry_run):
+                typer.echo(line)
 
 
 @app.command()

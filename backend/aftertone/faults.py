@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+from pathlib import Path
 
 from redis import RedisError
 from safetensors import SafetensorError
@@ -13,7 +14,7 @@ BUG = "This is a bug in Aftertone; the worker's log has the details."
 
 AGAIN = "the step is then done again."
 ROOM = "Free some space, for instance by `aftertone clean`"
-OWN = "Give it the files of MODEL_DIR (`chown -R`)."
+OWN = "Check who may write to MODEL_DIR, and give it to that user (`chown -R`)."
 MOVE = "A file lies where a folder belongs. Move it away, or set MODEL_DIR to a folder."
 DISK = {
     errno.ENOSPC: f"The disk with MODEL_DIR is full, or out of inodes (`df -h`, `df -i`). {ROOM}; {AGAIN}",
@@ -51,6 +52,20 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, RedisError):
         return f"The job queue's Redis fails ({text}). Check that it runs and has memory left."
     return None
+
+
+def unwritable(folder: Path) -> str | None:
+    """Why nothing can be written into a folder, for people; None where it can, or where there is no such folder yet."""
+    found = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not found.is_dir():
+        code = errno.ENOTDIR
+    elif os.statvfs(found).f_flag & os.ST_RDONLY:
+        code = errno.EROFS
+    elif not os.access(found, os.W_OK | os.X_OK):
+        code = errno.EACCES
+    else:
+        return None
+    return f"{DISK[code]} ({found})"
 
 
 def _code(error: Exception) -> int | None:

@@ -1,25 +1,47 @@
 """What `aftertone status` says: read from the store alone, so that it works whatever else is down."""
 
+import math
+import shutil
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from aftertone.faults import unwritable
+from aftertone.store.clock import elapsed
 from aftertone.store.project import ProjectStore, Store
-from aftertone.store.records import Doing, Problem, Sources, Tasks, Warnings
+from aftertone.store.records import DiskUse, Doing, Problem, Sources, Tasks, Warnings
 from aftertone.store.rounds import Round
 from aftertone_model.errors import DamagedFileError
+
+LEAST_FREE = 100_000_000  # bytes that a step may need on any project
+ADAPTING = 5  # times the backbone's size: checkpoint with its optimiser, the adapted backbone and a round's model
 
 
 def status(store: Store) -> dict[str, Any]:
     """Everything worth knowing about every project, as JSON."""
-    return {"projects": [_project(number, store.project(number)) for number in store.projects()]}
+    free = _free(store.model_dir)
+    return {
+        "free": free,
+        "problem": unwritable(store.model_dir),
+        "projects": [_project(number, store.project(number), free) for number in store.projects()],
+    }
 
 
-def _project(number: int, store: ProjectStore) -> dict[str, Any]:
+def needs_somebody(found: dict[str, Any]) -> bool:
+    """Whether what `status` found doesn't go on without a person."""
+    return bool(found["problem"]) or any(project["problem"] or project["damaged"] for project in found["projects"])
+
+
+def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
     sources = store.get(Sources).sources
     tasks = store.get(Tasks).cache.tasks
     doing, problem = store.read(Doing), store.read(Problem)
     rounds, damaged = _rounds(store)
+    disk = store.read(DiskUse)
+    unfetched = sum(task.source not in sources for task in tasks)
+    needed = _needed(disk, len(sources), unfetched)
+    low = [f"Only {size(free)} are free where MODEL_DIR lies, and a step may need {size(needed)}."] * (free < needed)
     return {
         "project": number,
         "doing": doing and doing.model_dump(exclude={"schema_version"}),
@@ -44,9 +66,24 @@ def _project(number: int, store: ProjectStore) -> dict[str, Any]:
             }
             for r in rounds
         ],
-        "warnings": [*damaged, *store.get(Warnings).warnings],
+        "disk": disk and disk.model_dump(exclude={"schema_version", "current"}),
+        "damaged": damaged,
+        "warnings": [*low, *store.get(Warnings).warnings],
         "problem": problem and problem.model_dump(include={"step", "message", "times"}),
     }
+
+
+def _needed(disk: DiskUse | None, fetched: int, unfetched: int) -> int:
+    """Bytes that the steps to come may take, by what those before took."""
+    if disk is None:
+        return LEAST_FREE
+    per_clip = (disk.pool + disk.features) / max(fetched, 1)
+    return max(LEAST_FREE, ADAPTING * disk.adapted + round(per_clip * unfetched))
+
+
+def _free(folder: Path) -> int:
+    """Bytes that are free where a folder is, or will be."""
+    return shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
 
 
 def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:
@@ -73,6 +110,9 @@ def describe(project: dict[str, Any]) -> str:
         lines.append(f"  round {record['number']:>3}  {record['labels']:>5} labels  {_metrics(record)}{mark}")
     if project["rounds"] and (advice := project["rounds"][-1]["advice"]):
         lines.append(f"  advice: {advice}")
+    if project["disk"]:
+        lines.append(f"  {_disk(project['disk'])}")
+    lines += [f"  DAMAGED: {sentence}" for sentence in project["damaged"]]
     lines += [f"  warning: {warning}" for warning in project["warnings"]]
     if project["problem"]:
         lines.append(f"  PROBLEM while trying to {project['problem']['step']}: {project['problem']['message']}")
@@ -84,7 +124,32 @@ def _doing(doing: dict[str, Any] | None) -> str:
     if doing is None:
         return "connected; no worker has looked at it yet (start `aftertone worker`)"
     far = f" {doing['done']}/{doing['total']}" if doing["total"] else ""
-    return f"{doing['stage']}{far} ({time.time() - doing['at']:.0f} s ago)"
+    return f"{doing['stage']}{far} ({_ago(doing['at'])})"
+
+
+def _disk(disk: dict[str, Any]) -> str:
+    total = sum(disk[name] for name in ("pool", "features", "rounds", "adapted", "other"))
+    return (
+        f"{size(total)} on disk: clips {size(disk['pool'])}, their features {size(disk['features'])}, rounds "
+        f"{size(disk['rounds'])}, adapted backbone {size(disk['adapted'])}, other {size(disk['other'])} (counted "
+        f"{_ago(disk['at'])})"
+    )
+
+
+def size(count: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"
+
+
+def _ago(at: float) -> str:
+    seconds = elapsed(at, time.time())
+    if math.isinf(seconds):
+        return "by a clock that was ahead"
+    return f"{seconds:.0f} s ago" if seconds < 7200 else f"{seconds / 3600:.0f} h ago"
 
 
 def _metrics(record: dict[str, Any]) -> str:

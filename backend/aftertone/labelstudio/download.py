@@ -103,6 +103,9 @@ class Fetcher:
                     content += chunk
                     if len(content) > self._limit:
                         raise AddressError(f"The file is larger than MAX_AUDIO_MEGABYTES={self._limit / 1e6:g}.")
+                if not content or "html" in reply.headers.get("content-type", ""):
+                    what = "a page" if content else "nothing"
+                    raise FetchError(f"{host} answered with {what} when asked for the audio.")
                 return bytes(content)
         except httpx.InvalidURL:
             raise AddressError("The audio address can't be read as a URL.") from None

@@ -34,7 +34,7 @@ def read_snapshot(
     """
     try:
         return _read(label_studio, project, cache, audio_field, speaker_field)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise LabelStudioError(
             f"Label Studio's reply about project {project} is empty or of another form than expected "
             f"({type(error).__name__}: {error}). It is asked again; if this stays, check that LABEL_STUDIO_URL is the "

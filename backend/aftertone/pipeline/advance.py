@@ -82,6 +82,8 @@ class Advance:
 
     def run(self) -> None:
         """Step until there is nothing to do; a failure is remembered for `aftertone status` and tried again later."""
+        if not self._store.folder.exists():
+            return  # `aftertone clean --deleted` took it away
         try:
             tidy(self._store)
             self._store.migrate(HeldOut, Warnings)

@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from aftertone.errors import LabelConfigError
+from aftertone.faults import explain
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.events import Events, project_id
 from aftertone.server.predict import latest_version, predict
@@ -111,8 +112,11 @@ async def _explain(request: Request, error: Exception) -> Response:
 
 
 async def _apologise(request: Request, error: Exception) -> Response:
-    log.error("%s failed", request.url.path, exc_info=error, extra={"action": "request_failed"})
-    detail = "Aftertone failed; its log holds the details."
+    if detail := explain(error):
+        log.error("%s: %s", request.url.path, detail, extra={"action": "request_failed"})
+    else:
+        log.error("%s failed", request.url.path, exc_info=error, extra={"action": "request_failed"})
+        detail = "Aftertone failed; its log holds the details."
     return JSONResponse({"error": type(error).__name__, "detail": detail}, status_code=500)
 
 

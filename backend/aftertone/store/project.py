@@ -302,6 +302,7 @@ class Store:
     """All projects under MODEL_DIR."""
 
     def __init__(self, model_dir: Path) -> None:
+        self.model_dir = model_dir
         self._folder = model_dir / "projects"
 
     def project(self, project: int) -> ProjectStore:
@@ -311,4 +312,8 @@ class Store:
     def projects(self) -> list[int]:
         """Projects that ever connected, also those that lost the file which says so; ascending."""
         known = (Connection.FILE, Tasks.FILE)
-        return [n for n in _numbered(self._folder) if any((self._folder / str(n) / file).exists() for file in known)]
+        return [n for n in self.folders() if any((self._folder / str(n) / file).exists() for file in known)]
+
+    def folders(self) -> list[int]:
+        """Projects that have a folder, whatever is in it; ascending."""
+        return _numbered(self._folder)

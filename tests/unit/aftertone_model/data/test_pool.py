@@ -123,7 +123,7 @@ def test_damaged_files_are_set_aside_and_made_again(tmp_path: Path, tiny: Backbo
     samples.write_bytes(damage)
     with pytest.raises(DamagedFileError) as raised:
         pool.waveform(clip.id)
-    assert raised.value.clip == clip.id
+    assert raised.value.clips == (clip.id,)
     assert pool.add(noise(0)) == clip
     assert len(pool.waveform(clip.id))
 
@@ -146,3 +146,63 @@ def test_a_damaged_index_is_made_again_from_the_clips(tmp_path: Path, damage: by
     pool = Pool(tmp_path)
     assert len(pool) == 3
     assert [pool.clip(clip.id) for clip in clips] == clips
+
+
+def test_all_lost_and_garbled_clips_are_told_at_once_and_the_others_are_kept(tmp_path: Path, tiny: Backbone) -> None:
+    pool = Pool(tmp_path)
+    clips = [pool.add(noise(seed)) for seed in range(5)]
+    files = {file.stem: file for file in (tmp_path / "clips").rglob("*.npy")}
+    files[clips[0].id].unlink()
+    files[clips[2].id].write_bytes(b"\0")
+    files[clips[3].id].unlink()
+    files[clips[3].id].mkdir()
+    lost = {clips[0].id, clips[2].id, clips[3].id}
+    with pytest.raises(DamagedFileError) as raised:
+        extract(tiny, clips, Runtime(pool=pool))
+    assert set(raised.value.clips) == lost
+    assert {file.stem for file in (tmp_path / "features").rglob("*.npy")} == {clips[1].id, clips[4].id}
+    for seed in range(5):
+        pool.add(noise(seed))
+    extract(tiny, clips, Runtime(pool=pool))
+    assert all(len(pool.frames(tiny.fingerprint, clip)) for clip in clips)
+
+
+def test_all_features_that_are_cut_short_are_set_aside_at_once(tmp_path: Path, tiny: Backbone) -> None:
+    pool = Pool(tmp_path)
+    clips = [pool.add(noise(seed)) for seed in range(4)]
+    extract(tiny, clips, Runtime(pool=pool))
+    files = sorted((tmp_path / "features").rglob("*.npy"))
+    for file in files[:3]:
+        file.write_bytes(file.read_bytes()[:-1])
+    first = next(clip for clip in clips if clip.id == files[0].stem)
+    with pytest.raises(DamagedFileError):
+        pool.frames(tiny.fingerprint, first)
+    assert [file for file in files if file.exists()] == files[3:]
+
+
+def test_files_of_other_names_are_ignored(tmp_path: Path, tiny: Backbone) -> None:
+    pool = Pool(tmp_path)
+    clip = pool.add(noise(0))
+    extract(tiny, [clip], Runtime(pool=pool))
+    for folder in [tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())]:
+        for name in (".DS_Store", "Thumbs.db", f"._{clip.id}.npy", f"{clip.id}.npy~"):
+            (folder / name).write_bytes(b"\0")
+    (tmp_path / "index.tsv").unlink()
+    reopened = Pool(tmp_path)
+    assert reopened.clip(clip.id) == clip
+    assert list(reopened.clip_ids()) == [clip.id]
+    extract(tiny, [clip], Runtime(pool=reopened))
+
+
+def test_features_get_their_names_only_once_the_disk_has_them(
+    tmp_path: Path, tiny: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = Pool(tmp_path)
+    clips = [pool.add(noise(seed)) for seed in range(3)]
+    named: list[int] = []
+    count = lambda folder: named.append(len(list((tmp_path / "features").rglob("*.npy"))))  # noqa: E731
+    monkeypatch.setattr("aftertone_model.data.files.sync_file_system", count)
+    monkeypatch.setattr("aftertone_model.data.pool.COMMIT_SECONDS", -1.0)
+    extract(tiny, clips, Runtime(pool=pool))
+    assert named == [0, 1, 2]
+    assert len(list((tmp_path / "features").rglob("*.npy"))) == 3

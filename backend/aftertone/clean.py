@@ -1,0 +1,64 @@
+"""`aftertone clean`: gives disk back, project by project, never while a worker is at one."""
+
+from collections.abc import Iterator, Sequence
+
+from aftertone.labelstudio.client import LabelStudio, RefusedError
+from aftertone.pipeline.jobs import JobQueue
+from aftertone.pipeline.pruning import leftovers, prune
+from aftertone.status import size
+from aftertone.store.leftovers import size_on_disk
+from aftertone.store.project import Store
+from aftertone_model.data.files import remove
+
+NOT_FOUND = 404
+BUSY = "a worker is at it, and cleans it by itself once a day; try again later"
+
+
+def clean_projects(store: Store, jobs: JobQueue, numbers: Sequence[int], *, dry_run: bool) -> Iterator[str]:
+    """Remove what the projects no longer need. Yields a line per project and per kind of what goes."""
+    for number in numbers:
+        project = store.project(number)
+        with jobs.only_advance(number) as alone:
+            if not alone:
+                yield f"Project {number}: {BUSY}."
+                continue
+            found = leftovers(project, cautious=False)
+            counts: dict[str, tuple[int, int]] = {}
+            for one in found:
+                files, taken = counts.get(one.why, (0, 0))
+                counts[one.why] = (files + 1, taken + size_on_disk(one.path))
+            freed = sum(taken for _, taken in counts.values()) if dry_run else prune(project, found)
+            yield f"Project {number}: {size(freed)} {'would be ' * dry_run}freed."
+            yield from (f"  {files} of: {why}, {size(taken)}" for why, (files, taken) in counts.items())
+
+
+def deleted_projects(label_studio: LabelStudio, numbers: Sequence[int]) -> Iterator[int]:
+    """Those projects of which Label Studio says that they don't exist.
+
+    Raises:
+        LabelStudioError: it can't be asked, or says anything else of one.
+    """
+    label_studio.whoami()  # so that it is a Label Studio that says so, and knows the token
+    for number in numbers:
+        try:
+            label_studio.project(number)
+        except RefusedError as error:
+            if error.status != NOT_FOUND:
+                raise
+            yield number
+
+
+def forget_project(store: Store, jobs: JobQueue, number: int, *, dry_run: bool) -> str:
+    """Remove all that is kept of a project. Returns a line on what was done."""
+    folder = store.project(number).folder
+    taken = size(size_on_disk(folder))
+    if dry_run:
+        return (
+            f"Project {number}: Label Studio at LABEL_STUDIO_URL has no such project, or its user may not see it. "
+            f"{folder} takes {taken}; add --yes to remove it with its rounds for good."
+        )
+    with jobs.only_advance(number) as alone:
+        if not alone:
+            return f"Project {number}: {BUSY}."
+        remove(folder)
+    return f"Project {number}: {folder} is removed, {taken} freed."
