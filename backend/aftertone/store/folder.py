@@ -93,8 +93,11 @@ class RecordFolder:
         """Put a file that was set aside among the project's warnings, and have lost clips' audio fetched again."""
         log.warning("%s", error, extra={"action": "file_set_aside"})
         if error.clips:
-            sources, lost = self.get(Sources).sources, set(error.clips)
-            self.save(Sources(sources={url: row for url, row in sources.items() if row.clip not in lost}))
+            kept = {path.stem for path in self.folder.glob("pool/clips/*/*.npy")} - set(error.clips)
+            sources = self.get(Sources).sources
+            self.save(
+                Sources(sources={url: row for url, row in sources.items() if row.clip is None or row.clip in kept})
+            )
         path = error.path.relative_to(self.folder) if error.path.is_relative_to(self.folder) else error.path
         self.save(Damage(files={**self.get(Damage).files, str(path): error.remedy}))
 

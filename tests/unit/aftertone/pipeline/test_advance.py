@@ -1,17 +1,18 @@
 """The loop in memory: what annotators are served, and what becomes of what they do."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aftertone.errors import FetchError, LabelStudioError
-from aftertone.faults import BUG, explain
+from aftertone.errors import FetchError
+from aftertone.faults import BUG
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.pipeline.steps import LearningSteps
 from aftertone.settings import Settings
-from aftertone.store.records import Doing, Problem, Sources, Warnings
+from aftertone.store.records import Doing, Problem, Quiet, Source, Sources, Warnings
 from tests.unit.aftertone.fake_label_studio import CONFIG, FakeLabelStudio
 from tests.unit.aftertone.loops import MemoryLoop, connect
 
@@ -194,22 +195,29 @@ def test_a_strange_reply_of_label_studio_is_no_bug(
     assert loop.problem == ""
 
 
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (OSError(28, "No space left on device"), "disk with MODEL_DIR is full"),
-        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "is full"),
-        (PermissionError(13, "Permission denied"), "who may write"),
-        (MemoryError(), "too little memory"),
-        (LabelStudioError("It sleeps."), "It sleeps."),
-    ],
-)
-def test_what_may_happen_on_a_machine_is_explained(error: Exception, said: str) -> None:
-    assert said in str(explain(error))
-
-
-def test_what_nobody_expects_is_a_bug() -> None:
-    assert explain(ZeroDivisionError()) is None
+@pytest.mark.parametrize(("ahead", "settle"), [(86_400.0, 0.0), (10 * 365 * 86_400.0, 3600.0), (1e300, 0.0)])
+def test_records_of_a_clock_that_was_ahead_hold_nothing_up(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, ahead: float, settle: float
+) -> None:
+    loop = make_loop(4)
+    loop.settings = loop.settings.model_copy(update={"settle_seconds": settle})
+    shape, then = (4, 4), time.time() + ahead
+    loop.store.save(Quiet(shape=shape, since=then))
+    loop.store.save(Problem(message="It failed.", step="fetch audio", times=9, at=then))
+    loop.store.save(Doing(stage="fetch", done=1, total=2, at=then))
+    tried = {f"/data/upload/1/tone-{n}.wav": Source(error="It slept.", retry=True, at=then) for n in (1, 2)}
+    loop.store.save(Sources(sources=tried))
+    loop.advance()
+    assert all(row.clip for row in loop.store.get(Sources).sources.values())
+    quiet = loop.store.read(Quiet)
+    assert quiet is not None
+    assert quiet.since <= time.time()
+    if settle:
+        assert 0 < loop.alarms[-1] <= settle
+        later = time.time() + settle
+        monkeypatch.setattr(time, "time", lambda: later)
+        loop.advance()
+    loop.check_queue()
 
 
 def test_something_that_is_undone_at_once_stops_the_loop(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:

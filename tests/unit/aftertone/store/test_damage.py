@@ -1,4 +1,4 @@
-"""Every file of a store truncated, emptied or garbled: it is named, and the loop goes on where it can."""
+"""Every file and folder of a store damaged in every way: it is named, and the loop goes on where it can."""
 
 import shutil
 import tarfile
@@ -15,7 +15,7 @@ from aftertone.server.predict import predict
 from aftertone.settings import Settings
 from aftertone.status import describe, status
 from aftertone.store.project import Store
-from aftertone.store.records import Connection, Problem, Warnings
+from aftertone.store.records import Connection, Problem, Sources, Warnings
 from aftertone_model.errors import DamagedFileError
 from tests.unit.aftertone.loops import ARCHIVE, MemoryLoop, old_loop, unpack
 
@@ -36,6 +36,26 @@ def garble(path: Path) -> None:
     path.write_bytes(np.random.default_rng(0).integers(128, 256, size, np.uint8).tobytes())
 
 
+def make_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+    (path / "inside").write_text("a folder in a file's place")
+
+
+def lose(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def hollow(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def make_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.write_text("a file in a folder's place")
+
+
 DAMAGES = [truncate, empty, garble]
 
 
@@ -51,7 +71,7 @@ def names() -> list[str]:
     return sorted([*single, *per_clip, *block, "problem.json"])
 
 
-LOST = ("connection.json", "exam.json", "round.json")  # people's or history's: these can't be made again
+LOST = ("connection.json", "round.json")  # people's or history's: these can't be made again
 UNREAD = ("rounds/000/scores.csv", "rounds/001/scores.csv", "/model/")  # the loop goes on without a look at them
 FILES = [name for name in names() if not name.endswith(LOST) and not any(part in name for part in UNREAD)]
 
@@ -101,6 +121,164 @@ def test_what_can_be_made_again_is(loop: MemoryLoop, name: str, damage: Callable
         assert f"{aside}.corrupt" in describe(shown)
     again = {"sources.json": 30, f"pool/clips/{CLIP[:2]}/{CLIP}.npy": 1}
     assert len(loop.fetcher.fetched) == again.get(name, 0)
+    if name == "exam.json":
+        trained = {clip for record in loop.store.rounds() for clip in record.labelled}
+        tested = {clip for record in loop.store.rounds() for clip in record.tested}
+        assert not trained & (tested | loop.store.load().test_clips)
+
+
+@pytest.mark.parametrize("damage", [lose, make_folder])
+@pytest.mark.parametrize("kind", ["pool", "adapted", "records"])
+def test_files_that_are_lost_or_became_folders_are_made_again(
+    loop: MemoryLoop, kind: str, damage: Callable[[Path], None]
+) -> None:
+    for name in FILES:
+        if name.startswith(kind) or (kind == "records" and "/" not in name):
+            damage(loop.store.folder / name)
+    if kind == "pool":
+        shutil.rmtree(loop.store.folder / "pool/layers")
+    loop.advance()
+    loop.check_queue()
+    assert (loop.last.number, loop.last.labels) == (3, 18)
+    assert len(loop.fetcher.fetched) == {"pool": 1, "adapted": 0, "records": 30}[kind]
+    shown = describe(status(Store(loop.settings.model_dir))["projects"][0])
+    assert ("set aside" in shown) == (damage is make_folder or kind == "adapted")  # an empty folder is left of that
+
+
+NAMED = ["pool/features/1abdcab955bd374a", "pool/features/1abdcab955bd374a/98", "pool/layers/d9a8bd762b214fb1"]
+FOLDERS = ["pool", "pool/clips", "pool/clips/98", "pool/features", "pool/layers", "adapted", *NAMED]
+LOSSES = [(name, damage) for name in ("pool", "pool/clips/98", "adapted") for damage in (hollow, lose)]
+
+
+@pytest.mark.parametrize(("name", "damage"), [*((name, make_file) for name in FOLDERS), *LOSSES])
+def test_a_folder_that_can_be_made_again_is(loop: MemoryLoop, name: str, damage: Callable[[Path], None]) -> None:
+    folder = loop.store.folder
+    if name != "adapted":
+        shutil.rmtree(folder / "pool/layers")  # else nobody would read the others
+        (folder / "pool/layers/d9a8bd762b214fb1").mkdir(parents=True)
+    if name.startswith("pool/clips"):
+        shutil.rmtree(folder / "pool/features")
+    damage(folder / name)
+    loop.advance()
+    loop.check_queue()
+    assert (loop.last.number, loop.last.labels) == (3, 18)
+    told = damage is make_file or (name, damage) == ("adapted", hollow)  # what is simply gone leaves nothing to tell of
+    assert (f"{name} was damaged and set aside as {name}.corrupt. " in warnings(loop)) == told
+    lost = {"pool": 30, "pool/clips": 30, "pool/clips/98": 1}
+    assert len(loop.fetcher.fetched) == len(set(loop.fetcher.fetched)) == lost.get(name, 0)
+
+
+def test_a_pool_that_is_lost_is_fetched_again_in_one_go(loop: MemoryLoop, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.rmtree(loop.store.folder / "pool")
+    caplog.set_level("INFO")
+    loop.advance()
+    loop.check_queue()
+    begun = [record.step for record in caplog.records if getattr(record, "action", "") == "step_begun"]
+    assert begun == ["train", "fetch audio", "train", "rank the pool", "publish the queue"]
+    assert len(loop.fetcher.fetched) == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [(name, damage) for name in ("rounds", "rounds/002") for damage in (make_file, hollow, lose)],
+)
+def test_rounds_that_are_lost_are_told_of_or_gone_without(
+    loop: MemoryLoop, name: str, damage: Callable[[Path], None]
+) -> None:
+    damage(loop.store.folder / name)
+    loop.advance()
+    if damage is hollow and name != "rounds":
+        assert f"{name}/round.json is damaged. Restore it from a backup, or remove the round's folder" in loop.problem
+        lose(loop.store.folder / name)
+        loop.advance()
+    elif damage is make_file:
+        assert "restore" in warnings(loop)
+    loop.check_queue()
+    assert loop.last.labels == 18
+
+
+def test_a_file_in_the_projects_place_is_named(loop: MemoryLoop, caplog: pytest.LogCaptureFixture) -> None:
+    folder = loop.store.folder
+    make_file(folder)
+    loop.advance()
+    assert "A file lies where a folder belongs. Move it away" in caplog.text
+    assert str(folder) in caplog.text
+    assert folder.is_file()
+    assert status(Store(loop.settings.model_dir))["projects"] == []
+    assert loop.store.current is None
+
+
+def test_a_lost_connection_is_told_of_and_the_loop_goes_on(loop: MemoryLoop) -> None:
+    lose(loop.store.folder / "connection.json")
+    loop.advance()
+    loop.check_queue()
+    assert loop.last.labels == 18
+    assert "connection.json is missing" in warnings(loop)
+    assert "Validate and Save" in warnings(loop)
+    assert Store(loop.settings.model_dir).projects() == [1]
+    remedy_connection(loop)
+    loop.advance()
+    assert "connection.json" not in warnings(loop)
+
+
+def test_stray_files_are_ignored_and_left_alone(loop: MemoryLoop) -> None:
+    root = loop.settings.model_dir
+    folders = [root, *(path for path in root.rglob("*") if path.is_dir())]
+    strays = [
+        folder / name
+        for folder in folders
+        for name in (".DS_Store", "Thumbs.db", "round.json~", ".#current", "._0.json", "4.bak")
+    ]
+    (root / "projects" / "notes").mkdir()
+    for stray in strays:
+        stray.write_bytes(b"\0\xff")
+    (root / "projects" / "02").mkdir()
+    (loop.store.folder / "rounds" / "2").mkdir()
+    loop.advance()
+    loop.check_queue()
+    assert (loop.last.number, loop.last.labels) == (3, 18)
+    assert all(stray.read_bytes() == b"\0\xff" for stray in strays if "rounds/001" not in str(stray))
+    assert Store(root).projects() == [1]
+    assert not list(root.rglob("*.corrupt"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "problem.json": ('"times": 1', '"times": -' + "9" * 400),
+            "quiet.json": ('"since": ', '"since": 9e'),
+            "sources.json": ('"at": ', '"at": 9e30'),
+            "tasks.json": ('"updated_at": "2026', '"updated_at": "0001'),
+            "current": ("2", "-7"),
+            "rounds/002/scores.csv": (",0.", ",7."),
+        },
+        {
+            "problem.json": ('"at": 0.0', '"at": 1e300'),
+            "sources.json": ('"seconds": 0.25', '"seconds": NaN'),
+            "tasks.json": ('"updated_at": "2026', '"updated_at": "x'),
+            "current": ("2", "9" * 5000),
+            "rounds/002/scores.csv": (",0.", ",nan "),
+        },
+    ],
+)
+def test_numbers_that_fit_nowhere_hold_nothing_up(loop: MemoryLoop, changes: dict[str, tuple[str, str]]) -> None:
+    loop.store.save(loop.store.get(Sources))  # in today's form
+    for name, (old, new) in changes.items():
+        text = (loop.store.folder / name).read_text()
+        assert old in text
+        (loop.store.folder / name).write_text(text.replace(old, new))
+    predict(loop.store, [{"id": 10}], loop.label_studio.state["project"]["label_config"])
+    describe(status(Store(loop.settings.model_dir))["projects"][0])
+    loop.advance()
+    loop.check_queue()
+    assert (loop.last.number, loop.last.labels) == (3, 18)
+
+
+def test_a_round_in_anothers_folder_is_named(loop: MemoryLoop) -> None:
+    shutil.copy(loop.store.folder / "rounds/001/round.json", loop.store.folder / "rounds/002/round.json")
+    loop.advance()
+    assert "rounds/002/round.json is damaged" in loop.problem
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -142,12 +320,11 @@ def remove(name: str) -> Callable[[MemoryLoop], None]:
     return act
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", [*DAMAGES, make_folder])
 @pytest.mark.parametrize(
     ("name", "said", "remedy"),
     [
         ("connection.json", "Label Studio writes it anew", remedy_connection),
-        ("exam.json", "Restore it from a backup; or remove it", remove("exam.json")),
         ("rounds/000/round.json", "remove the round's folder", remove("rounds/000")),
         ("rounds/001/round.json", "remove the round's folder", remove("rounds/001")),
         ("rounds/002/round.json", "remove the round's folder", remove("rounds/002")),
