@@ -29,7 +29,7 @@ def clean_projects(store: Store, jobs: JobQueue, numbers: Sequence[int], *, dry_
                 counts[one.why] = (files + 1, taken + size_on_disk(one.path))
             freed = sum(taken for _, taken in counts.values()) if dry_run else prune(project, found)
             yield f"Project {number}: {size(freed)} {'would be ' * dry_run}freed."
-            yield from (f"  {files} of: {why}, {size(taken)}" for why, (files, taken) in counts.items())
+            yield from (f"  {why}: {files}, {size(taken)}" for why, (files, taken) in counts.items())
 
 
 def deleted_projects(label_studio: LabelStudio, numbers: Sequence[int]) -> Iterator[int]:

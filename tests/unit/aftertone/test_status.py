@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from aftertone.cli import app
 from aftertone.settings import Settings
 from aftertone.store.project import Store
-from aftertone.store.records import Connection
+from aftertone.store.records import Connection, Problem
 from tests.unit.aftertone.loops import MemoryLoop
 
 
@@ -52,3 +52,41 @@ def test_rounds_with_their_metrics_and_an_export(make_loop: Callable[..., Memory
     assert "8 labels" in run("export", "1", "--out", str(tmp_path / "model"))
     assert (tmp_path / "model" / "model.safetensors").is_file()
     assert "exists already" in run("export", "1", "--out", str(tmp_path / "model"))
+
+
+@pytest.mark.usefixtures("environment")
+def test_disk_use_and_how_much_is_free(make_loop: Callable[..., MemoryLoop], monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop(12)
+    loop.advance()
+    shown = run("status")
+    assert " on disk: clips " in shown
+    assert " are free where MODEL_DIR=" in shown
+    assert "may need" not in shown
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 50_000_000}))
+    assert "warning: Only 50 MB are free where MODEL_DIR lies, and a step may need 100 MB." in run("status")
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_exit_code_says_whether_somebody_is_needed(make_loop: Callable[..., MemoryLoop]) -> None:
+    loop = make_loop(12)
+    loop.advance()
+    status = lambda *more: CliRunner().invoke(app, ["status", *more]).exit_code  # noqa: E731
+    assert (status(), status("--json")) == (0, 0)
+    loop.store.record_problem("train", "It failed.", 0.0)
+    assert (status(), status("--json")) == (2, 2)
+    loop.store.remove(Problem)
+    (loop.store.folder / "rounds/000/round.json").write_text("")
+    assert status() == 2
+    assert "DAMAGED: " in run("status")
+
+
+def test_a_model_dir_that_is_a_file_is_told(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path / "file"))
+    for command in (["status"], ["worker"], ["serve"], ["adapt", "1"], ["clean"]):
+        found = CliRunner().invoke(app, command)
+        assert found.exit_code in (1, 2), command
+        assert "Traceback" not in found.output
+        assert "MODEL_DIR" in found.output or "isn't adapted" in found.output, command

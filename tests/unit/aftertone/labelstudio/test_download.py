@@ -28,6 +28,16 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(303)
             self.send_header("Location", targets[path])
             self.end_headers()
+        elif path in ("/data/upload/empty.wav", "/data/upload/page.wav"):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8" if "page" in path else "audio/wav")
+            self.end_headers()
+            self.wfile.write(b"<html>Sign in</html>" if "page" in path else b"")
+        elif path == "/data/upload/cut.wav":
+            self.send_response(200)
+            self.send_header("Content-Length", str(2 * len(AUDIO)))
+            self.end_headers()
+            self.wfile.write(AUDIO)
         elif path in ("/data/upload/a.wav", "/signed", "/ls/data/upload/a.wav"):
             self.send_response(200)
             self.end_headers()
@@ -120,3 +130,9 @@ def test_failures_say_why_and_hold_no_address(port: int) -> None:
 def test_a_file_that_is_too_large_is_not_read_to_its_end(port: int) -> None:
     with pytest.raises(AddressError, match="MAX_AUDIO_MEGABYTES"):
         fetcher(f"http://localhost:{port}", max_bytes=100).fetch(1, "/data/upload/a.wav")
+
+
+@pytest.mark.parametrize(("name", "said"), [("empty", "nothing"), ("page", "a page"), ("cut", "can't be reached")])
+def test_nothing_a_page_or_a_cut_file_in_place_of_audio_is_asked_for_again(port: int, name: str, said: str) -> None:
+    with pytest.raises(FetchError, match=said):
+        fetcher(f"http://localhost:{port}").fetch(1, f"/data/upload/{name}.wav")
