@@ -25,8 +25,9 @@ from aftertone.pipeline.pruning import prune_when_due
 from aftertone.pipeline.steps import LearningSteps
 from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
-from aftertone.store.project import State, Store
+from aftertone.store.project import Store
 from aftertone.store.records import Connection, Doing, HeldOut, Problem, Tasks, Warnings
+from aftertone.store.state import State
 from aftertone_model.acquisition import find_strategy
 from aftertone_model.errors import AftertoneError, DamagedFileError
 from aftertone_model.progress import throttled

@@ -6,8 +6,9 @@ from aftertone.labelstudio.tasks import Snapshot
 from aftertone.pipeline.dataset import Dataset
 from aftertone.pipeline.warnings import find_warnings
 from aftertone.settings import Settings
-from aftertone.store.project import ProjectStore, State
+from aftertone.store.project import ProjectStore
 from aftertone.store.records import HeldOut, Quiet, Warnings
+from aftertone.store.state import State
 from aftertone_model.evaluation.test_split import assign_test_split
 
 

@@ -8,7 +8,7 @@ from aftertone.labelstudio.tasks import Snapshot, Task
 from aftertone.pipeline.dataset import RETRY_SECONDS, Dataset
 from aftertone.pipeline.queue import seed_size
 from aftertone.settings import Settings
-from aftertone.store.project import State
+from aftertone.store.state import State
 
 
 @dataclass(frozen=True, kw_only=True)

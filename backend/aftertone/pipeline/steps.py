@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from aftertone.pipeline import queue
 from aftertone.pipeline.dataset import Dataset
 from aftertone.settings import Settings
-from aftertone.store.project import ProjectStore, State
+from aftertone.store.project import ProjectStore
 from aftertone.store.records import StopSet
 from aftertone.store.rounds import Draft, Round, SoftLabels, TrainingRecord
+from aftertone.store.state import State
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.classifier import load_classifier
 from aftertone_model.config import PRESETS

@@ -2,7 +2,7 @@
 
 from aftertone.labelstudio.tasks import Snapshot
 from aftertone.pipeline.dataset import Dataset
-from aftertone.store.project import State
+from aftertone.store.state import State
 
 
 def find_warnings(snapshot: Snapshot, dataset: Dataset, state: State, adapt_again_share: float = 0.5) -> list[str]:

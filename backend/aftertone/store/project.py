@@ -20,19 +20,19 @@ projects/<id>/damage.json       damaged files, which were set aside as <name>.co
 No path is built and no file is read anywhere else.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aftertone.errors import DamagedRecordError, StoreError
 from aftertone.store.folder import RecordFolder, read_record, write_record
-from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Source, Sources, Tasks
+from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Sources, Tasks
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Round
+from aftertone.store.state import State, sides_of
 from aftertone_model.data.files import put_in_place, remove, whole_folder, write_text
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 
@@ -41,36 +41,6 @@ if TYPE_CHECKING:
 
 ADAPTED_AGAIN = "The backbone is adapted again."  # what follows from damage to it
 KEPT_MODELS = 3  # newest rounds that keep their weights; the others can be trained again from round.json
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """What the store holds, as far as the next step depends on it."""
-
-    sources: Mapping[str, Source] = field(default_factory=dict)
-    held_out: Mapping[str, bool] = field(default_factory=dict)  # clip -> whether it is held out for testing
-    quiet: Quiet | None = None  # None before the first look
-    adaptation: Adaptation | None = None  # None before TAPT is done, or found not to help
-    rounds: tuple[Round, ...] = ()  # complete ones, oldest first
-    current: int | None = None  # number of the round that was last put in front of the annotators
-    trained: bool = False  # a model was trained for the next round, which isn't complete yet
-    train_requested: bool = False  # somebody pressed Start Training
-    damage: tuple[str, ...] = ()  # a sentence per damaged file that was set aside and still lies there
-
-    @property
-    def last(self) -> Round | None:
-        """The newest complete round."""
-        return self.rounds[-1] if self.rounds else None
-
-    @cached_property
-    def test_clips(self) -> frozenset[str]:
-        """Clips that are never trained on."""
-        return frozenset(clip for clip, held_out in self.held_out.items() if held_out)
-
-    def unsettled(self, settle_seconds: float, now: float) -> float:
-        """Seconds for which the first import must stay quiet yet; 0 when it has, or a round exists."""
-        since = self.quiet.since if self.quiet is not None else now
-        return 0.0 if self.rounds else max(0.0, settle_seconds - (now - since))
 
 
 class ProjectStore(RecordFolder):
@@ -85,7 +55,7 @@ class ProjectStore(RecordFolder):
         rounds = tuple(self.rounds())
         return State(
             sources=self.get(Sources).sources,
-            held_out=self.get(HeldOut).clips or _sides(rounds),
+            held_out=self.get(HeldOut).clips or sides_of(rounds),
             quiet=self.read(Quiet),
             adaptation=self.adaptation(),
             rounds=rounds,
@@ -276,13 +246,6 @@ class ProjectStore(RecordFolder):
 
     def _round_folder(self, number: int) -> Path:
         return self.folder / "rounds" / f"{number:03d}"
-
-
-def _sides(rounds: Sequence[Round]) -> dict[str, bool]:
-    """The test split as far as the rounds' records tell, for a project that lost it."""
-    return {
-        clip: side for one in rounds for side, clips in ((False, one.labelled), (True, one.tested)) for clip in clips
-    }
 
 
 def _numbered(folder: Path, *, digits: int = 1) -> list[int]:

@@ -10,9 +10,9 @@ from aftertone.labelstudio.tasks import Answer, Snapshot
 from aftertone.pipeline.dataset import join
 from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.settings import Settings
-from aftertone.store.project import State
 from aftertone.store.records import Quiet, Source
 from aftertone.store.rounds import Round
+from aftertone.store.state import State
 from tests.unit.aftertone.records import ADAPTED, make_round, make_snapshot
 
 NOW = 1_000_000.0

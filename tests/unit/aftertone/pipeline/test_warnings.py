@@ -3,8 +3,8 @@ import dataclasses
 from aftertone.labelstudio.tasks import Answer, Snapshot
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.warnings import find_warnings
-from aftertone.store.project import State
 from aftertone.store.records import Source
+from aftertone.store.state import State
 from tests.unit.aftertone.records import ADAPTED, make_snapshot
 
 STATE = State(adaptation=ADAPTED)

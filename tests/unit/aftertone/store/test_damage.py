@@ -173,7 +173,7 @@ def test_a_pool_that_is_lost_is_fetched_again_in_one_go(loop: MemoryLoop, caplog
     caplog.set_level("INFO")
     loop.advance()
     loop.check_queue()
-    begun = [record.step for record in caplog.records if getattr(record, "action", "") == "step_begun"]
+    begun = [vars(record)["step"] for record in caplog.records if getattr(record, "action", "") == "step_begun"]
     assert begun == ["train", "fetch audio", "train", "rank the pool", "publish the queue"]
     assert len(loop.fetcher.fetched) == 30
 
