@@ -6,6 +6,8 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,6 +69,7 @@ class LabelStudio:
             # The server behind `label-studio start` answers kept-alive connections 45 ms later than new ones.
             headers = {"Connection": "close"} if urlsplit(url).hostname in LOOPBACK else {}
             self._auth = TokenAuth(key, self._access_token)
+            self._date = ""
             self._http = httpx.Client(
                 base_url=self.url, auth=self._auth, timeout=httpx.Timeout(timeout, connect=10), headers=headers,
                 mounts=NO_PROXY, transport=transport,
@@ -188,6 +191,14 @@ class LabelStudio:
         encoded = base64.urlsafe_b64encode(uri.encode()).decode()
         return f"{self.url}/tasks/{task}/resolve/?fileuri={encoded}"
 
+    @property
+    def answered_at(self) -> datetime | None:
+        """Label Studio's clock at its last answer, cut to seconds; None before, or where the answer didn't say."""
+        try:
+            return parsedate_to_datetime(self._date)
+        except ValueError:
+            return None
+
     def authorization(self) -> str:
         """A fresh Authorization header for this Label Studio's own addresses; never log it."""
         return self._auth.header()
@@ -212,6 +223,7 @@ class LabelStudio:
                 "LABEL_STUDIO_URL is its address as this machine sees it (inside a container, localhost is the "
                 "container itself)."
             ) from None
+        self._date = reply.headers.get("Date", "")
         if not reply.is_success:
             raise self._refusal(reply)
         if not reply.content and method != "GET":
