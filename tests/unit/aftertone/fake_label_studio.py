@@ -141,8 +141,8 @@ class FakeLabelStudio(LabelStudio):
             if wanted is None or task["id"] in wanted:
                 yield task
 
-    def tasks_changed_since(self, project: int, moment: str) -> dict[int, str]:
-        return {row["id"]: row["updated_at"] for row in self.state["tasks"] if row["updated_at"] > moment}
+    def task_moments(self, project: int, since: str = "") -> dict[int, str]:
+        return {row["id"]: row["updated_at"] for row in self.state["tasks"] if row["updated_at"] > since}
 
     def prediction_counts(self, project: int) -> dict[str, int]:
         counts: dict[str, int] = {}
