@@ -77,8 +77,8 @@ def advance(settings: Mapping[str, Any]) -> Callable[[Callable[[str, Cost], None
         from aftertone.store.records import Problem
 
         class Measured(Advance):
-            def _do(self, step: Any, *arguments: Any) -> None:
-                report(type(step).__name__, measured(lambda: super(Measured, self)._do(step, *arguments)))
+            def _do(self, step: Any, *arguments: Any, **named: Any) -> None:
+                report(type(step).__name__, measured(lambda: super(Measured, self)._do(step, *arguments, **named)))
 
         Measured(1, Settings(**settings), lambda _seconds: None).run()
         if problem := Store(settings["model_dir"]).project(1).read(Problem):

@@ -10,7 +10,7 @@ from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Snapshot, Task, TaskCache
 
-WHOLE = 10_000  # tasks up to which all are read in one request; it takes Label Studio about 1 ms a task
+WHOLE = 30_000  # tasks up to which one request reads all; Label Studio takes 1 ms for each, and proxies wait for 60 s
 OVERLAP = timedelta(seconds=5)  # a change may become visible a little after the moment it carries
 
 

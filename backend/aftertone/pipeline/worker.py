@@ -17,7 +17,6 @@ from aftertone.pipeline.advance import Advance
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.settings import Settings, load_settings
 from aftertone.store.project import Store
-from aftertone_model.progress import hide_library_bars
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,6 @@ class Worker(RQWorker):
 
 def run_worker(settings: Settings) -> None:
     """Work until told to stop. Every project that ever connected is looked at first: a restart needs no webhook."""
-    hide_library_bars()
     jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
     for project in Store(settings.model_dir).projects():
         jobs.wake_taken(project)  # by a worker that may have been killed right after

@@ -98,7 +98,7 @@ class Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Server
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride] -- the class says only BaseServer
 
     def do_GET(self) -> None:
         self._answer()

@@ -118,8 +118,7 @@ def test_a_look_at_20_000_tasks_reads_what_changed(server: Server) -> None:
     """In requests and rows, since seconds depend on the machine."""
     with closing(LabelStudio(server.url, "token")) as client:
         _, cache = read_snapshot(client, 1, TaskCache())
-        assert server.rows == {"list": 20_000, "export": 20_000}
-        assert max(server.requests.values()) <= 100  # chunks of the export
+        assert server.rows == {"export": 20_000}
         server.fake.wait(10)
         _, cache = read_snapshot(client, 1, cache)  # may have missed what was written in the import's last seconds
 
