@@ -199,11 +199,12 @@ def run(url: str, model_dir: Path, arguments: argparse.Namespace) -> None:
     cpu, memory = map(float, used.split())
     row("start of a worker", [Cost(wall=time.perf_counter() - began, cpu=cpu, memory=memory)])
 
-    import aftertone.pipeline.worker  # noqa: F401 -- what a worker has loaded when it forks a job
     from aftertone.labelstudio.label_config import SMALLEST_CONFIG
+    from aftertone.pipeline.worker import collect_rarely
     from aftertone.store.project import Store
     from aftertone.store.records import Connection
 
+    collect_rarely()  # as a worker does before it forks jobs
     Store(model_dir).project(1).connect(Connection(project=1, label_config=SMALLEST_CONFIG))
     settings = {
         "model_dir": model_dir, "label_studio_url": url, "label_studio_api_key": "token", "device": "cpu",
