@@ -58,8 +58,8 @@ def _read(
         speaker = data.get(speaker_field)
         return Task(
             id=exported["id"],
-            source=source if isinstance(source, str) else "",
-            speaker=str(speaker) if speaker not in (None, "") else None,
+            source=_storable(source) if isinstance(source, str) else "",
+            speaker=_storable(str(speaker)) if speaker not in (None, "") else None,
             updated_at=exported["updated_at"],
             annotations=sum(not a.get("was_cancelled") for a in exported["annotations"]),
             answer=count_votes(exported["annotations"], question),
@@ -69,14 +69,18 @@ def _read(
         changed = [i for i, moment in moments.items() if i not in known or not _same_moment(known[i], moment)]
         return {row["id"]: parse(row) for row in label_studio.export(project, changed)}
 
-    total, number = raw.get("total_annotations_number"), raw["task_number"]
+    def miscounted() -> bool:
+        total = raw.get("total_annotations_number")
+        return total not in (cache.total, sum(task.annotations for task in tasks.values()))
+
     if tasks:
         tasks |= export(label_studio.task_moments(project, cache.read_to), tasks)
-    miscounted = total != sum(task.annotations for task in tasks.values()) and total != cache.total
-    if miscounted:
-        tasks = {}
-    if len(tasks) != number:
-        if number <= WHOLE:
+        if miscounted() or len(tasks) != raw["task_number"]:
+            raw = label_studio.project(project)  # what changed in this moment may be read, but not counted yet
+        if miscounted():
+            tasks = {}
+    if len(tasks) != raw["task_number"]:
+        if raw["task_number"] <= WHOLE:
             tasks = {row["id"]: parse(row) for row in label_studio.export(project)}
         else:
             moments = label_studio.task_moments(project)
@@ -93,6 +97,7 @@ def _read(
         webhook_urls=tuple(label_studio.webhook_urls(project)),
     )
     read_to = _read_to(tasks.values(), asked_at, cache.read_to if cache.shape == shape else "")
+    total = raw.get("total_annotations_number")
     return snapshot, TaskCache(shape=shape, total=total, read_to=read_to, tasks=tuple(tasks.values()))
 
 
@@ -110,6 +115,10 @@ def _read_to(tasks: Collection[Task], asked_at: datetime | None, before: str) ->
     read_to = min(newest, (asked_at or newest) - OVERLAP)
     # Label Studio's filter understands this one form.
     return max(before, read_to.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="replace").decode()  # JSON may hold half a surrogate pair, which no file can
 
 
 def _same_moment(task: Task, moment: str) -> bool:

@@ -21,8 +21,8 @@ class Reader:
         self.fake, self.cache = fake, TaskCache()
 
     def __call__(self) -> Snapshot:
-        found, self.cache = read_snapshot(self.fake, 1, self.cache)
-        assert found == read_snapshot(self.fake, 1, TaskCache())[0]
+        found, self.cache = read_snapshot(self.fake, 1, self.cache, speaker_field="speaker")
+        assert found == read_snapshot(self.fake, 1, TaskCache(), speaker_field="speaker")[0]
         return found
 
 
@@ -100,6 +100,33 @@ def test_an_annotation_that_vanishes_without_a_trace_is_noticed(
     reader()
     fake.state["tasks"][8]["annotations"] = []  # its `updated_at` stays
     assert not reader().tasks[9].answer.given
+
+
+def test_what_changes_during_a_read_makes_it_no_full_one(
+    fake: FakeLabelStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy team would have everything read again and again."""
+    reader, exported = Reader(fake), []
+    reader()
+    fake.annotate(1, "happy")
+    moments, export = fake.task_moments, fake.export
+
+    def busy(project: int, since: str = "") -> dict[int, str]:
+        fake.annotate(2, "sad")
+        fake.add_task()
+        return moments(project, since)
+
+    monkeypatch.setattr(fake, "task_moments", busy)
+    monkeypatch.setattr(fake, "export", lambda project, ids=None: exported.append(ids) or export(project, ids))
+    found, _ = read_snapshot(fake, 1, reader.cache, speaker_field="speaker")
+    assert exported == [[1, 2, 31]]
+    assert sorted(task.id for task in found.tasks.values() if task.answer.given) == [1, 2]
+
+
+def test_text_that_no_file_can_hold_costs_that_task_alone(fake: FakeLabelStudio) -> None:
+    task = fake.add_task(audio="s3://bucket/\ud800", speaker="\ud800 Ж")
+    found = Reader(fake)().tasks[task]
+    assert (found.source, found.speaker) == ("s3://bucket/?", "? Ж")
 
 
 @pytest.fixture
