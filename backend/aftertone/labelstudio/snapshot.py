@@ -58,8 +58,8 @@ def _read(
         speaker = data.get(speaker_field)
         return Task(
             id=exported["id"],
-            source=_storable(source) if isinstance(source, str) else "",
-            speaker=_storable(str(speaker)) if speaker not in (None, "") else None,
+            source=_whole(source) if isinstance(source, str) else "",
+            speaker=_whole(str(speaker)) if speaker not in (None, "") else None,
             updated_at=exported["updated_at"],
             annotations=sum(not a.get("was_cancelled") for a in exported["annotations"]),
             answer=count_votes(exported["annotations"], question),
@@ -117,8 +117,9 @@ def _read_to(tasks: Collection[Task], asked_at: datetime | None, before: str) ->
     return max(before, read_to.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
-def _storable(text: str) -> str:
-    return text.encode(errors="replace").decode()  # JSON may hold half a surrogate pair, which no file can
+def _whole(text: str) -> str:
+    """The text with half characters, which JSON can hold and no file, replaced by question marks."""
+    return text.encode(errors="replace").decode()
 
 
 def _same_moment(task: Task, moment: str) -> bool:

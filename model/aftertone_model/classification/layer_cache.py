@@ -74,7 +74,7 @@ class LayerCache:
         block = index.with_suffix(".npy")
         try:
             clip_ids = json.loads(index.read_text(encoding="utf-8"))
-            self._rows |= {clip_id: (block, row) for row, clip_id in enumerate(clip_ids) if clip_id not in self._rows}
+            self._rows = {clip_id: (block, row) for row, clip_id in enumerate(clip_ids)} | self._rows
         except (ValueError, TypeError):
             raise _damaged(block, index) from None
 

@@ -13,6 +13,8 @@ from aftertone.labelstudio.tasks import Snapshot, TaskCache
 from tests.unit.aftertone.fake_label_studio import FakeLabelStudio
 from tests.unit.aftertone.label_studio_over_http import Server
 
+FEW = 5  # requests
+
 
 class Reader:
     """Reads incrementally from a fake and checks each read against one that starts from nothing."""
@@ -157,12 +159,15 @@ def test_a_look_at_20_000_tasks_reads_what_changed(server: Server) -> None:
             return found, server.requests.total(), server.rows.total()
 
         _, requests, rows = read()
-        assert (requests, rows) == (3, 0)
+        assert requests <= FEW
+        assert rows == 0
         server.fake.annotate(12_345, "happy")
         found, requests, rows = read()
-        assert (requests, rows) == (4, 2)
+        assert requests <= FEW
+        assert rows == 2  # listed and exported
         assert found.tasks[12_345].answer.votes == {"happy": 1}
         server.fake.add_tasks(1_500, seconds=0.3)
         found, requests, rows = read()
         assert len(found.tasks) == 21_500
-        assert (requests, rows) == (12, 3_001)
+        assert requests <= FEW + 1 + 8  # another page, and chunks
+        assert rows == 2 * 1_500 + 1
