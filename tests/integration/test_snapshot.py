@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,8 @@ def read(client: LabelStudio) -> Callable[[int], Snapshot]:
     caches: dict[int, TaskCache] = {}
 
     def both(project: int) -> Snapshot:
-        found = read_snapshot(client, project, caches.get(project, TaskCache()))
-        assert found == read_snapshot(client, project, TaskCache())
-        snapshot, caches[project] = found
+        snapshot, caches[project] = read_snapshot(client, project, caches.get(project, TaskCache()))
+        assert snapshot == read_snapshot(client, project, TaskCache())[0]
         return snapshot
 
     return both
@@ -107,6 +107,24 @@ def test_one_more_label_is_read_with_small_requests(
     anna.choose(task, "happy")
     read_snapshot(client, project, cache)
     assert asked == [[], [task]]
+
+
+def test_a_look_after_an_import_asks_for_what_is_newer(
+    label_studio: Server, client: LabelStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once Label Studio's clock says that all of the import must have been visible."""
+    project = label_studio.project(3)
+    _, cache = read_snapshot(client, project, TaskCache())
+    answered_at = client.answered_at
+    assert answered_at is not None
+    later = answered_at + timedelta(seconds=7)
+    monkeypatch.setattr(LabelStudio, "answered_at", later)
+    _, cache = read_snapshot(client, project, cache)
+    listed: list[dict[int, str]] = []
+    moments = client.task_moments
+    monkeypatch.setattr(client, "task_moments", lambda *asked: listed.append(moments(*asked)) or listed[-1])
+    read_snapshot(client, project, cache)
+    assert listed == [{}]
 
 
 def test_settings_of_the_project_are_read(label_studio: Server, read: Callable[[int], Snapshot]) -> None:

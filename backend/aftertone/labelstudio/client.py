@@ -1,11 +1,12 @@
 """All that Aftertone asks of Label Studio, in its own words; the only module that knows how to talk to its API."""
 
 import base64
-import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -67,6 +68,7 @@ class LabelStudio:
             # The server behind `label-studio start` answers kept-alive connections 45 ms later than new ones.
             headers = {"Connection": "close"} if urlsplit(url).hostname in LOOPBACK else {}
             self._auth = TokenAuth(key, self._access_token)
+            self._date = ""
             self._http = httpx.Client(
                 base_url=self.url, auth=self._auth, timeout=httpx.Timeout(timeout, connect=10), headers=headers,
                 mounts=NO_PROXY, transport=transport,
@@ -118,30 +120,36 @@ class LabelStudio:
                 raise self._unexpected("something else")
             yield from tasks
 
-    def tasks(self, project: int, **params: Any) -> Iterator[dict[str, Any]]:
-        """The project's tasks without their annotations; `params` of the query may filter and order them."""
-        seen = 0
-        for page in itertools.count(1):
+    def tasks(self, project: int, *, since: str = "", **params: Any) -> Iterator[dict[str, Any]]:
+        """The project's tasks without their annotations, by id; only those that changed after `since`.
+
+        A page goes on after the last id of the page before: numbered pages shift where a task is deleted meanwhile, and
+        leave one out.
+        """
+        last = 0
+        while True:
+            items = [
+                _condition("id", last, "Number"),
+                *([_condition("updated_at", since, "Datetime")] if since else []),
+            ]
+            query = {"filters": {"conjunction": "and", "items": items}, "ordering": ["tasks:id"]}
             with self._unpacking():
-                reply = self.get(
-                    "api/tasks", project=project, page=page, page_size=PAGE, resolve_uri="false", **params
-                )  # fmt: skip
-                tasks, total = reply["tasks"], reply["total"]
-            yield from tasks
-            seen += len(tasks)
-            if not tasks or seen >= total:
+                page = self.get(
+                    "api/tasks", project=project, page=1, page_size=PAGE, resolve_uri="false", query=json.dumps(query),
+                    **params,
+                )["tasks"]  # fmt: skip
+                last = page[-1]["id"] if page else last
+            yield from page
+            if len(page) < PAGE:
                 return
 
-    def tasks_changed_since(self, project: int, moment: str) -> dict[int, str]:
-        """When each task was created, annotated, edited or un-annotated, of those where that was after `moment`.
+    def task_moments(self, project: int, since: str = "") -> dict[int, str]:
+        """When each task was last created, annotated, edited or un-annotated; only those where that was after `since`.
 
         Moments are ISO 8601, by Label Studio's clock.
         """
-        condition = {"filter": "filter:tasks:updated_at", "operator": "greater", "value": moment, "type": "Datetime"}
-        query = {"filters": {"conjunction": "and", "items": [condition]}, "ordering": ["tasks:id"]}
         with self._unpacking():
-            changed = self.tasks(project, fields="task_only", query=json.dumps(query))
-            return {task["id"]: task["updated_at"] for task in changed}
+            return {task["id"]: task["updated_at"] for task in self.tasks(project, since=since, fields="task_only")}
 
     def prediction_counts(self, project: int) -> dict[str, int]:
         """Number of predictions under each version of the project."""
@@ -188,6 +196,15 @@ class LabelStudio:
         encoded = base64.urlsafe_b64encode(uri.encode()).decode()
         return f"{self.url}/tasks/{task}/resolve/?fileuri={encoded}"
 
+    @property
+    def answered_at(self) -> datetime | None:
+        """Label Studio's clock at its last answer, cut to seconds; None before, or where the answer didn't say."""
+        try:
+            moment = parsedate_to_datetime(self._date)
+        except ValueError:
+            return None
+        return moment if moment.tzinfo else None
+
     def authorization(self) -> str:
         """A fresh Authorization header for this Label Studio's own addresses; never log it."""
         return self._auth.header()
@@ -212,6 +229,7 @@ class LabelStudio:
                 "LABEL_STUDIO_URL is its address as this machine sees it (inside a container, localhost is the "
                 "container itself)."
             ) from None
+        self._date = reply.headers.get("Date", "")
         if not reply.is_success:
             raise self._refusal(reply)
         if not reply.content and method != "GET":
@@ -258,6 +276,10 @@ class LabelStudio:
             yield
         except (AttributeError, KeyError, TypeError):
             raise self._unexpected("something else") from None
+
+
+def _condition(column: str, value: int | str, kind: str) -> dict[str, Any]:
+    return {"filter": f"filter:tasks:{column}", "operator": "greater", "value": value, "type": kind}
 
 
 def _is_page(reply: httpx.Response) -> bool:

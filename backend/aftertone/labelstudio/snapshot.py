@@ -1,6 +1,6 @@
 """What is true in Label Studio now, read as cheaply as possible; nothing is written."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Snapshot, Task, TaskCache
 
-FULL_READ = 2_000  # changed tasks from which on one full read is cheaper than many small ones
+WHOLE = 30_000  # tasks up to which one request reads all; Label Studio takes 1 ms for each, and proxies wait for 60 s
 OVERLAP = timedelta(seconds=5)  # a change may become visible a little after the moment it carries
 
 
@@ -21,7 +21,7 @@ def read_snapshot(
 
     Tasks that changed are found by their `updated_at`; tasks that vanished, and annotations that became visible too
     late for that, show as a wrong count, which leads to a full read. So one more label in a project of 100,000 tasks
-    costs a few small requests.
+    costs a few small requests. What was changed in the last seconds before a read is asked for once more by the next.
 
     Args:
         cache: what the last read returned; an empty one before the first.
@@ -46,6 +46,7 @@ def _read(
     label_studio: LabelStudio, project: int, cache: TaskCache, audio_field: str, speaker_field: str
 ) -> tuple[Snapshot, TaskCache]:
     raw = label_studio.project(project)
+    asked_at = label_studio.answered_at
     question = parse_label_config(raw["label_config"])
     audio_field = audio_field or question.field
     shape = (question.control, question.schema.kind, audio_field, speaker_field)
@@ -57,25 +58,33 @@ def _read(
         speaker = data.get(speaker_field)
         return Task(
             id=exported["id"],
-            source=source if isinstance(source, str) else "",
-            speaker=str(speaker) if speaker not in (None, "") else None,
+            source=_whole(source) if isinstance(source, str) else "",
+            speaker=_whole(str(speaker)) if speaker not in (None, "") else None,
             updated_at=exported["updated_at"],
             annotations=sum(not a.get("was_cancelled") for a in exported["annotations"]),
             answer=count_votes(exported["annotations"], question),
         )
 
-    total = raw.get("total_annotations_number")
-    changed: list[int] = []
+    def export(moments: Mapping[int, str], known: Mapping[int, Task]) -> dict[int, Task]:
+        changed = [i for i, moment in moments.items() if i not in known or not _same_moment(known[i], moment)]
+        return {row["id"]: parse(row) for row in label_studio.export(project, changed)}
+
+    def miscounted() -> bool:
+        total = raw.get("total_annotations_number")
+        return total not in (cache.total, sum(task.annotations for task in tasks.values()))
+
     if tasks:
-        moments = label_studio.tasks_changed_since(project, _before(max(task.updated_at for task in tasks.values())))
-        changed = [
-            i for i, moment in moments.items() if i not in tasks or not _same_moment(tasks[i].updated_at, moment)
-        ]
-        if len(changed) <= FULL_READ:
-            tasks |= {row["id"]: parse(row) for row in label_studio.export(project, changed)}
-    miscounted = total != sum(task.annotations for task in tasks.values()) and total != cache.total
-    if len(changed) > FULL_READ or len(tasks) != raw["task_number"] or miscounted:
-        tasks = {row["id"]: parse(row) for row in label_studio.export(project)}
+        tasks |= export(label_studio.task_moments(project, cache.read_to), tasks)
+        if miscounted() or len(tasks) != raw["task_number"]:
+            raw = label_studio.project(project)  # what changed in this moment may be read, but not counted yet
+        if miscounted():
+            tasks = {}
+    if len(tasks) != raw["task_number"]:
+        if raw["task_number"] <= WHOLE:
+            tasks = {row["id"]: parse(row) for row in label_studio.export(project)}
+        else:
+            moments = label_studio.task_moments(project)
+            tasks = {i: task for i, task in tasks.items() if i in moments} | export(moments, tasks)
     tasks = dict(sorted(tasks.items()))
     snapshot = Snapshot(
         project=project,
@@ -87,13 +96,31 @@ def _read(
         overlap=raw.get("maximum_annotations") or 1,
         webhook_urls=tuple(label_studio.webhook_urls(project)),
     )
-    return snapshot, TaskCache(shape=shape, total=total, tasks=tuple(tasks.values()))
+    read_to = _read_to(tasks.values(), asked_at, cache.read_to if cache.shape == shape else "")
+    total = raw.get("total_annotations_number")
+    return snapshot, TaskCache(shape=shape, total=total, read_to=read_to, tasks=tuple(tasks.values()))
 
 
-def _before(moment: str) -> str:
+def _read_to(tasks: Collection[Task], asked_at: datetime | None, before: str) -> str:
+    """The moment up to which every change must have been visible when the tasks were asked for.
+
+    Args:
+        asked_at: Label Studio's clock just before; None where it isn't known.
+        before: what the last read came to.
+    """
+    if not tasks:
+        return before
+    newest = datetime.fromisoformat(max(task.updated_at for task in tasks)).astimezone(UTC)
+    # Past the newest change there is nothing to gain, and a clock that runs ahead would leave changes out.
+    read_to = min(newest, (asked_at or newest) - OVERLAP)
     # Label Studio's filter understands this one form.
-    return (datetime.fromisoformat(moment).astimezone(UTC) - OVERLAP).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return max(before, read_to.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
 
-def _same_moment(first: str, second: str) -> bool:
-    return datetime.fromisoformat(first) == datetime.fromisoformat(second)
+def _whole(text: str) -> str:
+    """The text with half characters, which JSON can hold and no file, replaced by question marks."""
+    return text.encode(errors="replace").decode()
+
+
+def _same_moment(task: Task, moment: str) -> bool:
+    return datetime.fromisoformat(task.updated_at) == datetime.fromisoformat(moment)

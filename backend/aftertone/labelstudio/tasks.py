@@ -11,7 +11,7 @@ UNCERTAINTY = "Uncertainty sampling"  # the project setting that serves tasks by
 VERSION_PREFIX = "aftertone-"  # of the model_version of every ranking that this backend publishes
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """What a task's annotations add up to."""
 
@@ -25,7 +25,7 @@ class Answer:
         return bool(self.votes)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
     """One task: where its audio lies and what people have answered."""
 
@@ -43,6 +43,7 @@ class TaskCache:
 
     shape: tuple[str, ...] = ()  # question, its kind, audio field and speaker field that the tasks were read with
     total: int | None = None  # annotations that Label Studio counted
+    read_to: str = ""  # moment (ISO 8601, Label Studio's clock) up to which every change was read; '': unknown
     tasks: tuple[Task, ...] = ()  # ascending ids
 
 

@@ -2,6 +2,9 @@
 
 It is told nothing but the project's number. So a lost webhook, a killed worker, a restart, a deleted annotation or two
 webhooks at once need no code of their own.
+
+Nearly every run looks and finds nothing to do. So whatever brings torch, which takes seconds and half a gigabyte, is
+imported by the step that needs it.
 """
 
 import logging
@@ -9,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aftertone.errors import TasksVanishedError
 from aftertone.faults import BUG, explain
@@ -19,18 +23,18 @@ from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tasks import Snapshot
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
-from aftertone.pipeline.ingest import ingest
 from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.pipeline.pruning import prune_when_due
-from aftertone.pipeline.steps import LearningSteps
 from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
 from aftertone.store.records import Connection, Doing, HeldOut, Problem, Tasks, Warnings
 from aftertone.store.state import State
-from aftertone_model.acquisition import find_strategy
 from aftertone_model.errors import AftertoneError, DamagedFileError
-from aftertone_model.progress import throttled
+from aftertone_model.progress import hide_library_bars, throttled
+
+if TYPE_CHECKING:
+    from aftertone.pipeline.steps import LearningSteps
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +95,8 @@ class Advance:
             connection = self._store.read(Connection)
             self._settings = self._settings.for_project(connection.extra_params if connection else {})
             if self._settings.strategy:
+                from aftertone_model.acquisition import find_strategy
+
                 find_strategy(self._settings.strategy)  # a wrong name should not wait for the first labels
             with self._connect(self._settings) as (label_studio, fetcher):
                 previous: Step | None = None
@@ -174,18 +180,19 @@ class Advance:
         fetcher: Fetcher,
     ) -> None:
         store, settings = self._store, self._settings
-        learning = LearningSteps(store, state, dataset, settings, self._report)
         match step:
             case Ingest(tasks=tasks):
+                from aftertone.pipeline.ingest import ingest
+
                 ingest(tasks, state.sources, store, fetcher, settings, self._report)
             case Adapt():
-                learning.adapt()
+                self._learning(state, dataset).adapt()
             case Seed():
-                learning.seed()
+                self._learning(state, dataset).seed()
             case Train():
-                learning.train()
+                self._learning(state, dataset).train()
             case Rank():
-                learning.rank()
+                self._learning(state, dataset).rank()
             case Publish(number=number):
                 record = store.round(number)
                 shown = store.answers(number) if settings.prelabel else {}
@@ -195,6 +202,12 @@ class Advance:
                     "Project %d: annotators are served round %d", self._project, number,
                     extra={"action": "round_published", "project": self._project, "round": number},
                 )  # fmt: skip
+
+    def _learning(self, state: State, dataset: Dataset) -> "LearningSteps":
+        from aftertone.pipeline.steps import LearningSteps
+
+        hide_library_bars()
+        return LearningSteps(self._store, state, dataset, self._settings, self._report)
 
     def _save_progress(self, stage: str, done: int, total: int) -> None:
         self._store.save(Doing(stage=stage, done=done, total=total, at=time.time()))

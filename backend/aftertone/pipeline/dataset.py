@@ -17,7 +17,7 @@ from aftertone_model.labels import LabelSchema
 RETRY_SECONDS = 600.0  # after which audio that couldn't be fetched is asked for again
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """One clip of the pool with the tasks that hold it; the same audio imported twice is one clip."""
 
@@ -42,7 +42,9 @@ class Dataset:
         A vote for a label that has left the label config counts for nothing until the label comes back.
         """
         found = {
-            clip: self.schema.target(entry.answer.votes, entry.answer.voters) for clip, entry in self.entries.items()
+            clip: self.schema.target(entry.answer.votes, entry.answer.voters)
+            for clip, entry in self.entries.items()
+            if entry.answer.votes
         }
         return {clip: label for clip, label in found.items() if label is not None}
 
@@ -97,13 +99,17 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
 
 
 def _entry(clip: str, tasks: Sequence[Task], seconds: float) -> Entry:
-    votes: Counter[str] = Counter()
-    for task in tasks:
-        votes.update(task.answer.votes)
     speaker = next((task.speaker for task in tasks if task.speaker), None)
-    skipped = not votes and all(task.answer.skipped for task in tasks)
     return Entry(
         clip=Clip(id=clip, seconds=seconds, speaker=speaker),
-        tasks=tuple(task.id for task in tasks),
-        answer=Answer(votes=dict(votes), voters=sum(task.answer.voters for task in tasks), skipped=skipped),
+        tasks=tuple([task.id for task in tasks]),
+        answer=tasks[0].answer if len(tasks) == 1 else _together([task.answer for task in tasks]),
     )
+
+
+def _together(answers: Sequence[Answer]) -> Answer:
+    votes: Counter[str] = Counter()
+    for answer in answers:
+        votes.update(answer.votes)
+    skipped = not votes and all(answer.skipped for answer in answers)
+    return Answer(votes=dict(votes), voters=sum(answer.voters for answer in answers), skipped=skipped)

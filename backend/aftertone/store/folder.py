@@ -1,6 +1,5 @@
 """A folder of records: whole or not at all when written, validated when read, set aside when damaged."""
 
-import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from typing import TypeVar
 
 from aftertone.errors import DamagedRecordError, StoreError
 from aftertone.store.records import Connection, Damage, Record, Sources, Tasks
-from aftertone_model.data.files import remove, set_aside, write_json
+from aftertone_model.data.files import remove, set_aside, write_text
 from aftertone_model.errors import DamagedFileError
 
 log = logging.getLogger(__name__)
@@ -151,11 +150,11 @@ def read_record(kind: type[R], path: Path) -> R:
         DamagedRecordError: the file holds something else.
     """
     try:
-        return kind.of_json(json.loads(path.read_bytes()))
+        return kind.of_file(path.read_bytes())
     except UNREADABLE as error:
         raise DamagedRecordError(path, kind.AFTER_DAMAGE, set_aside=False) from error
 
 
 def write_record(folder: Path, record: Record) -> None:
     """Write a record into its file in `folder`."""
-    write_json(folder / record.FILE, record.model_dump(mode="json"), private=record.PRIVATE)
+    write_text(folder / record.FILE, f"{record.model_dump_json(indent=1)}\n", private=record.PRIVATE)

@@ -1,7 +1,7 @@
 """Everything Aftertone keeps about a project, as files under MODEL_DIR that a person can read.
 
 projects/<id>/connection.json   what Label Studio said when it connected
-projects/<id>/tasks.json        tasks and answers as last read
+projects/<id>/tasks.json        tasks and answers as last read, and up to which moment
 projects/<id>/sources.json      what became of each audio address
 projects/<id>/quiet.json        since when the set of tasks has stayed the same
 projects/<id>/test-split.json   which clips are never trained on

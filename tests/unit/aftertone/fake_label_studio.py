@@ -2,7 +2,8 @@
 
 import io
 import wave
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ class FakeLabelStudio(LabelStudio):
     def __init__(self, state: dict[str, Any] | None = None, *, tasks: int = 0, label_config: str = CONFIG) -> None:
         self.url = "http://label-studio"
         self.calls: list[str] = []  # names of the writing calls, in order
+        self._late: list[tuple[float, Callable[[], None]]] = []  # clock at which a change becomes visible, the change
         self.state = state or {
             "clock": 0,
             "project": {
@@ -37,38 +39,58 @@ class FakeLabelStudio(LabelStudio):
             "predictions": [],
             "webhooks": ["http://backend:9090/webhook"],
         }
-        for _ in range(tasks):
-            self.add_task()
+        self.add_tasks(tasks, seconds=tasks)
 
     # -- what people do --------------------------------------------------------------------------------------------
 
     def add_task(self, **data: Any) -> int:
         """Import a task; its audio is a tone of its own unless `audio` says otherwise. Returns its id."""
-        number = max((task["id"] for task in self.state["tasks"]), default=0) + 1
-        data = {"audio": f"/data/upload/1/tone-{number}.wav", **data}
-        self.state["tasks"].append({"id": number, "data": data, "annotations": [], "updated_at": self._now()})
-        return number
+        self.wait(1)
+        return self._add(data)
+
+    def add_tasks(self, count: int, *, seconds: float) -> None:
+        """Import tasks in bulk, which takes so many seconds by this Label Studio's clock."""
+        for _ in range(count):
+            self.state["clock"] += seconds / count
+            self._add({})
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.state["clock"] += seconds
+        due = [change for at, change in self._late if at <= self.state["clock"]]
+        self._late = [late for late in self._late if late[0] > self.state["clock"]]
+        for change in due:
+            change()
 
     def delete_task(self, task: int) -> None:
         """Delete a task with its predictions."""
         self.state["tasks"] = [row for row in self.state["tasks"] if row["id"] != task]
         self.state["predictions"] = [row for row in self.state["predictions"] if row["task"] != task]
 
-    def annotate(self, task: int, *labels: str, by: int = 1, skip: bool = False) -> None:
-        """Submit an answer to the question `emotion`, or skip the task."""
-        row = self._task(task)
+    def annotate(self, task: int, *labels: str, by: int = 1, skip: bool = False, visible_after: float = 0) -> None:
+        """Submit an answer to the question `emotion`, or skip the task; committed some seconds after its moment."""
+        self.wait(1)
         value = {"from_name": "emotion", "to_name": "audio", "type": "choices", "value": {"choices": list(labels)}}
-        row["updated_at"] = self._now()
-        row["annotations"].append(
-            {
-                "id": self.state["clock"],
-                "completed_by": by,
-                "was_cancelled": skip,
-                "ground_truth": False,
-                "result": [value] if labels else [],
-                "updated_at": row["updated_at"],
-            }
-        )
+        annotation = {
+            "id": int(self.state["clock"]),
+            "completed_by": by,
+            "was_cancelled": skip,
+            "ground_truth": False,
+            "result": [value] if labels else [],
+            "updated_at": self._now(),
+        }
+
+        def commit() -> None:
+            row = self._task(task)
+            row["updated_at"] = annotation["updated_at"]
+            row["annotations"].append(annotation)
+
+        self._late.append((self.state["clock"] + visible_after, commit))
+        self.wait(0)
+
+    def label_next(self) -> None:
+        """Answer the next task of the queue."""
+        self.annotate(self.queue()[0], "happy")
 
     def queue(self) -> list[int]:
         """Unlabelled tasks in the order in which "Label All Tasks" serves them; [] where that order is random."""
@@ -101,6 +123,10 @@ class FakeLabelStudio(LabelStudio):
     def whoami(self) -> dict[str, Any]:
         return {"id": 1}
 
+    @property
+    def answered_at(self) -> datetime:
+        return (START + timedelta(seconds=self.state["clock"])).replace(microsecond=0)
+
     def project(self, project: int) -> dict[str, Any]:
         found = self.state["project"]
         if project != found["id"]:
@@ -110,12 +136,13 @@ class FakeLabelStudio(LabelStudio):
         return {**found, "task_number": len(tasks), "total_annotations_number": total}
 
     def export(self, project: int, ids: Sequence[int] | None = None) -> Iterator[dict[str, Any]]:
+        wanted = None if ids is None else set(ids)
         for task in self.state["tasks"]:
-            if ids is None or task["id"] in ids:
+            if wanted is None or task["id"] in wanted:
                 yield task
 
-    def tasks_changed_since(self, project: int, moment: str) -> dict[int, str]:
-        return {row["id"]: row["updated_at"] for row in self.state["tasks"] if row["updated_at"] > moment}
+    def task_moments(self, project: int, since: str = "") -> dict[int, str]:
+        return {row["id"]: row["updated_at"] for row in self.state["tasks"] if row["updated_at"] > since}
 
     def prediction_counts(self, project: int) -> dict[str, int]:
         counts: dict[str, int] = {}
@@ -146,10 +173,18 @@ class FakeLabelStudio(LabelStudio):
         return "Bearer fake"
 
     def _task(self, task: int) -> dict[str, Any]:
-        return next(row for row in self.state["tasks"] if row["id"] == task)
+        tasks = self.state["tasks"]  # ascending ids
+        row = tasks[bisect_left(tasks, task, key=lambda row: row["id"])]
+        assert row["id"] == task
+        return row
+
+    def _add(self, data: Mapping[str, Any]) -> int:
+        number = self.state["tasks"][-1]["id"] + 1 if self.state["tasks"] else 1
+        data = {"audio": f"/data/upload/1/tone-{number}.wav", **data}
+        self.state["tasks"].append({"id": number, "data": data, "annotations": [], "updated_at": self._now()})
+        return number
 
     def _now(self) -> str:
-        self.state["clock"] += 1
         return (START + timedelta(seconds=self.state["clock"])).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 

@@ -75,6 +75,25 @@ def test_what_talks_to_label_studio_knows_neither_store_nor_pipeline() -> None:
 
 def test_status_plan_and_store_import_nothing_heavy() -> None:
     light = ["aftertone.status", "aftertone.pipeline.plan", *(m for m in MODULES if room(m) == "aftertone.store")]
-    code = f"import sys, {', '.join(light)}; print(*(m for m in {HEAVY} if m in sys.modules))"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == ""
+    assert heavy_after(f"import {', '.join(light)}") == set()
+
+
+def test_a_job_that_finds_nothing_to_do_loads_no_torch(tmp_path: Path) -> None:
+    """Nearly all jobs are such, each a process of its own that is forked from the worker."""
+    look = f"""
+from pathlib import Path
+import aftertone.pipeline.worker
+from aftertone.pipeline.advance import Advance
+from aftertone.settings import Settings
+from tests.unit.aftertone.loops import connect
+from tests.unit.aftertone.fake_label_studio import FakeLabelStudio
+connect(FakeLabelStudio(), Settings(model_dir=Path({str(tmp_path)!r})), Path("aftertone-mini"), {{}}).advance()
+"""
+    assert heavy_after(look) == {"label_studio_sdk"}
+    assert "the project has no tasks yet" in (tmp_path / "projects/1/progress.json").read_text()
+
+
+def heavy_after(code: str) -> set[str]:
+    code += f"\nimport sys; print(*(m for m in {HEAVY} if m in sys.modules))"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(shown.stdout.split())

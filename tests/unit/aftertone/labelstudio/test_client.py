@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -188,7 +189,7 @@ def test_an_odd_reply_is_explained_by_every_method(reply: Any, said: str) -> Non
     label_studio = connect(Server(reply))
     calls: list[Callable[[], Any]] = [
         lambda: list(label_studio.tasks(1)),
-        lambda: label_studio.tasks_changed_since(1, "2026-01-01T00:00:00Z"),
+        lambda: label_studio.task_moments(1, "2026-01-01T00:00:00Z"),
         lambda: label_studio.prediction_counts(1),
         lambda: label_studio.webhook_urls(1),
     ]
@@ -228,22 +229,56 @@ def test_tasks_that_vanished_are_told_apart() -> None:
         connect(Server(httpx.Response(400, json={"detail": detail}))).import_predictions(1, [{"task": 17}])
 
 
+class Pages:
+    """Plays the task list and the export of tasks 1 to 5, task n being changed on day n."""
+
+    def __init__(self) -> None:
+        self.rows = [{"id": number, "updated_at": f"day {number}"} for number in range(1, 6)]
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        params = request.url.params
+        if request.url.path.endswith("/export"):
+            return ok([row for row in self.rows if str(row["id"]) in params.get_list("ids[]")])
+        rows = self.rows
+        for item in json.loads(params["query"])["filters"]["items"]:
+            column = item["filter"].removeprefix("filter:tasks:")
+            rows = [row for row in rows if row[column] > item["value"]]
+        size, page = int(params["page_size"]), int(params["page"])
+        return ok({"tasks": rows[size * (page - 1) : size * page], "total": len(rows)})
+
+
 def test_every_page_and_every_chunk_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "PAGE", 2)
     monkeypatch.setattr(client, "EXPORT_CHUNK", 2)
-
-    def serve(request: httpx.Request) -> httpx.Response:
-        rows = [{"id": number, "updated_at": f"day {number}"} for number in range(1, 6)]
-        params = request.url.params
-        if request.url.path.endswith("/export"):
-            return ok([row for row in rows if str(row["id"]) in params.get_list("ids[]")])
-        start = 2 * (int(params["page"]) - 1)
-        return ok({"tasks": rows[start : start + 2], "total": 5})
-
-    label_studio = connect(serve)
-    assert label_studio.tasks_changed_since(1, "2026-01-01T00:00:00Z") == {n: f"day {n}" for n in range(1, 6)}
+    label_studio = connect(Pages())
+    assert label_studio.task_moments(1) == {n: f"day {n}" for n in range(1, 6)}
+    assert label_studio.task_moments(1, "day 3") == {4: "day 4", 5: "day 5"}
     assert [task["id"] for task in label_studio.export(1, [1, 2, 4])] == [1, 2, 4]
     assert list(label_studio.export(1, [])) == []
+
+
+def test_no_task_is_left_out_where_one_is_deleted_between_two_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PAGE", 2)
+    pages = Pages()
+    tasks = connect(pages).tasks(1)
+    found = [next(tasks)["id"], next(tasks)["id"]]
+    del pages.rows[0]
+    assert [*found, *(task["id"] for task in tasks)] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("date", "said"),
+    [
+        ({"Date": "Tue, 24 Nov 2026 10:51:35 GMT"}, datetime(2026, 11, 24, 10, 51, 35, tzinfo=UTC)),
+        ({"Date": "yesterday"}, None),
+        ({}, None),
+    ],
+)
+def test_its_clock_is_read_from_its_answers(date: dict[str, str], said: datetime | None) -> None:
+    label_studio = connect(Server(httpx.Response(200, json={}, headers=date)))
+    assert label_studio.answered_at is None
+    label_studio.whoami()
+    assert label_studio.answered_at == said
 
 
 def test_the_client_is_light() -> None:
