@@ -40,3 +40,11 @@ def test_a_wrong_variable_is_named(settings: Settings, monkeypatch: pytest.Monke
 def test_extra_params_come_as_an_object_or_as_its_json() -> None:
     assert parse_extra_params('{"a": 1}') == parse_extra_params({"a": 1}) == {"a": 1}
     assert parse_extra_params(None) == parse_extra_params("") == {}
+
+
+@pytest.mark.parametrize(
+    "extra", [{"test_share": 1e-320}, {"test_share": float("nan")}, {"batch_size": 10**400}, {"seed_size": 10**12}]
+)
+def test_numbers_that_no_project_can_mean_are_refused(settings: Settings, extra: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(extra)).upper()):
+        settings.for_project(extra)
