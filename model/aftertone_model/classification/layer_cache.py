@@ -94,7 +94,7 @@ class LayerCache:
         try:
             if len(np.load(block, mmap_mode="r")) != len(clip_ids):
                 raise ValueError("rows without a clip, or clips without a row")
-            self._rows = {clip_id: (block, row) for row, clip_id in enumerate(clip_ids)} | self._rows
+            self._rows |= {clip_id: (block, row) for row, clip_id in enumerate(clip_ids) if clip_id not in self._rows}
         except (FileNotFoundError, IsADirectoryError, ValueError, EOFError, TypeError):
             raise _damaged(block, block) from None
 
