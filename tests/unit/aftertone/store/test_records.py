@@ -13,13 +13,14 @@ from aftertone.store.records import HeldOut, Record, Source, Sources, Tasks
 from aftertone.store.rounds import Round
 from tests.unit.aftertone.records import make_round
 
+MOMENT = "2026-01-01T00:00:00.000000Z"
 RECORDS = [
     Tasks(
         cache=TaskCache(
             shape=("emotion", "single-choice", "audio", "speaker"),
             total=1,
-            read_to="2026-01-01T00:00:00.000000Z",
-            tasks=(Task(id=7, source="/Ж.wav", speaker="Anna", annotations=1, answer=Answer(votes={"sad": 0.5})),),
+            read_to=MOMENT,
+            tasks=(Task(id=7, source="/Ж.wav", speaker="Anna", updated_at=MOMENT, answer=Answer(votes={"sad": 0.5})),),
         )
     ),
     Sources(sources={"/Ж.wav": Source(clip="a", seconds=1.5, at=1e9 + 0.1), "": Source(error="No audio.", retry=True)}),
