@@ -12,7 +12,7 @@ class AudioError(AftertoneError):
 
 
 class DecoderLostError(AudioError):
-    """The process that decoded a clip ended or hung for a reason that may lie outside the clip; another try may help."""
+    """The process that decoded a clip ended or hung, perhaps for no fault of the clip; another try may help."""
 
 
 class DamagedFileError(AftertoneError):

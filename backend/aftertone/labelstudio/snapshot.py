@@ -57,7 +57,7 @@ def _read(
         speaker = data.get(speaker_field)
         return Task(
             id=exported["id"],
-            source=source if isinstance(source, str) else "",
+            source=_whole(source) if isinstance(source, str) else "",
             speaker=str(speaker) if speaker not in (None, "") else None,
             updated_at=exported["updated_at"],
             annotations=sum(not a.get("was_cancelled") for a in exported["annotations"]),
@@ -88,6 +88,11 @@ def _read(
         webhook_urls=tuple(label_studio.webhook_urls(project)),
     )
     return snapshot, TaskCache(shape=shape, total=total, tasks=tuple(tasks.values()))
+
+
+def _whole(text: str) -> str:
+    """The text with half characters, which JSON can hold and no file, replaced by question marks."""
+    return text.encode(errors="replace").decode()
 
 
 def _before(moment: str) -> str:

@@ -86,7 +86,7 @@ class _Decoder:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "aftertone_model.data.decoding_process"],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=_environment(os.environ),
@@ -112,17 +112,17 @@ class _Decoder:
             socket.send_fds(self._channel, [REQUEST.pack(max_seconds)], [file.fileno()])
             rate, size = REPLY.unpack(self._receive(REPLY.size, deadline))
             if rate == 0 and 0 < size <= LONGEST_REASON:
-                raise AudioError(bytes(self._receive(size, deadline)).decode(errors="replace"))
-            if not LOWEST_RATE <= rate <= HIGHEST_RATE or not 0 < size <= 8 * rate * max_seconds:
+                raise AudioError(self._receive(size, deadline).decode(errors="replace"))
+            if not LOWEST_RATE <= rate <= HIGHEST_RATE or size % 4 or not 0 < size <= 8 * rate * max_seconds:
                 raise _Lost("answered nonsense")
-            return Recording(samples=self._receive(size, deadline).view(np.float32), rate=rate)
+            return Recording(samples=np.frombuffer(self._receive(size, deadline), np.float32), rate=rate)
         except TimeoutError:
             raise _Lost("took too long") from None
         except OSError:
             raise _Lost("ended") from None
 
-    def _receive(self, size: int, deadline: float) -> NDArray[np.uint8]:
-        content = np.empty(size, np.uint8)
+    def _receive(self, size: int, deadline: float) -> bytearray:
+        content = bytearray(size)
         view, got = memoryview(content), 0
         while got < size:
             self._channel.settimeout(max(deadline - time.monotonic(), 1e-3))
@@ -150,6 +150,6 @@ def _reason(status: int, lost: _Lost, max_seconds: float) -> AudioError:
         name = signal.Signals(-status).name
         return AudioError(f"The file crashes its decoder ({name}). Export it again as 16-bit WAV.")
     return DecoderLostError(
-        f"The process that decoded the file {lost} (status {status}). Either the file is harmful or the machine short of "
-        "memory or time; it is tried again later. If this stays, export it again as 16-bit WAV."
+        f"The process that decoded the file {lost} (status {status}). Either the file is harmful or the machine short "
+        "of memory or time; it is tried again later. If this stays, export it again as 16-bit WAV."
     )

@@ -58,7 +58,7 @@ def _outcome(descriptor: int, max_seconds: float) -> tuple[int, memoryview]:
     try:
         with os.fdopen(descriptor, "rb") as file:
             recording = read_recording(file, max_seconds=max_seconds)
-        return recording.rate, memoryview(recording.samples).cast("B")
+        return recording.rate, recording.samples.data.cast("B")
     except AudioError as error:
         reason = str(error)
     except MemoryError:

@@ -15,9 +15,7 @@ from aftertone_model.errors import AudioError
 LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz; no recording of speech lies outside
 BLOCK_SAMPLES = 2**20  # of all channels together that libsndfile decodes at a time
 
-SOUNDFILE_FORMATS = frozenset(
-    {"AIFF", "AU", "CAF", "FLAC", "MP3", "NIST", "OGG", "RF64", "VOC", "W64", "WAV", "WAVEX"}
-)
+SOUNDFILE_FORMATS = frozenset({"AIFF", "AU", "CAF", "FLAC", "MP3", "NIST", "OGG", "RF64", "VOC", "W64", "WAV", "WAVEX"})
 """What libsndfile may read: its other formats are of synthesisers and matrices, or name files of their own."""
 
 FFMPEG_FORMATS = ("aac", "aiff", "amr", "asf", "au", "caf", "flac", "matroska", "mov", "mp3", "ogg", "w64", "wav")

@@ -4,7 +4,7 @@ import io
 import wave
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -160,9 +160,9 @@ class FakeFetcher(Fetcher):
         self._label_studio = label_studio
         self.fetched: list[str] = []  # addresses, in order
 
-    def fetch(self, task: int, source: str) -> bytes:
+    def fetch(self, task: int, source: str, file: BinaryIO) -> None:
         self.fetched.append(source)
-        return self._label_studio.audio(source)
+        file.write(self._label_studio.audio(source))
 
     def close(self) -> None:
         """Nothing is open."""
