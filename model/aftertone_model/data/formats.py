@@ -36,6 +36,8 @@ FFMPEG_OPTIONS = {
     "protocol_whitelist": "none",
 }
 
+BROKEN = (FFmpegError, OSError, ValueError)  # by damage; the second by a seek to nowhere, the third by a change of rate
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
@@ -77,7 +79,7 @@ def soundfile_stream(file: BinaryIO) -> Stream | None:
         length = max(1, min(sound.samplerate, BLOCK_SAMPLES // sound.channels))
         try:
             while (block := sound.read(length, dtype="float32", always_2d=True)).size:  # (S, channels)
-                yield _mono(block, axis=1)
+                yield _mono(block)
         except soundfile.LibsndfileError:
             return
 
@@ -97,7 +99,7 @@ def ffmpeg_stream(file: BinaryIO) -> Stream:
     try:
         container = av.open(file, "r", container_options=FFMPEG_OPTIONS)
         audio = container.streams.audio[0]
-    except (FFmpegError, IndexError, ValueError) as error:
+    except (*BROKEN, IndexError) as error:
         raise _not_audio() from error
     codec = audio.codec_context
     if codec is None or codec.name not in FFMPEG_CODECS:  # None: a codec that FFmpeg has no decoder for
@@ -106,12 +108,12 @@ def ffmpeg_stream(file: BinaryIO) -> Stream:
     codec.thread_count = 1
 
     def blocks() -> Iterator[NDArray[np.float32]]:
-        to_float = av.AudioResampler(format="fltp")
+        to_float = av.AudioResampler(format="flt")  # in one plane: PyAV reads beyond the planes of more than 8 channels
         try:
             for decoded in container.decode(audio):
                 for frame in to_float.resample(decoded):
-                    yield _mono(frame.to_ndarray(), axis=0)  # (channels, S)
-        except FFmpegError:
+                    yield _mono(frame.to_ndarray().reshape(-1, frame.layout.nb_channels))  # (S, channels)
+        except BROKEN:
             return
         finally:
             container.close()
@@ -120,9 +122,9 @@ def ffmpeg_stream(file: BinaryIO) -> Stream:
     return Stream(rate=codec.sample_rate, header_seconds=seconds, blocks=blocks())
 
 
-def _mono(block: NDArray[Any], axis: int) -> NDArray[np.float32]:
+def _mono(block: NDArray[Any]) -> NDArray[np.float32]:
     with np.errstate(invalid="ignore", over="ignore"):  # inf - inf: the samples are checked as a whole later
-        return block.mean(axis=axis, dtype=np.float32)
+        return block.mean(axis=1, dtype=np.float32)
 
 
 def _not_audio() -> AudioError:
