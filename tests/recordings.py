@@ -3,10 +3,12 @@
 import io
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import av
 import numpy as np
 import soundfile
+from av.audio import AudioStream
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
@@ -32,7 +34,7 @@ def muxed(samples: NDArray[np.float32], rate: int, *, container: str, codec: str
     """The first channel of samples (S, channels) as FFmpeg writes it."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
-        stream = output.add_stream(codec, rate=rate, layout="mono")
+        stream = cast(AudioStream, output.add_stream(codec, rate=rate, layout="mono"))
         if codec == "wmav2":  # has no default
             stream.bit_rate = 32_000
         frame = av.AudioFrame.from_ndarray(samples[None, :, 0].copy(), format="fltp", layout="mono")

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Fuzz:
             print(f"mutant {number} ({kind}, {len(content)} bytes, {took:.1f} s): {outcome}", flush=True)
         return outcome
 
-    def _outcome(self, decoders: Decoders, file) -> str:
+    def _outcome(self, decoders: Decoders, file: BinaryIO) -> str:
         try:
             waveform = decoders.decode(file)
         except DecoderLostError as error:

@@ -42,7 +42,7 @@ class Mutator:
             made.append(change.__name__)
         return "+".join(made), content
 
-    def at(self, content: bytes, width: int = 1) -> int:
+    def at(self, content: bytes | bytearray, width: int = 1) -> int:
         """Somewhere in the content, mostly in its header."""
         end = max(len(content) - width, 1)
         return int(self.draw.integers(0, min(end, HEADER) if self.draw.random() < 0.7 else end))
