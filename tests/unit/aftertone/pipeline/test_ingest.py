@@ -77,8 +77,7 @@ def run(
 ) -> dict[int, Source]:
     """Ingest tasks 1 to `count`; what became of each."""
     tasks = [Task(id=number, source=address.format(number)) for number in range(1, count + 1)]
-    stubs = cast(Any, (fetcher, decoders or StubDecoders()))
-    ingest(tasks, known, store, *stubs, settings, silent)
+    ingest(tasks, known, store, cast(Any, fetcher), cast(Any, decoders or StubDecoders()), settings, silent)
     sources = store.get(Sources).sources
     return {task.id: sources[task.source] for task in tasks}
 
