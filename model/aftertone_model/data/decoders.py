@@ -62,16 +62,22 @@ class Decoders:
 
     def _decode(self, file: BinaryIO, max_seconds: float) -> NDArray[np.float32]:
         decoder: _Decoder | None = getattr(self._own, "decoder", None)
-        if decoder is None or not decoder.runs():
+        if decoder is not None and not decoder.runs():
+            self._end(decoder)
+            decoder = None
+        if decoder is None:
             decoder = self._own.decoder = _Decoder()
             self._open.add(decoder)
         try:
             recording = decoder.decode(file, max_seconds)
         except _Lost as lost:
-            self._open.discard(decoder)
-            self._own.decoder = None
-            raise _reason(decoder.end(), lost, max_seconds) from None
+            raise _reason(self._end(decoder), lost, max_seconds) from None
         return at_sample_rate(recording)
+
+    def _end(self, decoder: "_Decoder") -> int:
+        self._own.decoder = None
+        self._open.discard(decoder)
+        return decoder.end()
 
 
 class _Lost(Exception):

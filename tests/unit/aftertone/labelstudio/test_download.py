@@ -261,6 +261,13 @@ def test_a_host_that_drips_is_given_up_after_one_timeout(serve: Serve) -> None:
         fetcher("http://label-studio.test", "127.0.0.1", timeout=0.3).read(1, address)
 
 
+def test_the_deadline_holds_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(drips(b"HTTP/1.1 200 OK\r\n", b"X-More: y\r\n")) as address:
+        monkeypatch.setenv("http_proxy", address.removesuffix("/a.wav"))
+        with pytest.raises(FetchTimeoutError, match="AUDIO_TIMEOUT"):
+            fetcher("http://label-studio.test", "far.test", timeout=0.3).read(1, "http://far.test/a.wav")
+
+
 def test_a_host_that_is_fast_enough_may_take_longer_than_one_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadlines, "LOWEST_RATE", 1)
 

@@ -108,6 +108,7 @@ def test_several_files_at_once_are_not_mixed_up() -> None:
 CONFINED = """
 import socket, sys
 from aftertone_model.data import decoding_process as process
+assert "torch" not in sys.modules
 process._confine()
 process._limit_file(1.0, process._memory())
 file = open(sys.executable, "rb")  # the one that may be given
