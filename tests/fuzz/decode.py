@@ -7,6 +7,7 @@ lost or goes to a file or port that a mutant names; such mutants are kept.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import socket
@@ -127,8 +128,10 @@ def main() -> int:
     options = parser.parse_args()
     os.nice(10)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        fuzz = Fuzz(options.corpus, options.seed, options.keep, Path(folder))
+    keep = options.keep.resolve()
+    corpus = options.corpus and options.corpus.resolve()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # where playlists look
+        fuzz = Fuzz(corpus, options.seed, keep, Path(folder))
         well = fuzz.run(options.mutants)
     for outcome, count in fuzz.outcomes.most_common():
         print(f"{count:7}  {outcome}")

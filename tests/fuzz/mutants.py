@@ -140,7 +140,8 @@ def playlists(canary: Path, port: int) -> dict[str, bytes]:
     """Texts that media programs take for a recording that lies elsewhere: in a file, or behind a port."""
     web = f"http://127.0.0.1:{port}/tone.wav"
     texts = {
-        "ffconcat": f"ffconcat version 1.0\nfile '{canary}'\n",
+        "ffconcat": f"ffconcat version 1.0\nfile {canary.name}\n",  # in the folder where the process runs
+        "ffconcat-path": f"ffconcat version 1.0\nfile '{canary}'\n",
         "ffconcat-url": f"ffconcat version 1.0\nfile '{web}'\n",
         "m3u8": f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{canary}\n#EXT-X-ENDLIST\n",
         "m3u8-url": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{web}\n#EXT-X-ENDLIST\n",

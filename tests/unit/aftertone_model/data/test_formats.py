@@ -41,7 +41,10 @@ def test_every_format_and_codec_that_is_allowed_exists() -> None:
 
 
 @pytest.mark.parametrize("kind", PLAYLISTS)
-def test_what_only_names_a_recording_elsewhere_is_refused(kind: str, tmp_path: Path) -> None:
+def test_what_only_names_a_recording_elsewhere_is_refused(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     canary = tmp_path / "canary.wav"
     canary.write_bytes(encoded(tone(1.0)))
     with pytest.raises(AudioError, match=r"not audio|truncated|lasts 0.0"):
