@@ -11,7 +11,6 @@ from aftertone.labelstudio.tasks import TaskCache
 from aftertone.store.clock import Moment, elapsed
 
 LONGEST = 1e6  # seconds of one clip; MAX_CLIP_SECONDS is far below
-
 FIRST_RETRY, LAST_RETRY = 600.0, 86_400.0  # seconds after which audio that couldn't be fetched is asked for again
 
 

@@ -139,13 +139,12 @@ def test_each_failure_doubles_the_time_to_the_next_attempt_up_to_a_day(store: Pr
         run(store, settings, StubFetcher({1: FetchError("It sleeps.")}), count=1, known=known)
         known = store.get(Sources).sources
         (source,) = known.values()
-        waits.append(source.retry_at - source.at)
+        waits.append(source.pause)
     assert waits[:3] == [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY]
     assert waits[-1] == LAST_RETRY
     run(store, settings, StubFetcher(), count=1, known=known)
     assert store.get(Sources).sources["http://host/1.wav"].tries == 0
-    assert Source(error="x", retry=True, at=5.0).retry_at == 5.0 + FIRST_RETRY  # as an earlier version wrote it
-    assert Source(error="x", at=5.0).retry_at == float("inf")
+    assert Source(error="x", retry=True, at=5.0).pause == FIRST_RETRY  # as an earlier version wrote it
 
 
 def test_downloads_never_run_far_ahead_of_decoding(store: ProjectStore, settings: Settings) -> None:
