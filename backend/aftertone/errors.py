@@ -31,5 +31,9 @@ class FetchError(AftertoneError):
     """A task's audio can't be fetched for now; another attempt may succeed."""
 
 
+class FetchTimeoutError(FetchError):
+    """The host of a task's audio takes too long."""
+
+
 class AddressError(AftertoneError):
     """A task's audio lies where the operator doesn't allow to fetch from; the message names the setting."""

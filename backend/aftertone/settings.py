@@ -50,7 +50,10 @@ class Settings(BaseSettings):
     )
     label_studio_timeout: float = Field(120.0, gt=0, description="Seconds that one call to Label Studio may take.")
     audio_timeout: float = Field(
-        30.0, gt=0, description="Seconds without a byte after which an audio download is given up."
+        30.0,
+        gt=0,
+        description="Seconds without a byte after which an audio download is given up. After so many seconds it must "
+        "also have reached 10 kB/s on average, and it may last 20 times as long at most.",
     )
     max_audio_megabytes: float = Field(200.0, gt=0, description="Largest audio file that is downloaded, in MB.")
     max_clip_seconds: float = Field(60.0, gt=0, description="Longest clip that is used, in seconds.")

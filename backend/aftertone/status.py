@@ -44,7 +44,7 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
     low = [f"Only {size(free)} are free where MODEL_DIR lies, and a step may need {size(needed)}."] * (free < needed)
     return {
         "project": number,
-        "doing": doing and doing.model_dump(exclude={"schema_version"}),
+        "doing": doing and {**doing.model_dump(include={"stage", "done", "total", "at"}), "left": doing.left},
         "tasks": len(tasks),
         "answered": sum(task.answer.given for task in tasks),
         "clips": len({source.clip for source in sources.values() if source.clip}),
@@ -124,7 +124,8 @@ def _doing(doing: dict[str, Any] | None) -> str:
     if doing is None:
         return "connected; no worker has looked at it yet (start `aftertone worker`)"
     far = f" {doing['done']}/{doing['total']}" if doing["total"] else ""
-    return f"{doing['stage']}{far} ({_ago(doing['at'])})"
+    left = f", about {math.ceil(doing['left'] / 60)} min left" if doing["left"] else ""
+    return f"{doing['stage']}{far}{left} ({_ago(doing['at'])})"
 
 
 def _disk(disk: dict[str, Any]) -> str:

@@ -11,6 +11,10 @@ class AudioError(AftertoneError):
     """A clip can't be used. The message is the reason that `aftertone status` lists for its task."""
 
 
+class DecoderLostError(AudioError):
+    """The process that decoded a clip ended or hung, perhaps for no fault of the clip; another try may help."""
+
+
 class DamagedFileError(AftertoneError):
     """A file isn't what Aftertone wrote there: cut short, emptied or garbled.
 

@@ -13,7 +13,7 @@ from aftertone.store import records as store_records
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PACKAGES = {"aftertone": ROOT / "backend", "aftertone_model": ROOT / "model"}
-OUTSIDE = {"httpx", "label_studio_ml", "label_studio_sdk", "redis", "rq", "starlette", "uvicorn"}
+OUTSIDE = {"httpcore", "httpx", "label_studio_ml", "label_studio_sdk", "redis", "rq", "starlette", "uvicorn"}
 MAY_KNOW = {  # room -> rooms beside it that it may import
     "aftertone.labelstudio": set(),
     "aftertone.store": {"labelstudio"},

@@ -1,18 +1,24 @@
 """Fetching a task's audio: only from where the operator allows, with limits on time and size."""
 
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
-from urllib.parse import urljoin, urlsplit
+from typing import BinaryIO
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpx
 
-from aftertone.errors import AddressError, FetchError, LabelStudioError
+from aftertone.errors import AddressError, FetchError, FetchTimeoutError, LabelStudioError
 from aftertone.labelstudio.client import NO_PROXY, LabelStudio
+from aftertone.labelstudio.deadlines import Deadlines
 
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")  # Label Studio resolves these itself
 SERVED_PATHS = re.compile(r"/(data|storage-data|tasks/\d+/(resolve|presign)|projects/\d+/(resolve|presign))/")
 MAX_REDIRECTS = 5
+UNREADABLE = "The audio address can't be read as a URL. Correct it in the task."
+PIECE = 2**20  # bytes that are unpacked at a time
+PAGE = re.compile(rb"\s*<(!doctype html|html)\b", re.IGNORECASE)
 
 
 class Fetcher:
@@ -23,27 +29,44 @@ class Fetcher:
 
         Args:
             hosts: names beside Label Studio's own that may be asked; `*.example.org` is understood.
-            timeout: seconds without a byte after which a download is given up.
+            timeout: seconds without a byte after which a download is given up, and seconds after which its average
+                rate must be above `deadlines.LOWEST_RATE`.
             max_bytes: size of the largest file that is downloaded.
         """
         self._label_studio, self._hosts, self._limit = label_studio, hosts, max_bytes
-        self._http = httpx.Client(timeout=httpx.Timeout(timeout, connect=10), mounts=NO_PROXY)
+        # Packed replies are unpacked here, where their size is watched; most servers don't pack for this header.
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(timeout, connect=10), mounts=NO_PROXY, headers={"Accept-Encoding": "identity"}
+        )
+        self._deadlines = Deadlines(timeout)
+        self._deadlines.watch(self._http)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def fetch(self, task: int, source: str) -> bytes:
-        """The audio file behind a task's address.
+    def host(self, source: str) -> str:
+        """Name of the host that is asked first for a task's audio; '' where the address has none."""
+        try:
+            return _split(self._absolute(0, source)).hostname or ""
+        except AddressError:
+            return ""
+
+    def fetch(self, task: int, source: str, file: BinaryIO) -> None:
+        """Write the audio behind a task's address into an empty file.
 
         Uploads and local files come from Label Studio with its token; cloud storage through Label Studio, which
         redirects to a signed address; http(s) from Label Studio's own host and AUDIO_HOSTS.
 
         Raises:
             AddressError: the operator doesn't allow this address, or it is of no known kind.
+            FetchTimeoutError: the host takes too long; another attempt may succeed.
             FetchError: the download failed; another attempt may succeed.
         """
-        url = self._absolute(task, source)
+        with self._deadlines.one():
+            self._fetch(self._absolute(task, source), file)
+
+    def _fetch(self, url: str, file: BinaryIO) -> None:
         trusted = False  # whether the address came from Label Studio rather than from the task
         for _ in range(MAX_REDIRECTS):
             ours = _origin(url) == _origin(self._label_studio.url)
@@ -51,17 +74,14 @@ class Fetcher:
                 raise AddressError("The task's audio address is a page of Label Studio that serves no audio.")
             if not ours and not trusted:
                 self._check_host(url)
-            content = self._get(url, authorized=ours)
-            if isinstance(content, bytes):
-                return content
-            url, trusted = urljoin(url, content), trusted or ours
+            location = self._get(url, file, authorized=ours)
+            if location is None:
+                return
+            url, trusted = _redirected(url, location), trusted or ours
         raise FetchError(f"More than {MAX_REDIRECTS} redirects on the way to the audio.")
 
     def _absolute(self, task: int, source: str) -> str:
-        try:
-            scheme = urlsplit(source).scheme
-        except ValueError:
-            raise AddressError("The audio address can't be read as a URL.") from None
+        scheme = _split(source).scheme
         if scheme in CLOUD_SCHEMES:
             return self._label_studio.resolve_url(task, source)
         if scheme in ("http", "https"):
@@ -85,8 +105,8 @@ class Fetcher:
                 f"Audio at {host or 'this address'} is not fetched: add the host to AUDIO_HOSTS to allow it."
             )
 
-    def _get(self, url: str, *, authorized: bool) -> bytes | str:
-        """The content at `url`, or the address that it redirects to.
+    def _get(self, url: str, file: BinaryIO, *, authorized: bool) -> str | None:
+        """Write the content at `url`; or return the address that it redirects to.
 
         Messages never hold the address: it may be signed.
         """
@@ -94,25 +114,63 @@ class Fetcher:
         try:
             headers = {"Authorization": self._label_studio.authorization()} if authorized else {}
             with self._http.stream("GET", url, headers=headers) as reply:
-                if reply.is_redirect:
+                if reply.has_redirect_location:
                     return reply.headers["location"]
                 if reply.status_code != httpx.codes.OK:
                     raise FetchError(f"{host} answered {reply.status_code} when asked for the audio.{_advice(reply)}")
-                content = bytearray()
-                for chunk in reply.iter_bytes():
-                    content += chunk
-                    if len(content) > self._limit:
-                        raise AddressError(f"The file is larger than MAX_AUDIO_MEGABYTES={self._limit / 1e6:g}.")
-                if not content or "html" in reply.headers.get("content-type", ""):
-                    what = "a page" if content else "nothing"
-                    raise FetchError(f"{host} answered with {what} when asked for the audio.")
-                return bytes(content)
+                self._write(reply, file, host)
+                return None
         except httpx.InvalidURL:
-            raise AddressError("The audio address can't be read as a URL.") from None
+            raise AddressError(UNREADABLE) from None
+        except httpx.TimeoutException as error:
+            raise FetchTimeoutError(
+                f"{host} is too slow with the audio, or silent ({type(error).__name__}). Raise AUDIO_TIMEOUT if "
+                "it needs longer."
+            ) from None
         except httpx.HTTPError as error:
             raise FetchError(f"{host} can't be reached for the audio ({type(error).__name__}).") from None
         except LabelStudioError as error:
             raise FetchError(str(error)) from None
+
+    def _write(self, reply: httpx.Response, file: BinaryIO, host: str | None) -> None:
+        size = int(reply.headers.get("content-length", 0))
+        start = b""
+        for piece in _unpacked(reply, host):
+            size = max(size, file.tell() + len(piece))
+            if size > self._limit:
+                break
+            file.write(piece)
+            start = (start + piece[:100])[:100]
+        if size > self._limit:
+            raise AddressError(f"The file is larger than MAX_AUDIO_MEGABYTES={self._limit / 1e6:g}.")
+        if not start:
+            raise FetchError(f"{host} sent an empty file (0 bytes). Upload it again; it is also asked for again later.")
+        if PAGE.match(start) or "html" in reply.headers.get("content-type", ""):
+            raise FetchError(
+                f"{host} sent a web page instead of audio. Open the audio in a browser without logging in: if a page "
+                "shows, let the host serve the file itself, or upload it to Label Studio."
+            )
+
+
+def _unpacked(reply: httpx.Response, host: str | None) -> Iterator[bytes]:
+    """The content in pieces, none much larger than PIECE however densely it is packed."""
+    encoding = reply.headers.get("content-encoding", "identity").strip().lower()
+    if encoding == "identity":
+        yield from reply.iter_raw()
+        return
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise FetchError(f"{host} sent the audio packed in a way that isn't understood ({encoding[:20]!r}).")
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out whether it is gzip
+    try:
+        for packed in reply.iter_raw():
+            while packed:
+                yield unpacker.decompress(packed, PIECE)
+                packed = unpacker.unconsumed_tail
+        yield unpacker.flush()
+        if not unpacker.eof:
+            raise zlib.error("it breaks off")
+    except zlib.error as error:
+        raise FetchError(f"{host} sent packed audio that can't be unpacked ({error}).") from None
 
 
 def _advice(reply: httpx.Response) -> str:
@@ -124,6 +182,27 @@ def _advice(reply: httpx.Response) -> str:
     return ""
 
 
+def _redirected(url: str, location: str) -> str:
+    try:
+        target = urljoin(url, location)
+        _split(target)
+        return target
+    except (ValueError, AddressError):
+        host = urlsplit(url).hostname
+        raise FetchError(f"{host} redirects the audio to an address that can't be read as a URL.") from None
+
+
 def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
+    parts = _split(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address whose port is a number and whose characters are whole."""
+    try:
+        url.encode()
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise AddressError(UNREADABLE) from None
+    return parts

@@ -30,6 +30,7 @@ from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
 from aftertone.store.records import Connection, Doing, HeldOut, Problem, Tasks, Warnings
 from aftertone.store.state import State
+from aftertone_model.data.decoders import Decoders
 from aftertone_model.errors import AftertoneError, DamagedFileError
 from aftertone_model.progress import hide_library_bars, throttled
 
@@ -44,12 +45,12 @@ NAMES = {
     Rank: "rank the pool", Publish: "publish the queue",
 }  # fmt: skip
 
-Services = tuple[LabelStudio, Fetcher]
+Services = tuple[LabelStudio, Fetcher, Decoders]
 
 
 @contextmanager
 def connect(settings: Settings) -> Iterator[Services]:
-    """Label Studio, and what fetches audio for its tasks, as the settings say."""
+    """Label Studio, what fetches audio for its tasks, and what decodes it, as the settings say."""
     key = settings.label_studio_api_key.get_secret_value()
     with (
         closing(LabelStudio(settings.label_studio_url, key, timeout=settings.label_studio_timeout)) as label_studio,
@@ -61,8 +62,9 @@ def connect(settings: Settings) -> Iterator[Services]:
                 max_bytes=int(settings.max_audio_megabytes * 1e6),
             )
         ) as fetcher,
+        Decoders() as decoders,
     ):
-        yield label_studio, fetcher
+        yield label_studio, fetcher, decoders
 
 
 class Advance:
@@ -83,6 +85,7 @@ class Advance:
         self._store = Store(settings.model_dir).project(project)
         self._doing = READING
         self._damaged: set[Path] = set()  # set aside in this run
+        self._reported: Doing | None = None
         self._report = throttled(self._save_progress)
 
     def run(self) -> None:
@@ -98,11 +101,11 @@ class Advance:
                 from aftertone_model.acquisition import find_strategy
 
                 find_strategy(self._settings.strategy)  # a wrong name should not wait for the first labels
-            with self._connect(self._settings) as (label_studio, fetcher):
+            with self._connect(self._settings) as services:
                 previous: Step | None = None
                 while True:
                     try:
-                        step = self._next(label_studio, fetcher, previous)
+                        step = self._next(services, previous)
                     except DamagedFileError as error:
                         if not error.set_aside or error.path in self._damaged:
                             raise
@@ -124,10 +127,10 @@ class Advance:
                 exc_info=not expected, extra=self._extra("step_failed"),
             )  # fmt: skip
 
-    def _next(self, label_studio: LabelStudio, fetcher: Fetcher, previous: Step | None) -> Step:
+    def _next(self, services: Services, previous: Step | None) -> Step:
         """Do the next step. Returns it; Wait when there is none, or when it failed too short a time ago."""
         self._doing = READING
-        snapshot, dataset, state = self._look(label_studio)
+        snapshot, dataset, state = self._look(services[0])
         step = next_step(snapshot, dataset, state, self._settings, time.time())
         problem = self._store.read(Problem)
         if problem is not None and problem.step == READING:
@@ -149,7 +152,7 @@ class Advance:
             )
         log.info("Project %d: %s", self._project, self._doing, extra=self._extra("step_begun"))
         began = time.monotonic()
-        self._do(step, snapshot, dataset, state, label_studio, fetcher)
+        self._do(step, snapshot, dataset, state, services)
         self._store.remove(Problem)
         log.info(
             "Project %d: %s: done in %.1f s", self._project, self._doing, time.monotonic() - began,
@@ -170,21 +173,14 @@ class Advance:
         dataset = join(snapshot, state.sources, now)
         return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now)
 
-    def _do(
-        self,
-        step: Step,
-        snapshot: Snapshot,
-        dataset: Dataset,
-        state: State,
-        label_studio: LabelStudio,
-        fetcher: Fetcher,
-    ) -> None:
+    def _do(self, step: Step, snapshot: Snapshot, dataset: Dataset, state: State, services: Services) -> None:
         store, settings = self._store, self._settings
+        label_studio, fetcher, decoders = services
         match step:
             case Ingest(tasks=tasks):
                 from aftertone.pipeline.ingest import ingest
 
-                ingest(tasks, state.sources, store, fetcher, settings, self._report)
+                ingest(tasks, state.sources, store, fetcher, decoders, settings, self._report)
             case Adapt():
                 self._learning(state, dataset).adapt()
             case Seed():
@@ -210,7 +206,13 @@ class Advance:
         return LearningSteps(self._store, state, dataset, self._settings, self._report)
 
     def _save_progress(self, stage: str, done: int, total: int) -> None:
-        self._store.save(Doing(stage=stage, done=done, total=total, at=time.time()))
+        now, before = time.time(), self._reported
+        if before is None or (before.stage, before.total) != (stage, total) or done < before.done:
+            began, first = now, done
+        else:
+            began, first = before.began, before.first
+        self._reported = Doing(stage=stage, done=done, total=total, at=now, began=began, first=first)
+        self._store.save(self._reported)
 
     def _remember(self, message: str) -> None:
         try:

@@ -14,8 +14,6 @@ from aftertone.store.records import Source
 from aftertone_model.data.clips import Clip
 from aftertone_model.labels import LabelSchema
 
-RETRY_SECONDS = 600.0  # after which audio that couldn't be fetched is asked for again
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
@@ -33,7 +31,8 @@ class Dataset:
     schema: LabelSchema
     entries: Mapping[str, Entry]  # clip id -> entry, in order of the first task
     failed: Mapping[int, str]  # task id -> why its audio can't be used
-    missing: tuple[Task, ...]  # tasks whose audio is still to be fetched, or fetched again by now
+    missing: tuple[Task, ...]  # tasks whose audio nobody has tried to fetch yet
+    retries: tuple[Task, ...] = ()  # tasks whose audio couldn't be fetched and may be tried again by now
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
@@ -83,6 +82,7 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
     held: dict[str, list[Task]] = {}
     failed: dict[int, str] = {}
     missing: list[Task] = []
+    retries: list[Task] = []
     for task in snapshot.tasks.values():
         if not task.source:
             failed[task.id] = "The task has no audio address; check the audio field's name."
@@ -92,10 +92,16 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
             held.setdefault(source.clip, []).append(task)
         else:
             failed[task.id] = source.error
-            if source.retry and elapsed(source.at, now) >= RETRY_SECONDS:
-                missing.append(task)
+            if source.retry and elapsed(source.at, now) >= source.pause:
+                retries.append(task)
     entries = {clip: _entry(clip, tasks, sources[tasks[0].source].seconds) for clip, tasks in held.items()}
-    return Dataset(schema=snapshot.question.schema, entries=entries, failed=failed, missing=tuple(missing))
+    return Dataset(
+        schema=snapshot.question.schema,
+        entries=entries,
+        failed=failed,
+        missing=tuple(missing),
+        retries=tuple(retries),
+    )
 
 
 def _entry(clip: str, tasks: Sequence[Task], seconds: float) -> Entry:

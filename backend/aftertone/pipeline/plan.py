@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from aftertone.labelstudio.tasks import Snapshot, Task
-from aftertone.pipeline.dataset import RETRY_SECONDS, Dataset
+from aftertone.pipeline.dataset import Dataset
 from aftertone.pipeline.queue import seed_size
 from aftertone.settings import Settings
+from aftertone.store.records import FIRST_RETRY
 from aftertone.store.state import State
 
 
@@ -60,8 +61,14 @@ def next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Sett
     """Decide what `advance` does next.
 
     Publishing comes first, so that annotators never wait for anything slower; then audio, since everything is made of
-    it; then the method's order: adapt, seed, train, rank.
+    it; then the method's order: adapt, seed, train, rank. Audio that couldn't be fetched before is tried again when
+    there is nothing else to do, so that a host which is down holds up no round.
     """
+    step = _next_step(snapshot, dataset, state, settings, now)
+    return Ingest(tasks=dataset.retries) if isinstance(step, Wait) and dataset.retries else step
+
+
+def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Settings, now: float) -> Step:
     last = state.last
     if last is not None and _queue_lost(snapshot, state):
         return Publish(number=last.number)
@@ -71,7 +78,7 @@ def next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Sett
         return Rank()
     if not dataset.entries:
         if dataset.failed:
-            return Wait(why="none of the tasks has audio that can be used", seconds=RETRY_SECONDS)
+            return Wait(why="none of the tasks has audio that can be used", seconds=FIRST_RETRY)
         return Wait(why="the project has no tasks yet")
     if unsettled := state.unsettled(settings.settle_seconds, now):
         return Wait(why="tasks are still being imported", seconds=unsettled)

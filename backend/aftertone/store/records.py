@@ -12,6 +12,7 @@ from aftertone.labelstudio.tasks import TaskCache
 from aftertone.store.clock import Moment, elapsed
 
 LONGEST = 1e6  # seconds of one clip; MAX_CLIP_SECONDS is far below
+FIRST_RETRY, LAST_RETRY = 600.0, 86_400.0  # seconds after which audio that couldn't be fetched is asked for again
 
 TODAY = b'{\n "schema_version": 1,'
 """What a record's file begins with."""
@@ -127,6 +128,12 @@ class Source(Part):
     error: str = ""  # why there is no clip, for people
     retry: bool = False  # whether another attempt may succeed
     at: Moment = 0.0  # of the last attempt
+    tries: int = 0  # attempts in a row that failed; 0 also where an earlier version didn't count them
+
+    @property
+    def pause(self) -> float:
+        """Seconds after the last attempt before which there is no other: 10 min after the first, doubling to a day."""
+        return min(FIRST_RETRY * 2.0 ** min(max(self.tries - 1, 0), 10), LAST_RETRY)
 
 
 class Sources(Record):
@@ -163,6 +170,14 @@ class Doing(Record):
     done: int
     total: int  # 0 where there is nothing to count
     at: Moment
+    began: Moment = 0.0  # of the stage's first report; 0 where an earlier version wrote none
+    first: int = 0  # how much was done at that moment
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that the rest will take if it goes on like this; None where nobody can tell."""
+        passed, done = self.at - self.began, self.done - self.first
+        return (self.total - self.done) * passed / done if self.began and passed > 0 and done > 0 else None
 
 
 class Warnings(Record):

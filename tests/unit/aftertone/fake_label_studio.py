@@ -5,7 +5,7 @@ import wave
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -195,9 +195,9 @@ class FakeFetcher(Fetcher):
         self._label_studio = label_studio
         self.fetched: list[str] = []  # addresses, in order
 
-    def fetch(self, task: int, source: str) -> bytes:
+    def fetch(self, task: int, source: str, file: BinaryIO) -> None:
         self.fetched.append(source)
-        return self._label_studio.audio(source)
+        file.write(self._label_studio.audio(source))
 
     def close(self) -> None:
         """Nothing is open."""

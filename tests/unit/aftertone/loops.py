@@ -1,10 +1,12 @@
 """The whole loop in memory: a FakeLabelStudio, and Aftertone advancing in this process."""
 
+import atexit
 import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Problem
 from aftertone.store.rounds import Round
+from aftertone_model.data.decoders import Decoders
 from tests.unit.aftertone.fake_label_studio import FakeFetcher, FakeLabelStudio
 
 ARCHIVE = Path(__file__).parents[2] / "stores" / "d52d7a6.tar.gz"
@@ -69,7 +72,15 @@ class MemoryLoop:
 
     @contextmanager
     def _connect(self, settings: Settings) -> Iterator[Services]:
-        yield self.label_studio, self.fetcher
+        yield self.label_studio, self.fetcher, decoders()
+
+
+@cache
+def decoders() -> Decoders:
+    """Those of all loops of this process, since starting one takes longer than decoding a tone."""
+    made = Decoders(1)
+    atexit.register(made.close)
+    return made
 
 
 def connect(label_studio: FakeLabelStudio, settings: Settings, backbone: Path, extra: Mapping[str, Any]) -> MemoryLoop:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from aftertone.cli import app
 from aftertone.settings import Settings
 from aftertone.store.project import Store
-from aftertone.store.records import Connection, Problem
+from aftertone.store.records import Connection, Doing, Problem
 from tests.unit.aftertone.loops import MemoryLoop
 
 
@@ -34,6 +34,20 @@ def test_a_project_that_no_worker_has_seen(settings: Settings) -> None:
     assert "no worker has looked at it yet" in run("status")
     assert "isn't adapted yet" in run("adapt", "5")
     assert "No round has a model yet" in run("export", "5", "--out", str(settings.model_dir / "out"))
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_long_stage_says_how_long_it_will_take(settings: Settings) -> None:
+    store = Store(settings.model_dir).project(5)
+    store.connect(Connection(project=5, label_config="x"))
+    doing = Doing(stage="fetch", done=600, total=3_000, at=1_060.0, began=1_000.0, first=0)
+    store.save(doing)
+    assert "fetch 600/3000, about 4 min left (" in run("status")
+    assert doing.left == 240
+    for started in (doing.model_copy(update={"done": 0}), doing.model_copy(update={"began": 0.0})):
+        store.save(started)
+        assert started.left is None
+        assert "left" not in run("status")
 
 
 @pytest.mark.usefixtures("environment")

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from aftertone.errors import FetchError
 from aftertone.faults import BUG
 from aftertone.labelstudio.client import LabelStudio
+from aftertone.pipeline.advance import Advance
 from aftertone.pipeline.steps import LearningSteps
 from aftertone.settings import Settings
 from aftertone.store.records import Doing, Problem, Quiet, Source, Sources, Warnings
@@ -149,10 +150,13 @@ def test_one_bad_clip_costs_one_clip(make_loop: MakeLoop, monkeypatch: pytest.Mo
     loop = make_loop(12)
     real = loop.fetcher.fetch
 
-    def fetch(task: int, source: str) -> bytes:
+    def fetch(task: int, source: str, file: BinaryIO) -> None:
         if task == 3:
             raise FetchError("The host sleeps.")
-        return b"no audio" if task == 4 else real(task, source)
+        if task == 4:
+            file.write(b"no audio")
+        else:
+            real(task, source, file)
 
     monkeypatch.setattr(loop.fetcher, "fetch", fetch)
     loop.advance()
@@ -179,6 +183,21 @@ def test_a_step_that_fails_is_remembered_and_tried_again_later(
     loop.store.save(problem.model_copy(update={"at": problem.at - 3600}))
     loop.advance()
     loop.check_queue()
+
+
+def test_progress_says_since_when_and_from_where_a_stage_goes(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = make_loop(0)
+    monkeypatch.setattr("time.time", iter([100.0, 130.0, 200.0, 230.0]).__next__)
+    advance = Advance(1, loop.settings, loop.alarms.append)
+    seen = []
+    for report in (("fetch", 1, 9), ("fetch", 4, 9), ("train", 0, 50), ("train", 25, 50)):
+        advance._save_progress(*report)
+        doing = loop.store.read(Doing)
+        assert doing is not None
+        seen.append((doing.began, doing.first, doing.left))
+    assert seen == [(100.0, 1, None), (100.0, 1, 50.0), (200.0, 0, None), (200.0, 0, 30.0)]
 
 
 @pytest.mark.parametrize("reply", [None, [], {"title": "no config"}])

@@ -73,8 +73,17 @@ class TestFetching:
     @pytest.mark.parametrize(("ago", "again"), [(5.0, False), (3600.0, True)])
     def test_a_failed_download_is_tried_again_later(self, settings: Settings, ago: float, again: bool) -> None:
         failed = Source(error="timeout", retry=True, at=NOW - ago)
+        assert isinstance(decide(settings, make_snapshot(1), {"/a/1": failed}), Ingest) is again
+
+    def test_a_download_that_failed_holds_up_no_round(self, settings: Settings) -> None:
+        failed = Source(error="timeout", retry=True, at=NOW - 3600)
         sources = {"/a/1": Source(clip="c1", seconds=1.0), "/a/2": failed}
-        assert isinstance(decide(settings, make_snapshot(2), sources), Ingest) is again
+        assert decide(settings, make_snapshot(2), sources) == Seed()
+        seed = make_round(0)
+        waiting = make_snapshot(2, model_version=seed.version)
+        again = decide(settings, waiting, sources, rounds=(seed,), current=0)
+        assert isinstance(again, Ingest)
+        assert [task.id for task in again.tasks] == [2]
 
 
 class TestTheQueue:

@@ -1,42 +1,19 @@
 """Decoding: what is read, at which quality, and with which reason the rest is refused."""
 
-import io
 import struct
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-import soundfile
 from numpy.typing import NDArray
 
 from aftertone_model.data.audio import SAMPLE_RATE, decode
 from aftertone_model.errors import AudioError
-
-
-def tone(seconds: float, rate: int = SAMPLE_RATE, channels: int = 1, hertz: float = 440.0) -> NDArray[np.float32]:
-    wave = 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
-    return np.repeat(wave[:, None], channels, axis=1).astype(np.float32)  # (S, channels)
-
-
-def encoded(
-    samples: NDArray[np.float32], rate: int = SAMPLE_RATE, kind: str = "WAV", subtype: str | None = None
-) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind, subtype=subtype)
-    return file.getvalue()
+from tests.recordings import encoded, muxed, tone
 
 
 def m4a(samples: NDArray[np.float32], rate: int) -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("aac", rate=rate, layout="mono")
-        for start in range(0, len(samples), 1024):  # AAC codes 1024 samples at a time
-            frame = av.AudioFrame.from_ndarray(samples[start : start + 1024].T.copy(), format="fltp", layout="mono")
-            frame.sample_rate, frame.pts = rate, start
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return file.getvalue()
+    return muxed(samples, rate, container="mp4", codec="aac")
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 44_101, 48_000, 192_000])

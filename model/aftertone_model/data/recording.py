@@ -1,0 +1,76 @@
+"""One audio file as it was recorded: its samples at its own rate, checked. Needs no torch."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aftertone_model.data.formats import Stream, open_stream
+from aftertone_model.errors import AudioError
+
+MIN_SECONDS = 0.1  # shorter clips hold fewer frames than a mean over time needs
+SILENCE = 10 ** (-80 / 20)  # peak of a clip that counts as silent: -80 dBFS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A mono waveform at the rate of its file."""
+
+    samples: NDArray[np.float32]  # (S,), finite, full scale at 1; float formats may go beyond
+    rate: int  # Hz
+
+
+def read_recording(file: BinaryIO, *, max_seconds: float) -> Recording:
+    """Read an open audio file, which may be anything; channels are averaged.
+
+    The duration is checked in the header and again while the samples stream by, so that a file of hours is refused
+    without being held in memory.
+
+    Raises:
+        AudioError: the file is empty, truncated, no audio, shorter than 0.1 s, longer than `max_seconds`, silent (peak
+            below -80 dBFS), or holds samples that are no finite numbers. The message says which.
+    """
+    if not file.read(1):
+        raise AudioError("The file is empty (0 bytes). Upload it again.")
+    file.seek(0)
+    stream = open_stream(file)
+    if stream.header_seconds is not None and stream.header_seconds > max_seconds:
+        raise _too_long(stream.header_seconds, max_seconds)
+    samples = _collect(stream, max_seconds)
+    if samples.size == 0:
+        raise AudioError("The file is truncated: it has an audio header but no samples. Upload it again.")
+    if not np.isfinite(samples).all():
+        raise AudioError(
+            "The file holds samples that are not numbers (NaN or infinity). Export it again as 16-bit WAV."
+        )
+    if samples.size < MIN_SECONDS * stream.rate:
+        raise AudioError(
+            f"The clip lasts {samples.size / stream.rate:.3f} s; the shortest usable clip is {MIN_SECONDS} s."
+        )
+    if np.abs(samples).max() < SILENCE:
+        raise AudioError("The clip is silent: no sample is louder than -80 dBFS. Check the recording.")
+    return Recording(samples=samples, rate=stream.rate)
+
+
+def _collect(stream: Stream, max_seconds: float) -> NDArray[np.float32]:
+    kept: list[NDArray[np.float32]] = []
+    count = 0
+    for block in stream.blocks:
+        kept.append(block)
+        count += len(block)
+        if count > max_seconds * stream.rate:
+            raise _too_long(count / stream.rate, max_seconds, at_least=True)
+    return np.concatenate(kept) if kept else np.zeros(0, np.float32)
+
+
+def _too_long(seconds: float, max_seconds: float, *, at_least: bool = False) -> AudioError:
+    return AudioError(
+        f"The clip lasts {'more than ' if at_least else ''}{_spoken(seconds)}; the limit is {_spoken(max_seconds)}. "
+        "Cut it into utterances, or raise the limit."
+    )
+
+
+def _spoken(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)} min {rest:.0f} s" if minutes else f"{rest:g} s"

@@ -1,0 +1,1 @@
+"""Commands that attack Aftertone for as long as one likes; `python -m tests.fuzz.decode` is one."""
