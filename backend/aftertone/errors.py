@@ -23,6 +23,10 @@ class StoreError(AftertoneError):
     """What lies in MODEL_DIR is not what Aftertone wrote there, or isn't there yet."""
 
 
+class LeaseLostError(StoreError):
+    """Another worker has taken the project over; whoever gets this writes nothing more to it."""
+
+
 class DamagedRecordError(DamagedFileError, StoreError):
     """A file in MODEL_DIR is damaged. Where it can't be made again, the message says what to restore or remove."""
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from aftertone_model.classification.layer_cache import LayerCache, same_body
 from aftertone_model.classification.scoring import Scores, score
 from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig
 from aftertone_model.data.clips import Clip
+from aftertone_model.data.files import Guard
 from aftertone_model.errors import BackboneError, LabelError
 from aftertone_model.evaluation.calibration import MIN_CLIPS, cross_fitted, fit_temperature
 from aftertone_model.evaluation.metrics import Metrics
@@ -77,13 +79,14 @@ class Learner:
                 f"There are: {', '.join(TAPT_PROFILES)}."
             ) from None
 
-    def adapt(self, clips: Sequence[Clip], folder: Path) -> Adaptation:
+    def adapt(self, clips: Sequence[Clip], folder: Path, guard: Guard = nullcontext) -> Adaptation:
         """Task-adaptive pre-training on the clips, without labels; from here on the learner uses what `folder` holds.
 
         Args:
             folder: complete or absent; where it is complete nothing is trained.
+            guard: entered around the moment in which `folder` takes its place.
         """
-        adaptation = adapt(self.backbone, clips, self.tapt, folder, self.runtime)
+        adaptation = adapt(self.backbone, clips, self.tapt, folder, self.runtime, guard=guard)
         self.backbone = load_backbone(str(folder), seed=self.runtime.seed)
         self._cache, self._surprisal = None, {}
         return adaptation

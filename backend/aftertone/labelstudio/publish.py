@@ -1,11 +1,15 @@
 """Putting a ranking at the head of the annotators' queue; a kill between any two steps changes nothing for them."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.tasks import UNCERTAINTY, VERSION_PREFIX, Snapshot
+from aftertone_model.data.files import Guard
 
 
 def publish(
@@ -14,16 +18,19 @@ def publish(
     version: str,
     order: Sequence[int],
     shown: Mapping[int, Sequence[str]],
+    guard: Guard = nullcontext,
 ) -> None:
     """Make Label Studio serve tasks in an order.
 
     The new version is stored whole before the project points to it, and the old one is deleted after; so annotators are
-    served one ranking or the other at every moment, and doing any part twice leaves no prediction doubled.
+    served one ranking or the other at every moment, and doing any part twice leaves no prediction doubled. Rankings of
+    later rounds are left alone: whoever published them came after us.
 
     Args:
         version: model_version of this ranking; begins with VERSION_PREFIX and belongs to no other.
         order: task ids, highest priority first; tasks that were deleted since are left out.
         shown: the model's answer for tasks that shall show one; {} to rank only, which avoids anchoring annotators.
+        guard: entered right before each change in Label Studio; raising there prevents it.
 
     Raises:
         TasksVanishedError: tasks were deleted meanwhile; read the project again and repeat.
@@ -36,7 +43,9 @@ def publish(
     counts = label_studio.prediction_counts(project)
     if counts.get(version, 0) != len(rows):
         if version in counts:
+            _check(guard)
             label_studio.delete_version(project, version)
+        _check(guard)
         created = label_studio.import_predictions(project, rows)
         if created != len(rows):
             raise LabelStudioError(
@@ -44,9 +53,11 @@ def publish(
                 "usually the label config was changed a moment ago, and the next attempt succeeds."
             )
     if not snapshot.serves(version):
+        _check(guard)
         label_studio.update_project(project, sampling=UNCERTAINTY, model_version=version)
     for old in counts:
-        if old.startswith(VERSION_PREFIX) and old != version:
+        if old != version and _round(old) <= _round(version):
+            _check(guard)
             label_studio.delete_version(project, old)
 
 
@@ -64,3 +75,14 @@ def predictions(
         for rank, task in enumerate(order, 1)
         if task in snapshot.tasks
     ]
+
+
+def _check(guard: Guard) -> None:
+    with guard():
+        pass
+
+
+def _round(version: str) -> float:
+    """The number of the round that was published under a version; not a number where the version isn't ours."""
+    found = re.match(rf"{VERSION_PREFIX}(\d+)-", version)
+    return int(found[1]) if found else math.nan

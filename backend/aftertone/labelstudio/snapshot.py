@@ -93,6 +93,7 @@ def _read(
         tasks=tasks,
         sampling=raw.get("sampling") or "",
         model_version=raw.get("model_version") or "",
+        predictions=label_studio.prediction_counts(project),
         overlap=raw.get("maximum_annotations") or 1,
         webhook_urls=tuple(label_studio.webhook_urls(project)),
     )

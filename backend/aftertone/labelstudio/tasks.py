@@ -57,6 +57,7 @@ class Snapshot:
     tasks: Mapping[int, Task]
     sampling: str  # project setting: how "Label All Tasks" orders the queue
     model_version: str  # project setting: whose predictions order it; '' when unset
+    predictions: Mapping[str, int]  # version -> how many predictions are stored under it
     overlap: int  # project setting: annotations that each task asks for
     webhook_urls: tuple[str, ...]  # addresses that are told about changes
 

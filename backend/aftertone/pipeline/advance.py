@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aftertone.errors import TasksVanishedError
+from aftertone.errors import LeaseLostError, TasksVanishedError
 from aftertone.faults import BUG, explain
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.download import Fetcher
@@ -88,10 +88,29 @@ class Advance:
         self._reported: Doing | None = None
         self._report = throttled(self._save_progress)
 
-    def run(self) -> None:
-        """Step until there is nothing to do; a failure is remembered for `aftertone status` and tried again later."""
+    def run(self) -> bool:
+        """Step until there is nothing to do, as the project's only writer.
+
+        A failure is remembered for `aftertone status` and tried again later.
+
+        Returns:
+            False: another worker is the project's writer, so that nothing was done.
+        """
         if not self._store.folder.exists():
-            return  # `aftertone clean --deleted` took it away
+            return True  # `aftertone clean --deleted` took it away
+        try:
+            with self._store.only_writer() as store:
+                if store is None:
+                    return False
+                self._store = store
+                self._run()
+        except LeaseLostError as error:  # its new holder goes on from what was whole by then
+            log.warning("Project %d: %s This job ends.", self._project, error, extra=self._extra("lease_lost"))
+        except OSError as error:
+            log.warning("Project %d: %s", self._project, explain(error), extra=self._extra("step_failed"))
+        return True
+
+    def _run(self) -> None:
         try:
             tidy(self._store)
             self._store.migrate(HeldOut, Warnings)
@@ -117,6 +136,8 @@ class Advance:
                     if isinstance(step, Wait):
                         return
                     previous = step
+        except LeaseLostError:
+            raise
         except Exception as error:
             message = explain(error)
             expected = message is not None
@@ -192,7 +213,7 @@ class Advance:
             case Publish(number=number):
                 record = store.round(number)
                 shown = store.answers(number) if settings.prelabel else {}
-                publish(label_studio, snapshot, record.version, record.published, shown)
+                publish(label_studio, snapshot, record.version, record.published, shown, store.guard)
                 store.set_current(number)
                 log.info(
                     "Project %d: annotators are served round %d", self._project, number,

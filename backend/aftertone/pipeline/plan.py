@@ -95,13 +95,14 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
 
 
 def _queue_lost(snapshot: Snapshot, state: State) -> bool:
-    """Whether annotators are served something else than the newest round's order."""
+    """Whether annotators are served something else than the newest round's order, or not all of it once."""
     last = state.rounds[-1]
     if state.current != last.number:
         return True
-    if not any(task in snapshot.tasks for task in last.published):
+    left = sum(task in snapshot.tasks for task in last.published)
+    if not left:
         return False  # nothing of it is left to serve
-    return not snapshot.serves(last.version)
+    return not snapshot.serves(last.version) or snapshot.predictions.get(last.version, 0) != left
 
 
 def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool:

@@ -37,7 +37,7 @@ class LearningSteps:
 
     def adapt(self) -> None:
         """TAPT on every clip of the pool, test clips included, since it sees no label."""
-        self._learner().adapt(self._dataset.clips, self._store.adapted)
+        self._learner().adapt(self._dataset.clips, self._store.adapted, self._store.guard)
 
     def seed(self) -> None:
         """Find the seed set and write it as a round without a model."""

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TypeVar
 
 from aftertone.errors import DamagedRecordError, StoreError
 from aftertone.store.records import Connection, Damage, Record, Sources, Tasks
-from aftertone_model.data.files import remove, set_aside, write_text
+from aftertone_model.data.files import Guard, remove, set_aside, write_text
 from aftertone_model.errors import DamagedFileError
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,12 @@ class RecordFolder:
     absent from then on; any other raises DamagedRecordError, which names the file and what a person can do.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, guard: Guard = nullcontext) -> None:
+        """
+        Args:
+            guard: entered around every change on disk; raising there prevents it.
+        """
+        self.folder, self.guard = folder, guard
 
     def read(self, kind: type[R]) -> R | None:
         """A record; None where there is none, or where a damaged one was set aside.
@@ -65,9 +69,10 @@ class RecordFolder:
 
     def save(self, record: Record) -> None:
         """Write a record in place of the one before."""
-        write_record(self.folder, record)
+        write_record(self.folder, record, self.guard)
         if record.OLD_FILE:
-            remove(self.folder / record.OLD_FILE)
+            with self.guard():
+                remove(self.folder / record.OLD_FILE)
 
     def migrate(self, *kinds: type[Record]) -> None:
         """Write records that lie under an older name under today's."""
@@ -77,7 +82,8 @@ class RecordFolder:
 
     def remove(self, kind: type[Record]) -> None:
         """Remove a record, if it is there."""
-        remove(self.folder / kind.FILE)
+        with self.guard():
+            remove(self.folder / kind.FILE)
 
     def damage(self) -> tuple[str, ...]:
         """A sentence per damaged file that was set aside and still lies there, and if the connection is lost."""
@@ -108,7 +114,8 @@ class RecordFolder:
             return None
         except (DamagedFileError, DamagedRecordError, *UNREADABLE):
             try:
-                set_aside(path)
+                with self.guard():
+                    set_aside(path)
                 self.note_damage(DamagedFileError(path, after))
             except OSError as error:  # of a full or read-only disk, which a reader can do without
                 log.warning("%s can't be set aside: %s", path, error, extra={"action": "file_not_set_aside"})
@@ -126,7 +133,8 @@ class RecordFolder:
         except Exception as error:
             if not folder.is_dir() or _may_pass(error):
                 raise
-            set_aside(folder)
+            with self.guard():
+                set_aside(folder)
             raise DamagedFileError(folder, f"{after} (It couldn't be loaded: {error})") from error
 
 
@@ -155,6 +163,6 @@ def read_record(kind: type[R], path: Path) -> R:
         raise DamagedRecordError(path, kind.AFTER_DAMAGE, set_aside=False) from error
 
 
-def write_record(folder: Path, record: Record) -> None:
-    """Write a record into its file in `folder`."""
-    write_text(folder / record.FILE, f"{record.model_dump_json(indent=1)}\n", private=record.PRIVATE)
+def write_record(folder: Path, record: Record, guard: Guard = nullcontext) -> None:
+    """Write a record into its file in `folder`; `guard` as for `whole_file`."""
+    write_text(folder / record.FILE, f"{record.model_dump_json(indent=1)}\n", private=record.PRIVATE, guard=guard)

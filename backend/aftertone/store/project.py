@@ -16,6 +16,7 @@ projects/<id>/progress.json     what is being done now, and how far it is
 projects/<id>/warnings.json     what a person should know or do
 projects/<id>/problem.json      what went wrong last, and what a person must do
 projects/<id>/damage.json       damaged files, which were set aside as <name>.corrupt
+projects/<id>/lease.json        which worker may write here, and lease.lock, which is held for each write
 
 No path is built and no file is read anywhere else.
 """
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from aftertone.errors import DamagedRecordError, StoreError
 from aftertone.store.folder import RecordFolder, read_record, write_record
+from aftertone.store.lease import hold
 from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Sources, Tasks
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
@@ -45,6 +47,15 @@ KEPT_MODELS = 3  # newest rounds that keep their weights; the others can be trai
 
 class ProjectStore(RecordFolder):
     """One project's files: its records, and what is more than a record."""
+
+    @contextmanager
+    def only_writer(self) -> Iterator["ProjectStore | None"]:
+        """This project's files for its one writer, or None where another worker is that.
+
+        Every change through what is given here is refused with LeaseLostError once another worker has taken over.
+        """
+        with hold(self.folder) as lease:
+            yield ProjectStore(self.folder, lease.guard) if lease is not None else None
 
     def load(self) -> State:
         """What the next step depends on.
@@ -92,7 +103,7 @@ class ProjectStore(RecordFolder):
 
     def set_current(self, number: int) -> None:
         """Record that a round is what annotators are served."""
-        write_text(self.folder / "current", f"{number}\n")
+        write_text(self.folder / "current", f"{number}\n", guard=self.guard)
 
     @property
     def train_requested(self) -> bool:
@@ -103,10 +114,11 @@ class ProjectStore(RecordFolder):
         """Remember that somebody pressed Start Training; or forget it, as training begins."""
         path = self.folder / "train-requested"
         if requested:
-            write_text(path, "")
+            write_text(path, "", guard=self.guard)
             self.remove(Problem)
         else:
-            remove(path)
+            with self.guard():
+                remove(path)
 
     # -- pool and backbone -----------------------------------------------------------------------------------------
 
@@ -213,13 +225,13 @@ class ProjectStore(RecordFolder):
 
     def save_seed(self, record: Round, scores: Sequence[Score]) -> None:
         """Write a round without a model."""
-        with whole_folder(self._round_folder(record.number)) as folder:
+        with whole_folder(self._round_folder(record.number), guard=self.guard) as folder:
             write_record(folder, record)
             write_scores(folder, scores, ())
 
     def save_draft(self, draft: Draft, save_model: Callable[[Path], object]) -> None:
         """Keep what was trained for the next round; `save_model` writes the weights into the folder it is given."""
-        with whole_folder(self._next) as folder:
+        with whole_folder(self._next, guard=self.guard) as folder:
             save_model(folder / "model")
             write_record(folder, draft)
 
@@ -231,14 +243,15 @@ class ProjectStore(RecordFolder):
 
     def complete_round(self, record: Round, scores: Sequence[Score]) -> None:
         """The model in `next/` has ranked the pool: from now on that is a round. Old rounds' weights go."""
-        write_record(self._next, record)
-        write_scores(self._next, scores, record.classes)
+        write_record(self._next, record, self.guard)
+        write_scores(self._next, scores, record.classes, self.guard)
         folder = self._round_folder(record.number)
-        put_in_place(self._next, folder)
-        remove(folder / Draft.FILE)
-        with_model = [n for n in self.round_numbers() if (self._round_folder(n) / "model").is_dir()]
-        for number in with_model[:-KEPT_MODELS]:
-            remove(self._round_folder(number) / "model")
+        put_in_place(self._next, folder, guard=self.guard)
+        with self.guard():
+            remove(folder / Draft.FILE)
+            with_model = [n for n in self.round_numbers() if (self._round_folder(n) / "model").is_dir()]
+            for number in with_model[:-KEPT_MODELS]:
+                remove(self._round_folder(number) / "model")
 
     @property
     def _next(self) -> Path:

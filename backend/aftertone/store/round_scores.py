@@ -3,11 +3,12 @@
 import csv
 import io
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from aftertone_model.data.files import whole_file
+from aftertone_model.data.files import Guard, whole_file
 
 FILE = "scores.csv"
 FIXED_COLUMNS = ("task", "clip", "rank", "acquisition", "cluster")
@@ -25,9 +26,9 @@ class Score:
     probabilities: tuple[float, ...]  # one per class, summing to 1; empty before there is a model
 
 
-def write_scores(folder: Path, scores: Sequence[Score], classes: Sequence[str]) -> None:
-    """Write a round's table; classes are the last columns."""
-    with whole_file(folder / FILE) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+def write_scores(folder: Path, scores: Sequence[Score], classes: Sequence[str], guard: Guard = nullcontext) -> None:
+    """Write a round's table; classes are the last columns. `guard` as for `whole_file`."""
+    with whole_file(folder / FILE, guard=guard) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow([*FIXED_COLUMNS, *classes])
         for score in scores:

@@ -11,19 +11,25 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+Guard = Callable[[], AbstractContextManager[object]]
+"""Entered for the moment in which a write takes effect; raising there prevents it."""
+
 
 @contextmanager
-def whole_file(path: Path, *, private: bool = False, sync: bool = True) -> Iterator[Path]:
+def whole_file(
+    path: Path, *, private: bool = False, sync: bool = True, guard: Guard = nullcontext
+) -> Iterator[Path]:
     """An empty file beside `path` to write to; it becomes `path` when the block ends well, or else disappears.
 
     Args:
         private: only the owner may read it; by default the umask says who may.
         sync: wait for the disk; without, a power cut soon after may cost the file or leave it damaged.
+        guard: entered around the moment in which the file takes its place.
     """
     scratch = _beside(path)
     try:
@@ -31,9 +37,10 @@ def whole_file(path: Path, *, private: bool = False, sync: bool = True) -> Itera
         yield scratch
         if sync:
             _sync(scratch)
-        if path.is_dir():
-            set_aside(path)
-        scratch.replace(path)
+        with guard():
+            if path.is_dir():
+                set_aside(path)
+            scratch.replace(path)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
@@ -88,15 +95,15 @@ class Batch:
         self._waiting = {}
 
 
-def write_text(path: Path, text: str, *, private: bool = False) -> None:
-    """Write `text`, whole or not at all; `private` as for `whole_file`."""
-    with whole_file(path, private=private) as scratch:
+def write_text(path: Path, text: str, *, private: bool = False, guard: Guard = nullcontext) -> None:
+    """Write `text`, whole or not at all; `private` and `guard` as for `whole_file`."""
+    with whole_file(path, private=private, guard=guard) as scratch:
         scratch.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any, *, private: bool = False) -> None:
-    """Write `value` as JSON, whole or not at all; `private` as for `whole_file`."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n", private=private)
+def write_json(path: Path, value: Any, *, private: bool = False, guard: Guard = nullcontext) -> None:
+    """Write `value` as JSON, whole or not at all; `private` and `guard` as for `whole_file`."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n", private=private, guard=guard)
 
 
 def read_json(path: Path, default: Any = None) -> Any:
@@ -108,25 +115,30 @@ def read_json(path: Path, default: Any = None) -> Any:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, *, guard: Guard = nullcontext) -> Iterator[Path]:
     """A scratch folder that becomes `path` when the block ends well and disappears when it doesn't."""
     scratch = _beside(path)
     scratch.mkdir()
     try:
         yield scratch
-        put_in_place(scratch, path)
+        put_in_place(scratch, path, guard=guard)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
 
 
-def put_in_place(folder: Path, path: Path) -> None:
-    """Rename a folder that is complete to `path`, in place of what is there, once the disk has its content."""
+def put_in_place(folder: Path, path: Path, *, guard: Guard = nullcontext) -> None:
+    """Rename a folder that is complete to `path`, in place of what is there, once the disk has its content.
+
+    Args:
+        guard: entered around the moment in which the folder takes its place.
+    """
     for inside in (*folder.rglob("*"), folder):
         _sync(inside)
     _make(path.parent)
-    remove(path)
-    folder.replace(path)
+    with guard():
+        remove(path)
+        folder.replace(path)
     _sync(path.parent)
 
 

@@ -10,6 +10,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.digest import digest
 from aftertone_model.config import PretrainingConfig
 from aftertone_model.data.clips import Clip
-from aftertone_model.data.files import put_in_place
+from aftertone_model.data.files import Guard, whole_folder
 from aftertone_model.pretraining.checkpoint import load_checkpoint, save_checkpoint
 from aftertone_model.pretraining.record import Adaptation, CurvePoint, read_adaptation
 from aftertone_model.pretraining.teacher import Teacher
@@ -45,6 +46,7 @@ def adapt(
     folder: Path,
     runtime: Runtime,
     teacher: Teacher | None = None,
+    guard: Guard = nullcontext,
 ) -> Adaptation:
     """Adapt a copy of `backbone` to the clips and save it, with its record, as `folder`.
 
@@ -60,16 +62,16 @@ def adapt(
         backbone: left as it is.
         clips: of the runtime's pool; frames that it lacks are computed first.
         teacher: its embeddings are learned as well, beside the family's own objective; for training from scratch.
+        guard: entered around the moment in which `folder` takes its place.
     """
     part = folder.with_name(f"{folder.name}.part")
     adaptation = read_adaptation(folder)
     if adaptation is None:
         part.mkdir(parents=True, exist_ok=True)
         adaptation, adapted = _adapted(backbone, clips, config, part, runtime, teacher)
-        saved = part / "backbone"
-        adapted.save(saved)
-        adaptation.write(saved)
-        put_in_place(saved, folder)
+        with whole_folder(folder, guard=guard) as scratch:
+            adapted.save(scratch)
+            adaptation.write(scratch)
         log.info("TAPT ended", extra={"action": "adapted", "kept": adaptation.kept, "reason": adaptation.reason})
     shutil.rmtree(part, ignore_errors=True)
     return adaptation

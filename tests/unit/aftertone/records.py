@@ -36,6 +36,7 @@ def make_snapshot(answers: Mapping[int, Answer] | int = 0, **fields: Any) -> Sna
         "title": "t",
         "sampling": UNCERTAINTY,
         "model_version": "",
+        "predictions": {},
         "overlap": 1,
         "webhook_urls": ("http://b/webhook",),
     }

@@ -28,7 +28,8 @@ def decide(settings: Settings, snapshot: Snapshot, sources: Mapping[str, Source]
 
 
 def serving(record: Round, answers: Mapping[int, Answer]) -> Snapshot:
-    return make_snapshot(answers, model_version=record.version)
+    stored = {record.version: sum(task in answers for task in record.published)}
+    return make_snapshot(answers, model_version=record.version, predictions=stored)
 
 
 def small(settings: Settings, **fields: Any) -> Settings:
