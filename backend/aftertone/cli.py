@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -49,15 +49,19 @@ def serve() -> None:
     """Answer Label Studio. Runs beside at least one `aftertone worker`."""
     import uvicorn
 
+    from aftertone.pipeline.embedded_redis import embedded_redis
     from aftertone.pipeline.jobs import JobQueue
     from aftertone.server.app import create_app
 
     with _explained() as settings:
         # uvicorn repeats the signal that ended it; unheeded, SIGTERM would skip the embedded Redis' end.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        app = create_app(settings, JobQueue.connect(settings.redis_url, settings.model_dir))
-        logging.getLogger("aftertone").info("Serving on http://%s:%d", settings.host, settings.port)
-        uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", access_log=False)
+        jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
+        with nullcontext() if settings.redis_url else embedded_redis(settings.model_dir):
+            jobs.check()
+            app = create_app(settings, jobs)
+            logging.getLogger("aftertone").info("Serving on http://%s:%d", settings.host, settings.port)
+            uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", access_log=False)
 
 
 @app.command()
@@ -115,13 +119,19 @@ def export(
 @app.command()
 def adapt(project: ProjectArgument) -> None:
     """Adapt the backbone again, to a pool that has grown since. Needs a running worker; the queue goes on meanwhile."""
+    from redis import RedisError
+
     from aftertone.pipeline.jobs import JobQueue
     from aftertone.store.project import Store
 
     with _explained() as settings:
         Store(settings.model_dir).project(project).forget_adaptation()
-        JobQueue.connect(settings.redis_url, settings.model_dir).wake(project)
-        typer.echo("The worker adapts the backbone now; the next round starts from it.")
+        when = "now"
+        try:
+            JobQueue.connect(settings.redis_url, settings.model_dir).tell(project)
+        except RedisError:  # a hint that every worker can do without
+            when = "when it next looks at the project"
+        typer.echo(f"The worker adapts the backbone {when}; the next round starts from it.")
 
 
 @app.command()

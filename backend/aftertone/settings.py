@@ -60,7 +60,12 @@ class Settings(BaseSettings):
 
     # this backend
     model_dir: Path = Field(Path("aftertone-data"), description="Folder that holds everything Aftertone keeps.")
-    redis_url: str = Field("", description="Redis for the job queue; empty: an embedded one in MODEL_DIR.")
+    redis_url: str = Field(
+        "",
+        repr=False,  # it may hold a password
+        description="Redis for the job queue, such as `redis://:password@host:6379/0`; empty: an embedded one in "
+        "MODEL_DIR, for one machine.",
+    )
     host: str = Field("0.0.0.0", description="Address that `aftertone serve` listens on.")
     port: int = Field(9090, ge=0, le=65535, description="Port that `aftertone serve` listens on.")
     basic_auth_user: str = Field("", description="User name that callers must give; empty: none asked.")

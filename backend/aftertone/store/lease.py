@@ -118,8 +118,7 @@ class Lease:
         os.utime(self._lock.lock_file)
         with self._file.open("rb") as file:  # opening asks a network's file server for the time as it is now
             renewed = os.fstat(file.fileno()).st_mtime
-        with open(self._lock.lock_file, "rb") as file:
-            now = os.fstat(file.fileno()).st_mtime
+            now = Path(self._lock.lock_file).stat().st_mtime
         return abs(now - renewed) > SILENT_SECONDS
 
     def _keep_renewing(self) -> None:
@@ -182,7 +181,7 @@ def _boot() -> str:
 
 def _pid_namespace() -> str:
     try:
-        return os.readlink("/proc/self/ns/pid")
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 

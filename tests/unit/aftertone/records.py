@@ -5,7 +5,7 @@ from typing import Any
 
 from aftertone.labelstudio.label_config import Question
 from aftertone.labelstudio.tasks import UNCERTAINTY, Answer, Snapshot, Task
-from aftertone.pipeline.jobs import JobQueue
+from aftertone.pipeline.jobs import Degraded, JobQueue
 from aftertone.store.rounds import Round
 from aftertone_model.labels import SingleChoice
 from aftertone_model.pretraining.record import Adaptation
@@ -54,6 +54,10 @@ class FakeJobs(JobQueue):
 
     def __init__(self) -> None:
         self.woken: list[int] = []
+        self.degraded: list[Degraded] = []
 
     def wake(self, project: int, after: float = 0.0) -> None:
         self.woken.append(project)
+
+    def health(self) -> list[Degraded]:
+        return list(self.degraded)
