@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from aftertone.demo.environment import label_studio_command
 from aftertone.demo.processes import Processes
 from aftertone.demo.server import free_port, start_label_studio
 from aftertone.labelstudio.client import LabelStudio
+from aftertone.pipeline.embedded_redis import embedded_redis
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.settings import Settings, load_settings
 from aftertone.store.records import Connection
@@ -84,10 +85,6 @@ def make_loop(label_studio: Server, nano: Path, tmp_path: Path, monkeypatch: pyt
 
 @contextmanager
 def job_queue(settings: Settings) -> Iterator[JobQueue]:
-    """The queue of these settings; an embedded Redis ends with it, also where a killed worker left it behind."""
-    jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
-    try:
-        yield jobs
-    finally:
-        if not settings.redis_url:
-            jobs.connection.shutdown(nosave=True)
+    """The queue of these settings; where its Redis is an embedded one, that is this process's and ends here."""
+    with nullcontext() if settings.redis_url else embedded_redis(settings.model_dir):
+        yield JobQueue.connect(settings.redis_url, settings.model_dir)

@@ -101,8 +101,10 @@ class Lease:
             with self.guard():
                 if self._held is not None:
                     write_record(self._folder, self._held.model_copy(update={"released": True}))
-        except (OSError, LeaseLostError) as error:
-            log.warning("The project's lease can't be given back: %s", error, extra={"action": "lease_lost"})
+        except LeaseLostError:
+            pass  # whoever has it needs nothing from us
+        except OSError as error:
+            log.warning("The project's lease can't be given back: %s", error, extra={"action": "lease_not_released"})
 
     def _found(self) -> LeaseRecord | None:
         try:

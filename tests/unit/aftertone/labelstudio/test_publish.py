@@ -1,4 +1,11 @@
-from aftertone.labelstudio.publish import predictions
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from aftertone.errors import LeaseLostError
+from aftertone.labelstudio.publish import predictions, publish
+from tests.unit.aftertone.fake_label_studio import FakeLabelStudio
 from tests.unit.aftertone.records import make_snapshot
 
 VERSION = "aftertone-000-abcdef"
@@ -24,3 +31,34 @@ def test_a_guess_is_shown_only_where_it_is_a_class() -> None:
     value = {"choices": ["happy"]}
     assert rows[0]["result"] == [{"from_name": "emotion", "to_name": "audio", "type": "choices", "value": value}]
     assert rows[1]["result"] == rows[2]["result"] == []
+
+
+def test_earlier_rounds_are_deleted_and_later_ones_and_those_of_others_are_not() -> None:
+    label_studio = FakeLabelStudio(tasks=3)
+    versions = ("aftertone-000-abcdef", "aftertone-002-aaaaaa", "aftertone-003-abcdef", "aftertone-mine", "gpt")
+    label_studio.state["predictions"] = [{"task": 1, "model_version": version, "score": 0.5} for version in versions]
+    publish(label_studio, make_snapshot(3), "aftertone-002-bbbbbb", (1, 2, 3), {})
+    assert label_studio.prediction_counts(1) == {
+        "aftertone-002-bbbbbb": 3, "aftertone-003-abcdef": 1, "aftertone-mine": 1, "gpt": 1
+    }  # fmt: skip
+
+
+def test_each_change_in_label_studio_is_guarded() -> None:
+    label_studio = FakeLabelStudio(tasks=3)
+    label_studio.state["predictions"] = [{"task": 1, "model_version": VERSION, "score": 0.5}]
+    entered: list[int] = []
+
+    @contextmanager
+    def guard() -> Iterator[None]:
+        entered.append(len(label_studio.calls))
+        yield
+
+    publish(label_studio, make_snapshot(3), VERSION, (1, 2, 3), {}, guard)
+    assert entered == list(range(len(label_studio.calls))) == [0, 1, 2]
+
+    def refuse() -> AbstractContextManager[None]:
+        raise LeaseLostError("The project was taken away.")
+
+    with pytest.raises(LeaseLostError):
+        publish(label_studio, make_snapshot(3), "aftertone-001-abcdef", (1, 2, 3), {}, refuse)
+    assert len(label_studio.calls) == 3

@@ -1,5 +1,6 @@
 """The loop in memory: what annotators are served, and what becomes of what they do."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,10 @@ from aftertone.labelstudio.client import LabelStudio
 from aftertone.pipeline.advance import Advance
 from aftertone.pipeline.steps import LearningSteps
 from aftertone.settings import Settings
+from aftertone.store.project import ProjectStore
 from aftertone.store.records import Doing, Problem, Quiet, Source, Sources, Warnings
+from aftertone.store.round_scores import Score
+from aftertone.store.rounds import Round
 from tests.unit.aftertone.fake_label_studio import CONFIG, FakeLabelStudio
 from tests.unit.aftertone.loops import MemoryLoop, connect
 
@@ -262,3 +266,71 @@ def test_several_choices_per_clip_are_learned_ranked_and_shown(settings: Setting
     assert shown
     assert sum("happy" in choices for choices in shown) > 0.7 * len(shown)  # as every annotator said
     assert any(len(choices) > 1 for choices in shown)
+
+
+def test_a_worker_that_comes_too_late_leaves_its_successors_round_alone(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = make_loop(24)
+    loop.advance()
+    loop.label(6)
+    complete, calls = ProjectStore.complete_round, []
+
+    def late(self: ProjectStore, record: Round, scores: Sequence[Score]) -> None:
+        monkeypatch.undo()
+        os.utime(loop.store.folder / "lease.json", (0, 0))  # as if this worker had stood still since it had trained
+        loop.advance()
+        calls.extend(loop.label_studio.calls)
+        complete(self, record, scores)
+
+    monkeypatch.setattr(ProjectStore, "complete_round", late)
+    loop.advance()
+    assert loop.store.round_numbers() == [0, 1]
+    assert loop.label_studio.calls == calls
+    loop.check_queue()  # and no problem is recorded
+    assert "This job ends." in caplog.text
+
+
+def test_a_worker_that_comes_too_late_changes_nothing_in_label_studio(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = make_loop(24)
+    loop.advance()
+    loop.label(6)
+    counts = loop.label_studio.prediction_counts
+
+    def late(project: int) -> dict[str, int]:
+        found = counts(project)
+        if loop.store.round_numbers() == [0, 1] and loop.store.current == 0 and not served:
+            served.append("late")
+            os.utime(loop.store.folder / "lease.json", (0, 0))
+            loop.advance()
+            loop.label(6)
+            loop.advance()
+            served.append(loop.last.version)
+        return found
+
+    served: list[str] = []
+    monkeypatch.setattr(loop.label_studio, "prediction_counts", late)
+    loop.advance()
+    assert served == ["late", loop.store.round(2).version]
+    loop.check_queue()
+
+
+def test_while_another_worker_has_the_project_nothing_is_done(make_loop: MakeLoop) -> None:
+    loop = make_loop(12)
+    with loop.store.only_writer():
+        loop.advance()
+    assert loop.store.round_numbers() == []
+    loop.advance()
+    assert loop.store.round_numbers() == [0]
+
+
+@pytest.mark.parametrize("left", ["none", "half", "twice"])
+def test_predictions_that_are_gone_or_doubled_are_published_again(make_loop: MakeLoop, left: str) -> None:
+    loop = make_loop(12)
+    loop.advance()
+    rows = loop.label_studio.state["predictions"]
+    loop.label_studio.state["predictions"] = {"none": [], "half": rows[::2], "twice": [*rows, *rows]}[left]
+    loop.advance()
+    loop.check_queue()

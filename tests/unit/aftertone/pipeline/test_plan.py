@@ -104,6 +104,12 @@ class TestTheQueue:
         snapshot = make_snapshot(3, **{"model_version": record.version, field: "something else"})
         assert decide(settings, snapshot, rounds=(record,), current=0) == Publish(number=0)
 
+    @pytest.mark.parametrize("stored", [0, 2, 6])
+    def test_predictions_that_are_gone_or_doubled_are_published_again(self, settings: Settings, stored: int) -> None:
+        record = make_round(0)
+        snapshot = make_snapshot(3, model_version=record.version, predictions={record.version: stored})
+        assert decide(settings, snapshot, rounds=(record,), current=0) == Publish(number=0)
+
     def test_a_round_whose_tasks_are_all_deleted_is_not_published_again(self, settings: Settings) -> None:
         assert isinstance(decide(settings, make_snapshot({9: OPEN}), rounds=(make_round(0),), current=0), Wait)
 

@@ -1,5 +1,6 @@
 """The five routes, as Label Studio calls them."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from pydantic import SecretStr
 from starlette.testclient import TestClient
 
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
+from aftertone.pipeline.jobs import Degraded
 from aftertone.server import events
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
@@ -49,6 +51,14 @@ def publish(store: ProjectStore, record: Round) -> None:
 @pytest.mark.parametrize("path", ["/", "/health"])
 def test_health_is_up(client: TestClient, path: str) -> None:
     assert client.get(path).json()["status"] == "UP"
+
+
+def test_health_stays_up_and_says_what_is_degraded(client: TestClient, jobs: FakeJobs) -> None:
+    assert client.get("/health").json()["degraded"] == []
+    jobs.degraded = [Degraded(what="Redis is full.", since=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))]
+    found = client.get("/health").json()
+    assert found["status"] == "UP"
+    assert found["degraded"] == [{"what": "Redis is full.", "since": "2026-01-02T03:04:05+00:00"}]
 
 
 @pytest.mark.parametrize(
