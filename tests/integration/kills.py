@@ -1,9 +1,10 @@
-"""Deaths to order: SIGKILL at a named point of `advance`, in a process of its own."""
+"""Deaths and standstills to order: a signal at a named point of `advance`, in a process of its own."""
 
 import multiprocessing
 import os
 import signal
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 from aftertone.labelstudio.client import LabelStudio
@@ -12,7 +13,7 @@ from aftertone.settings import load_settings
 
 
 class Death(Protocol):
-    """Arranges for this process to be killed somewhere on the way."""
+    """Arranges for this process to be killed, or stopped, somewhere on the way."""
 
     def arrange(self) -> None: ...
 
@@ -22,14 +23,16 @@ class AtStage:
     """At the first progress report of a stage."""
 
     stage: str
+    signal: signal.Signals = signal.SIGKILL
 
     def arrange(self) -> None:
-        real, stage = Advance._save_progress, self.stage
+        real, stage, number = Advance._save_progress, self.stage, self.signal
 
         def report(self: Advance, name: str, done: int, total: int) -> None:
             real(self, name, done, total)
             if name == stage:
-                _die()
+                Advance._save_progress = real  # type: ignore[method-assign]
+                os.kill(os.getpid(), number)
 
         Advance._save_progress = report  # type: ignore[method-assign]
 
@@ -61,7 +64,14 @@ class After:
 
 
 def advance_and_die(project: int, death: Death) -> None:
-    """Advance a project in a process of its own until it is killed.
+    """Advance a project in a process of its own until it is killed."""
+    child = begin_advance(project, death)
+    child.join(300)
+    assert child.exitcode == -signal.SIGKILL, f"the process ended with {child.exitcode} instead of being killed"
+
+
+def begin_advance(project: int, death: Death) -> BaseProcess:
+    """Advance a project in a process of its own.
 
     It is forked from a process that never ran torch: a fork of this one would wait for threads that it hasn't got.
     """
@@ -69,8 +79,7 @@ def advance_and_die(project: int, death: Death) -> None:
     context.set_forkserver_preload(["aftertone.pipeline.advance"])
     child = context.Process(target=_advance, args=(project, death, dict(os.environ)))
     child.start()
-    child.join(300)
-    assert child.exitcode == -signal.SIGKILL, f"the process ended with {child.exitcode} instead of being killed"
+    return child
 
 
 def _advance(project: int, death: Death, environment: dict[str, str]) -> None:

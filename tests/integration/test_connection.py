@@ -1,6 +1,5 @@
 """Connecting as a user would: by URL, in Label Studio, to a real server process."""
 
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 from aftertone.store.records import Connection
 from tests.integration.loop import Loop, wait_for
+from tests.integration.test_kills import alive
 
 MakeLoop = Any
 
@@ -59,7 +59,7 @@ def test_connecting_tells_the_backend_and_annotating_wakes_it(served: tuple[Loop
     jobs.wake_taken(loop.project)
     jobs.queue.empty()
     loop.server.session.post(f"/api/projects/{loop.project}/import", [{"audio": "http://nowhere.test/a.wav"}])
-    wait_for(lambda: [job.args for job in jobs.queue.jobs] == [(loop.project,)])
+    wait_for(lambda: [job.args for job in jobs.queue.jobs] == [[loop.project]])
 
     loop.server.session.post(f"/api/ml/{row['id']}/train")
     wait_for(lambda: loop.store.train_requested)
@@ -83,12 +83,11 @@ def test_ending_the_last_process_ends_the_embedded_redis(tmp_path: Path) -> None
     environment = {**os.environ, "MODEL_DIR": str(tmp_path), "HOST": "127.0.0.1", "PORT": str(port), "REDIS_URL": ""}
     process = subprocess.Popen([sys.executable, "-m", "aftertone", "serve"], env=environment)
     wait_for(lambda: _up(f"http://127.0.0.1:{port}"))
-    (registry,) = (tmp_path / "redis").glob("*.settings")
-    socket = Path(json.loads(registry.read_text())["unixsocket"])
-    assert socket.exists()
+    redis = int((tmp_path / "redis" / "redis.pid").read_text())
+    assert alive(redis)
     process.terminate()
     assert process.wait(30) == 0
-    assert not socket.exists()
+    assert not alive(redis)
 
 
 def test_status_before_any_worker_says_so(served: tuple[Loop, str], tmp_path: Path) -> None:

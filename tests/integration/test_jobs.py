@@ -2,14 +2,12 @@
 
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from aftertone.pipeline import jobs as module
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.settings import Settings
 from tests.integration.conftest import job_queue
@@ -34,42 +32,11 @@ def jobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobQueue]:
 def test_one_waits_at_most(jobs: JobQueue) -> None:
     for _ in range(3):
         jobs.wake(PROJECT)
-    assert [job.args for job in jobs.queue.jobs] == [(PROJECT,)]
+    assert [job.args for job in jobs.queue.jobs] == [[PROJECT]]
     jobs.wake_taken(PROJECT)  # a worker has begun: what changes from now on needs another look
     for _ in range(3):
         jobs.wake(PROJECT)
     assert len(jobs.queue.jobs) == 2
-
-
-def test_one_runs_at_most(jobs: JobQueue) -> None:
-    with jobs.only_advance(PROJECT) as first, jobs.only_advance(PROJECT) as second:
-        assert (first, second) == (True, False)
-    with jobs.only_advance(PROJECT) as again:
-        assert again
-
-
-def test_a_lock_lives_as_long_as_its_holder(jobs: JobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOCK_SECONDS", 0.5)
-    held = multiprocessing.get_context("fork").Process(target=_hold, args=(jobs,))
-    held.start()
-    deadline = time.monotonic() + 20
-    while not jobs.connection.exists(f"aftertone:running:{PROJECT}"):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    time.sleep(1.5)  # three times as long as the lock would last unrenewed
-    with jobs.only_advance(PROJECT) as mine:
-        assert not mine
-    assert held.pid is not None
-    os.kill(held.pid, signal.SIGKILL)
-    held.join()
-    time.sleep(0.7)
-    with jobs.only_advance(PROJECT) as mine:
-        assert mine
-
-
-def _hold(jobs: JobQueue) -> None:
-    with jobs.only_advance(PROJECT):
-        time.sleep(60)
 
 
 def test_alarms_ring_when_due_and_the_earliest_wins(jobs: JobQueue) -> None:
@@ -80,7 +47,7 @@ def test_alarms_ring_when_due_and_the_earliest_wins(jobs: JobQueue) -> None:
     time.sleep(0.4)
     jobs.ring()
     jobs.ring()
-    assert [job.args for job in jobs.queue.jobs] == [(PROJECT,)]
+    assert [job.args for job in jobs.queue.jobs] == [[PROJECT]]
 
 
 def test_two_processes_share_the_embedded_server(

@@ -67,7 +67,7 @@ def test_an_event_reaches_the_worker_queue(host: FlaskClient) -> None:
     deadline = time.monotonic() + 60
     while not jobs.queue.job_ids and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert [job.args for job in jobs.queue.jobs] == [(5,)]
+    assert [job.args for job in jobs.queue.jobs] == [[5]]
     connection = Store(load_settings().model_dir).project(5).read(Connection)
     assert connection is not None
     assert connection.label_config == SMALLEST_CONFIG
@@ -81,4 +81,4 @@ def test_both_ways_of_calling_fit(host: FlaskClient, call: str) -> None:
     else:
         hooks.fit("START_TRAINING", EVENT)
     assert Store(load_settings().model_dir).project(5).train_requested
-    assert [job.args for job in queue().queue.jobs] == [(5,)]
+    assert [job.args for job in queue().queue.jobs] == [[5]]
