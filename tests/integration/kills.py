@@ -23,10 +23,10 @@ class AtStage:
     """At the first progress report of a stage."""
 
     stage: str
-    signal: signal.Signals = signal.SIGKILL
+    number: int = signal.SIGKILL
 
     def arrange(self) -> None:
-        real, stage, number = Advance._save_progress, self.stage, self.signal
+        real, stage, number = Advance._save_progress, self.stage, self.number
 
         def report(self: Advance, name: str, done: int, total: int) -> None:
             real(self, name, done, total)
