@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 
 from aftertone.labelstudio.client import LabelStudio, RefusedError
-from aftertone.pipeline.jobs import JobQueue
 from aftertone.pipeline.pruning import leftovers, prune
 from aftertone.status import size
 from aftertone.store.leftovers import size_on_disk
@@ -14,12 +13,14 @@ NOT_FOUND = 404
 BUSY = "a worker is at it, and cleans it by itself once a day; try again later"
 
 
-def clean_projects(store: Store, jobs: JobQueue, numbers: Sequence[int], *, dry_run: bool) -> Iterator[str]:
+def clean_projects(store: Store, numbers: Sequence[int], *, dry_run: bool) -> Iterator[str]:
     """Remove what the projects no longer need. Yields a line per project and per kind of what goes."""
     for number in numbers:
-        project = store.project(number)
-        with jobs.only_advance(number) as alone:
-            if not alone:
+        if not store.project(number).folder.exists():
+            yield f"Project {number}: nothing is kept of it."
+            continue
+        with store.project(number).only_writer() as project:
+            if project is None:
                 yield f"Project {number}: {BUSY}."
                 continue
             found = leftovers(project, cautious=False)
@@ -48,7 +49,7 @@ def deleted_projects(label_studio: LabelStudio, numbers: Sequence[int]) -> Itera
             yield number
 
 
-def forget_project(store: Store, jobs: JobQueue, number: int, *, dry_run: bool) -> str:
+def forget_project(store: Store, number: int, *, dry_run: bool) -> str:
     """Remove all that is kept of a project. Returns a line on what was done."""
     folder = store.project(number).folder
     taken = size(size_on_disk(folder))
@@ -57,8 +58,8 @@ def forget_project(store: Store, jobs: JobQueue, number: int, *, dry_run: bool) 
             f"Project {number}: Label Studio at LABEL_STUDIO_URL has no such project, or its user may not see it. "
             f"{folder} takes {taken}; add --yes to remove it with its rounds for good."
         )
-    with jobs.only_advance(number) as alone:
-        if not alone:
+    with store.project(number).only_writer() as project:
+        if project is None:
             return f"Project {number}: {BUSY}."
         remove(folder)
     return f"Project {number}: {folder} is removed, {taken} freed."

@@ -146,23 +146,22 @@ def clean(
     """Give disk back: what was made for clips and backbones that have gone, old damage, what killed processes left."""
     from aftertone.clean import clean_projects, deleted_projects, forget_project
     from aftertone.labelstudio.client import LabelStudio
-    from aftertone.pipeline.jobs import JobQueue
     from aftertone.store.project import Store
 
     with _explained() as settings:
         hide_library_bars()
-        store, jobs = Store(settings.model_dir), JobQueue.connect(settings.redis_url, settings.model_dir)
+        store = Store(settings.model_dir)
         numbers = store.folders() if project is None else [project]
         if deleted:
             key = settings.label_studio_api_key.get_secret_value()
             label_studio = LabelStudio(settings.label_studio_url, key, timeout=settings.label_studio_timeout)
             gone = list(deleted_projects(label_studio, numbers))
             for number in gone:
-                typer.echo(forget_project(store, jobs, number, dry_run=dry_run or not yes))
+                typer.echo(forget_project(store, number, dry_run=dry_run or not yes))
             if not gone:
                 typer.echo(f"Label Studio at {settings.label_studio_url} still has every project that is kept here.")
         else:
-            for line in clean_projects(store, jobs, numbers, dry_run=dry_run):
+            for line in clean_projects(store, numbers, dry_run=dry_run):
                 typer.echo(line)
 
 

@@ -5,7 +5,6 @@ import os
 import re
 from pathlib import Path
 
-from redis import RedisError
 from safetensors import SafetensorError
 
 from aftertone_model.errors import AftertoneError
@@ -49,8 +48,6 @@ def explain(error: Exception) -> str | None:
         return f"Weights can't be read or written ({text}). Check the disk with MODEL_DIR; the step is done again."
     if isinstance(error, OSError):
         return f"A file can't be read or written ({text}). Check MODEL_DIR, its disk and who may write to it."
-    if isinstance(error, RedisError):
-        return f"The job queue's Redis fails ({text}). Check that it runs and has memory left."
     return None
 
 

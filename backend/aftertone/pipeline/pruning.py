@@ -51,7 +51,8 @@ def prune(store: ProjectStore, found: Sequence[Leftover]) -> int:
     for leftover in found:
         size = size_on_disk(leftover.path)
         try:
-            remove(leftover.path)
+            with store.guard():
+                remove(leftover.path)
             freed += size
         except OSError as error:
             log.warning("%s can't be removed: %s", leftover.path, error, extra={"action": "leftover_kept"})

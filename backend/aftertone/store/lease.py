@@ -101,8 +101,8 @@ class Lease:
             with self.guard():
                 if self._held is not None:
                     write_record(self._folder, self._held.model_copy(update={"released": True}))
-        except LeaseLostError:
-            pass  # whoever has it needs nothing from us
+        except (LeaseLostError, FileNotFoundError):
+            pass  # whoever has it needs nothing from us; or the whole folder was removed
         except OSError as error:
             log.warning("The project's lease can't be given back: %s", error, extra={"action": "lease_not_released"})
 

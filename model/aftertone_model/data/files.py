@@ -21,9 +21,7 @@ Guard = Callable[[], AbstractContextManager[object]]
 
 
 @contextmanager
-def whole_file(
-    path: Path, *, private: bool = False, sync: bool = True, guard: Guard = nullcontext
-) -> Iterator[Path]:
+def whole_file(path: Path, *, private: bool = False, sync: bool = True, guard: Guard = nullcontext) -> Iterator[Path]:
     """An empty file beside `path` to write to; it becomes `path` when the block ends well, or else disappears.
 
     Args:

@@ -1,7 +1,6 @@
 """`aftertone clean`: never beside a worker, and a project only goes when Label Studio says that it is gone."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
@@ -11,21 +10,8 @@ from aftertone.labelstudio.client import RefusedError
 from aftertone.store.project import Store
 from tests.unit.aftertone.fake_label_studio import FakeLabelStudio
 from tests.unit.aftertone.loops import MemoryLoop
-from tests.unit.aftertone.records import FakeJobs
 
 MakeLoop = Callable[..., MemoryLoop]
-
-
-class Jobs(FakeJobs):
-    """A queue on which a worker has some projects."""
-
-    def __init__(self, *busy: int) -> None:
-        super().__init__()
-        self.busy = busy
-
-    @contextmanager
-    def only_advance(self, project: int) -> Iterator[bool]:
-        yield project not in self.busy
 
 
 def clips(loop: MemoryLoop) -> int:
@@ -38,15 +24,15 @@ def test_it_says_what_would_go_and_then_what_went(make_loop: MakeLoop) -> None:
     loop.label_studio.delete_task(3)
     loop.advance()
     store = Store(loop.settings.model_dir)
-    asked = list(clean_projects(store, Jobs(), [1], dry_run=True))
+    asked = list(clean_projects(store, [1], dry_run=True))
     assert asked[0].endswith("would be freed.")
     assert any("clip that no task refers to: 1, " in line for line in asked)
     assert clips(loop) == 8
-    done = list(clean_projects(store, Jobs(), [1], dry_run=False))
+    done = list(clean_projects(store, [1], dry_run=False))
     assert done[1:] == asked[1:]
     assert done[0] == asked[0].replace("would be freed", "freed")
     assert clips(loop) == 7
-    assert list(clean_projects(store, Jobs(), [1], dry_run=False)) == ["Project 1: 0 bytes freed."]
+    assert list(clean_projects(store, [1], dry_run=False)) == ["Project 1: 0 bytes freed."]
 
 
 def test_a_project_at_which_a_worker_is_stays_as_it_is(make_loop: MakeLoop) -> None:
@@ -55,9 +41,10 @@ def test_a_project_at_which_a_worker_is_stays_as_it_is(make_loop: MakeLoop) -> N
     loop.label_studio.delete_task(3)
     loop.advance()
     store = Store(loop.settings.model_dir)
-    (line,) = clean_projects(store, Jobs(1), [1], dry_run=False)
-    assert "a worker is at it" in line
-    assert "a worker is at it" in forget_project(store, Jobs(1), 1, dry_run=False)
+    with loop.store.only_writer():
+        (line,) = clean_projects(store, [1], dry_run=False)
+        assert "a worker is at it" in line
+        assert "a worker is at it" in forget_project(store, 1, dry_run=False)
     assert clips(loop) == 8
 
 
@@ -93,11 +80,11 @@ def test_a_deleted_project_is_listed_first_and_removed_when_told_to(make_loop: M
     loop = make_loop(8)
     loop.advance()
     store = Store(loop.settings.model_dir)
-    said = forget_project(store, Jobs(), 1, dry_run=True)
+    said = forget_project(store, 1, dry_run=True)
     assert str(loop.store.folder) in said
     assert "--yes" in said
     assert loop.store.folder.is_dir()
-    assert "is removed" in forget_project(store, Jobs(), 1, dry_run=False)
+    assert "is removed" in forget_project(store, 1, dry_run=False)
     assert not list((loop.settings.model_dir / "projects").iterdir())
     loop.advance()  # an alarm that was set before
     assert not loop.store.folder.exists()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from redis import RedisError
 from safetensors import SafetensorError
 
 from aftertone.errors import LabelStudioError
@@ -39,7 +38,6 @@ def system(code: int, path: str | None = None) -> OSError:
         (system(errno.ENOMEM), "too little memory"),
         (system(errno.EXDEV), "A file can't be read or written"),
         (SafetensorError("Error while deserializing header"), "Weights can't be read"),
-        (RedisError("It sleeps."), "The job queue's Redis fails"),
         (LabelStudioError("It sleeps."), "It sleeps."),
     ],
 )
