@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone_model.data.clips import SAMPLE_RATE
-from aftertone_model.data.recording import Recording, read_recording
+from aftertone_model.data.recording import read_recording
 from aftertone_model.errors import AudioError
 
 
@@ -29,7 +29,8 @@ def decode(source: Path | bytes, *, max_seconds: float = 60.0) -> NDArray[np.flo
         AudioError: the file is missing, or can't be used (`read_recording`). The message says why.
     """
     with io.BytesIO(source) if isinstance(source, bytes) else open_audio(source) as file:
-        return at_sample_rate(read_recording(file, max_seconds=max_seconds))
+        recording = read_recording(file, max_seconds=max_seconds)
+    return at_sample_rate(recording.samples, recording.rate)
 
 
 def open_audio(path: Path) -> BinaryIO:
@@ -48,14 +49,14 @@ def open_audio(path: Path) -> BinaryIO:
         ) from error
 
 
-def at_sample_rate(recording: Recording) -> NDArray[np.float32]:
-    """The samples (S,) of a recording at 16 kHz."""
-    if recording.rate == SAMPLE_RATE:
-        return recording.samples
+def at_sample_rate(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """Samples (S,) at another rate, in Hz, at 16 kHz."""
+    if rate == SAMPLE_RATE:
+        return samples
     import torch  # takes seconds, which files at 16 kHz don't need
     from torchaudio.functional import resample
 
     # An odd rate such as 44,101 Hz has no small ratio to 16 kHz and would need a filter of gigabytes. The nearest small
     # ratio changes the speed by less than one part in 10,000; the usual rates are exact.
-    ratio = Fraction(SAMPLE_RATE, recording.rate).limit_denominator(1_000)
-    return resample(torch.from_numpy(recording.samples), ratio.denominator, ratio.numerator).numpy()
+    ratio = Fraction(SAMPLE_RATE, rate).limit_denominator(1_000)
+    return resample(torch.from_numpy(samples), ratio.denominator, ratio.numerator).numpy()

@@ -16,10 +16,7 @@ from typing import BinaryIO, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from aftertone_model.data.audio import at_sample_rate
-from aftertone_model.data.decoding_process import REPLY, REQUEST, seconds_allowed
-from aftertone_model.data.formats import HIGHEST_RATE, LOWEST_RATE
-from aftertone_model.data.recording import Recording
+from aftertone_model.data.decoding_protocol import HIGHEST_RATE, LOWEST_RATE, REPLY, REQUEST, seconds_allowed
 from aftertone_model.errors import AudioError, DecoderLostError
 
 PROCESSES = min(os.cpu_count() or 1, 4)
@@ -61,6 +58,10 @@ class Decoders:
         return self._threads.submit(self._decode, file, min(max_seconds, LONGEST)).result()
 
     def _decode(self, file: BinaryIO, max_seconds: float) -> NDArray[np.float32]:
+        from aftertone_model.data.audio import (
+            at_sample_rate,
+        )  # brings FFmpeg and libsndfile, which a look at a project never needs
+
         decoder: _Decoder | None = getattr(self._own, "decoder", None)
         if decoder is not None and not decoder.runs():
             self._end(decoder)
@@ -69,10 +70,10 @@ class Decoders:
             decoder = self._own.decoder = _Decoder()
             self._open.add(decoder)
         try:
-            recording = decoder.decode(file, max_seconds)
+            samples, rate = decoder.decode(file, max_seconds)
         except _Lost as lost:
             raise _reason(self._end(decoder), lost, max_seconds) from None
-        return at_sample_rate(recording)
+        return at_sample_rate(samples, rate)
 
     def _end(self, decoder: "_Decoder") -> int:
         self._own.decoder = None
@@ -111,7 +112,8 @@ class _Decoder:
         self._process.wait()
         return 0
 
-    def decode(self, file: BinaryIO, max_seconds: float) -> Recording:
+    def decode(self, file: BinaryIO, max_seconds: float) -> tuple[NDArray[np.float32], int]:
+        """The file's samples (S,) at its own rate, and this rate in Hz."""
         deadline = max(self._ready_by, time.monotonic()) + PATIENCE * seconds_allowed(max_seconds)
         file.seek(0)
         try:
@@ -121,7 +123,7 @@ class _Decoder:
                 raise AudioError(self._receive(size, deadline).decode(errors="replace"))
             if not LOWEST_RATE <= rate <= HIGHEST_RATE or size % 4 or not 0 < size <= 8 * rate * max_seconds:
                 raise _Lost("answered nonsense")
-            return Recording(samples=np.frombuffer(self._receive(size, deadline), np.float32), rate=rate)
+            return np.frombuffer(self._receive(size, deadline), np.float32), rate
         except TimeoutError:
             raise _Lost("took too long") from None
         except OSError:

@@ -2,9 +2,6 @@
 
 It is started by `Decoders`, holds no secret, and gets open files through a socket, its standard input. From its first
 file on it can open no file and no socket, write nothing, and use only so much memory and computing time.
-
-A request is a float64, the longest clip in seconds, with the file's descriptor. The reply is a rate in Hz (int64), a
-number of bytes (int64), and these: float32 samples; or, where the rate is 0, the reason why there are none, as text.
 """
 
 import ctypes
@@ -14,25 +11,19 @@ import os
 import resource
 import signal
 import socket
-import struct
 import sys
 import wave
 from contextlib import suppress
 from pathlib import Path
 
-from aftertone_model.data.formats import HIGHEST_RATE, ffmpeg_stream
+from aftertone_model.data.decoding_protocol import HIGHEST_RATE, REPLY, REQUEST, seconds_allowed
+from aftertone_model.data.formats import ffmpeg_stream
 from aftertone_model.data.recording import read_recording
 from aftertone_model.errors import AudioError
 
-REQUEST, REPLY = struct.Struct("<d"), struct.Struct("<qq")
 MEMORY = 2**28  # bytes beside the samples that one file may take
 SAMPLE_BYTES = 12  # what one sample takes in all: as blocks, joined, and while it is checked
 PR_SET_PDEATHSIG = 1
-
-
-def seconds_allowed(max_seconds: float) -> int:
-    """Seconds of computing that one file may take."""
-    return 10 + math.ceil(max_seconds / 4)
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ import soundfile
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from aftertone_model.data.decoding_protocol import HIGHEST_RATE, LOWEST_RATE
 from aftertone_model.errors import AudioError
 
-LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz; no recording of speech lies outside
 BLOCK_SAMPLES = 2**20  # of all channels together that libsndfile decodes at a time
 
 SOUNDFILE_FORMATS = frozenset({"AIFF", "AU", "CAF", "FLAC", "MP3", "NIST", "OGG", "RF64", "VOC", "W64", "WAV", "WAVEX"})

@@ -1,0 +1,16 @@
+"""What `Decoders` and their processes say to each other, and within which limits. Imports nothing large.
+
+A request is a float64, the longest clip in seconds, with the file's descriptor. The reply is a rate in Hz (int64), a
+number of bytes (int64), and these: float32 samples; or, where the rate is 0, the reason why there are none, as text.
+"""
+
+import math
+import struct
+
+REQUEST, REPLY = struct.Struct("<d"), struct.Struct("<qq")
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000  # Hz of a file; no recording of speech lies outside
+
+
+def seconds_allowed(max_seconds: float) -> int:
+    """Seconds of computing that one file may take, where a clip may last `max_seconds`."""
+    return 10 + math.ceil(max_seconds / 4)
