@@ -125,9 +125,7 @@ class Proxy:
             for one in (writer, far_writer):
                 one.close()
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Connection | None
-    ) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Connection | None) -> None:
         with suppress(OSError):
             while chunk := await reader.read(CHUNK):
                 if asked is not None and (found := REQUEST.match(chunk)):

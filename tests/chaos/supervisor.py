@@ -64,10 +64,10 @@ class Supervised:
         if process is None:
             return
         if process.returncode is None:
-            if process.poll() is not None:
+            if (status := process.poll()) is not None:
                 self.ended_at = time.monotonic()
                 if process.pid not in self.killed:
-                    self.ended_by_itself.append(process.returncode)
+                    self.ended_by_itself.append(status)
         elif time.monotonic() - self.ended_at > RESTART_SECONDS:
             self.start()
 
