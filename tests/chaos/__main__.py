@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from aftertone_model.progress import hide_library_bars
 from tests.chaos.experiment import Options
 from tests.chaos.faults import FAULTS
 from tests.chaos.label_studio import Host
@@ -25,6 +26,7 @@ def main(arguments: list[str]) -> int:
     if unknown := set(names) - FAULTS.keys():
         sys.exit(f"There is no fault {sorted(unknown)}; there are: {', '.join(FAULTS)}")
     isolated = enter(arguments)
+    hide_library_bars()
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # what others leave behind becomes ours to see
     folder = given.folder or Path(tempfile.mkdtemp(prefix="aftertone-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)

@@ -118,10 +118,10 @@ class Annotator(threading.Thread):
     def _label_one(self) -> None:
         project = self._desk.project
         before, began = self._version(project), time.time()
-        held = self._journal.held_by(self.name)
+        held, labelled = self._journal.held_by(self.name), self._journal.labelled(project)
         task = next_task(self._client, project)
         seconds, versions = time.time() - began, (before, self._version(project))
-        word = self._verdict(project, task, versions, held)
+        word = self._verdict(project, task, versions, held, labelled)
         if task is not None:
             self.unsure.discard(self.name)
         self._journal.serve(
@@ -147,14 +147,22 @@ class Annotator(threading.Thread):
     def _version(self, project: int) -> str:
         return str(self._client.get(f"/api/projects/{project}/").get("model_version") or "")
 
-    def _verdict(self, project: int, task: int | None, versions: tuple[str, str], held: int | None) -> str:
+    def _verdict(
+        self, project: int, task: int | None, versions: tuple[str, str], held: int | None, labelled: set[int]
+    ) -> str:
         history = self._projects.histories[project]
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             word = queue_order.verdict(
-                task, versions, history.published(versions[1]), taken=self._journal.taken(project, self.name),
-                held=held, unsure=len(self.unsure), ever_published=history.current is not None,
-            )  # fmt: skip
+                task,
+                versions,
+                history.published(versions[1]),
+                labelled=labelled,
+                taken=self._journal.taken(project, self.name),
+                held=held,
+                unsure=len(self.unsure),
+                ever_published=history.current is not None,
+            )
             if word not in (queue_order.WRONG, queue_order.UNPUBLISHED) or time.monotonic() > deadline:
                 return word
             time.sleep(0.1)

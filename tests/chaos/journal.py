@@ -73,6 +73,11 @@ class Journal:
         with self._lock:
             return {task: list(labels) for task, labels in self._attempted[project].items()}
 
+    def labelled(self, project: int) -> set[int]:
+        """Tasks whose annotation was confirmed."""
+        with self._lock:
+            return {entry.task for entry in self.accepted if entry.project == project}
+
     def taken(self, project: int, annotator: str) -> set[int]:
         """Tasks that nobody but their holder should be served: sent already, or open in front of somebody else."""
         with self._lock:

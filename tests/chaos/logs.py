@@ -4,10 +4,17 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-TRACEBACK = "Traceback (most recent call last)"
-BUG = "This is a bug"
+TRACEBACK = re.compile(
+    r"""
+    ^(?:\d\d:\d\d:\d\d\ )?(?P<said>[^\n]*)\n     # what was logged with it
+    Traceback\ \(most\ recent\ call\ last\):\n
+    (?:[ ][^\n]*\n)+                             # the calls
+    (?P<error>[^\n]*)$
+    """,
+    re.MULTILINE | re.VERBOSE,
+)
+BUG = re.compile(r"[^\n]{0,200}This is a bug[^\n]*")
 TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}")  # a JSON web token, as Label Studio's are
-CONTEXT = 1_500  # characters around a find that are shown
 
 
 class Logs:
@@ -23,10 +30,12 @@ class Logs:
             text = path.read_bytes()[self._read.get(path, 0) :]
             text, newline, _ = text.rpartition(b"\n")
             self._read[path] = self._read.get(path, 0) + len(text) + len(newline)
-            new = text.decode(errors="replace")
-            for wrong in (TRACEBACK, BUG):
-                if (at := new.find(wrong)) >= 0:
-                    yield f"{path.name} holds {wrong!r}:\n{_indented(new[max(0, at - 200) : at + CONTEXT])}"
+            new = "\n" + text.decode(errors="replace")
+            for found in TRACEBACK.finditer(new):
+                if found["said"]:  # of a chain, the first one tells
+                    yield f"{path.name} holds a traceback: {found['said']} ... {found['error']}"
+            for found in BUG.finditer(new):
+                yield f"{path.name} says: {found[0]}"
             if TOKEN.search(new) or any(secret in new for secret in secrets):
                 yield f"{path.name} holds a secret"
 
@@ -36,7 +45,3 @@ class Logs:
             f"--- {path.name}\n" + "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
             for path in sorted(self._folder.glob("*.log"))
         )
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"      {line}" for line in text.strip().splitlines())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 REQUEST = re.compile(rb"(GET|POST|PATCH|PUT|DELETE) (\S+) HTTP/1")
+STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 CHUNK = 65_536
 
 
@@ -55,6 +56,7 @@ class Proxy:
     target: int
     port: int = 0
     requests: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=2000))  # (epoch seconds, "GET /x")
+    answers: deque[tuple[float, str, int]] = field(default_factory=lambda: deque(maxlen=200))  # with HTTP status
     passed: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
@@ -118,7 +120,9 @@ class Proxy:
         self._connections.add(connection)
         try:
             await asyncio.gather(
-                self._pump(reader, far_writer, connection), self._pump(far_reader, writer, None), return_exceptions=True
+                self._pump(reader, far_writer, lambda chunk: self._asked(connection, chunk)),
+                self._pump(far_reader, writer, lambda chunk: self._answered(connection, chunk)),
+                return_exceptions=True,
             )
         finally:
             self._connections.discard(connection)
@@ -128,16 +132,23 @@ class Proxy:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Connection | None) -> None:
         with suppress(OSError):
             while chunk := await reader.read(CHUNK):
-                if asked is not None and (found := REQUEST.match(chunk)):
-                    asked.request = f"{found[1].decode()} {found[2].decode()}"
-                    with self.passed:
-                        self.requests.append((time.time(), asked.request))
-                        self.passed.notify_all()
+                note(chunk)
                 await self._flowing.wait()
                 writer.write(chunk)
                 await writer.drain()
             if writer.can_write_eof():
                 writer.write_eof()
+
+    def _asked(self, connection: Connection, chunk: bytes) -> None:
+        if found := REQUEST.match(chunk):
+            connection.request = f"{found[1].decode()} {found[2].decode()}"
+            with self.passed:
+                self.requests.append((time.time(), connection.request))
+                self.passed.notify_all()
+
+    def _answered(self, connection: Connection, chunk: bytes) -> None:
+        if (found := STATUS.match(chunk)) and connection.request:
+            self.answers.append((time.time(), connection.request, int(found[1])))
 
     async def _cut(self) -> None:
         for connection in list(self._connections):

@@ -6,6 +6,7 @@ from aftertone.labelstudio.tasks import VERSION_PREFIX
 
 IN_ORDER = "in order"
 HELD = "held"  # Label Studio gives somebody the task again that they left open
+SHARED = "shared"  # two who ask at the same moment are given the same task: Label Studio looks first and locks later
 SWITCHING = "switching"  # the queue changed at that very moment: either order may show, or for an instant none
 NO_ROUND = "no round yet"
 EXHAUSTED = "exhausted"  # everything published is labelled or open: Label Studio picks at random
@@ -19,6 +20,7 @@ def verdict(
     versions: tuple[str, str],
     published: Sequence[int] | None,
     *,
+    labelled: Collection[int],
     taken: Collection[int],
     held: int | None,
     unsure: int,
@@ -30,7 +32,8 @@ def verdict(
         task: that was opened; None where nothing was left.
         versions: the project's model_version right before and right after.
         published: the order of the round of that version, None where no round has it.
-        taken: tasks that were submitted or are open in front of somebody else.
+        labelled: tasks whose annotation Label Studio has confirmed.
+        taken: tasks that somebody has submitted, confirmed or not, or that are open in front of somebody else.
         held: the task that the annotator has open already.
         unsure: annotators who may hold a task without anybody knowing, since the answer to them was lost.
         ever_published: whether a round of the project was served before.
@@ -44,9 +47,9 @@ def verdict(
         return SWITCHING
     if published is None:
         return UNPUBLISHED if ever_published or after.startswith(VERSION_PREFIX) else NO_ROUND
-    waiting = [one for one in published if one not in taken]
-    if task in waiting[: unsure + 1]:
-        return IN_ORDER
+    waiting = [one for one in published if one not in taken or one == task]
+    if task in waiting[: unsure + 1] and task not in labelled:
+        return SHARED if task in taken else IN_ORDER
     if len(waiting) <= unsure and task not in published:
         return EXHAUSTED
     return WRONG

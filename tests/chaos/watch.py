@@ -102,8 +102,9 @@ class Watch(threading.Thread):
             self.problems.setdefault(problem.message, problem.times)
         signs = min((doing[project].at if project in doing else 0.0 for project in live), default=now)
         up = all(one.pid for one in self._deployment.ours) and is_up(self._deployment.server_url)
+        heard = self._hears_events()
         for outcome in waiting:
-            if up and signs > outcome.over and not problems:
+            if up and heard and signs > outcome.over and not problems:
                 outcome.recovered = now
         oldest = min(outcome.over for outcome in waiting)
         retry = max((problem.retry_at for problem in problems.values()), default=0.0)
@@ -111,11 +112,16 @@ class Watch(threading.Thread):
             first = next(outcome for outcome in waiting if outcome.over == oldest)
             self._violations.add(
                 f"nothing has gone on for {now - oldest:.0f} s after: {first.name} ({first.victim}, {first.where}); "
-                f"server up: {up}; seconds since the projects' last signs: "
+                f"server up: {up}, takes events: {heard}; seconds since the projects' last signs: "
                 f"{ {project: round(now - doing[project].at) if project in doing else None for project in live} }; "
                 f"problems: { {project: problem.message for project, problem in problems.items()} }"
             )
             self.stuck.set()
+
+    def _hears_events(self) -> bool:
+        """Whether the server took the last event that Label Studio told it."""
+        answers = list(self._deployment.to_server.answers)
+        return next((status < 500 for _, request, status in reversed(answers) if "/webhook" in request), True)
 
     def _last_outage_end(self) -> float:
         now = time.time()
