@@ -5,9 +5,10 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 REQUEST = re.compile(rb"(GET|POST|PATCH|PUT|DELETE) (\S+) HTTP/1")
@@ -118,18 +119,18 @@ class Proxy:
             return
         connection = Connection(writer, far_writer)
         self._connections.add(connection)
+        asking = self._pump(reader, far_writer, partial(self._asked, connection))
+        answering = self._pump(far_reader, writer, partial(self._answered, connection))
         try:
-            await asyncio.gather(
-                self._pump(reader, far_writer, lambda chunk: self._asked(connection, chunk)),
-                self._pump(far_reader, writer, lambda chunk: self._answered(connection, chunk)),
-                return_exceptions=True,
-            )
+            await asyncio.gather(asking, answering, return_exceptions=True)
         finally:
             self._connections.discard(connection)
             for one in (writer, far_writer):
                 one.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Connection | None) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, note: Callable[[bytes], None]
+    ) -> None:
         with suppress(OSError):
             while chunk := await reader.read(CHUNK):
                 note(chunk)
