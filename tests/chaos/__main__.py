@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--faults", help=f"only these, with commas between them; all by default: {', '.join(FAULTS)}")
     add("--redis", choices=("embedded", "external"), help="drawn from the seed by default")
     add("--projects", type=int, default=2, help="projects that are labelled at a time, by two people each (default 2)")
-    add("--pace", type=float, default=1.5, help="mean seconds between two labels of one person (default 1.5)")
+    add("--pace", type=float, default=3.0, help="mean seconds between two labels of one person (default 3)")
     add(
         "--documents",
         type=Path,

@@ -66,8 +66,6 @@ class Projects:
 class Annotator(threading.Thread):
     """Somebody at a desk."""
 
-    unsure: set[str] = set()  # noqa: RUF012 -- names of all those who may hold a task that nobody knows of
-
     def __init__(
         self, name: str, desk: Desk, deployment: Deployment, journal: Journal, projects: Projects, *, first: bool,
         pace: float, seed: int, violation: Callable[[str], None],
@@ -97,7 +95,7 @@ class Annotator(threading.Thread):
                     self._projects.keep_open(self._desk, len(self._journal.attempted(self._desk.project)))
                 self._label_one()
             except LabelStudioError as error:
-                self.unsure.add(self.name)
+                self._journal.lose_answer(self.name)
                 if self._deployment.host.up and self._starts() == starts:
                     self._journal.complain(f"{self.name}: {error}")
                 self.over.wait(0.5)
@@ -122,8 +120,6 @@ class Annotator(threading.Thread):
         task = next_task(self._client, project)
         seconds, versions = time.time() - began, (before, self._version(project))
         word = self._verdict(project, task, versions, held, labelled)
-        if task is not None:
-            self.unsure.discard(self.name)
         self._journal.serve(
             Served(
                 project=project, task=task, annotator=self.name, versions=versions, verdict=word, at=began,
@@ -160,7 +156,7 @@ class Annotator(threading.Thread):
                 labelled=labelled,
                 taken=self._journal.taken(project, self.name),
                 held=held,
-                unsure=len(self.unsure),
+                unsure=self._journal.unsure,
                 ever_published=history.current is not None,
             )
             if word not in (queue_order.WRONG, queue_order.UNPUBLISHED) or time.monotonic() > deadline:

@@ -88,11 +88,6 @@ class Experiment:
             desks=desks, annotators=annotators, watch=watch, violations=violations,
         )  # fmt: skip
 
-    @property
-    def live(self) -> dict[int, History]:
-        """Projects that are being labelled."""
-        return {desk.project: self.histories[desk.project] for desk in self.desks}
-
     def settlement(self, project: int) -> Settlement:
         """A project's accounts as of now."""
         return Settlement(self.deployment, self.histories[project], self.journal)

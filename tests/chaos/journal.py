@@ -42,6 +42,7 @@ class Journal:
         self.errors: list[str] = []  # refusals while Label Studio was up
         self._attempted: dict[int, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
         self._held: dict[str, int] = {}
+        self._unsure: set[str] = set()
 
     def attempt(self, project: int, task: int, label: str) -> None:
         """An annotation is about to be sent; whether it arrives, one may never learn."""
@@ -61,7 +62,19 @@ class Journal:
             self.served.append(entry)
             if entry.task is not None:
                 self._held[entry.annotator] = entry.task
+                self._unsure.discard(entry.annotator)
             self._write(entry)
+
+    def lose_answer(self, annotator: str) -> None:
+        """An answer to somebody was lost: until the next one they may hold a task that nobody knows of."""
+        with self._lock:
+            self._unsure.add(annotator)
+
+    @property
+    def unsure(self) -> int:
+        """How many may hold a task that nobody knows of."""
+        with self._lock:
+            return len(self._unsure)
 
     def complain(self, error: str) -> None:
         """Label Studio refused something although it was up."""

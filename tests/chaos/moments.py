@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.chaos.deployment import Deployment
 
-PATIENCE = 6.0  # seconds to wait for a moment before striking anyway
+PATIENCE = 4.0  # seconds to wait for a moment before striking anyway
 LOOK_SECONDS = 0.02
 
 

@@ -23,7 +23,7 @@ from tests.chaos.watch import Outcome
 
 QUIET_SECONDS = 700.0  # in which all must settle after the last fault: longer than the wait for any retry
 REST_SECONDS = 60.0  # for the annotators to finish the label in work
-PAUSE = (0.2, 3.0)  # seconds between two faults, beside the wait for a moment
+PAUSE = (0.1, 1.5)  # seconds between two faults, beside the wait for a moment
 
 Say = Callable[[str], None]
 
@@ -88,10 +88,16 @@ def _settle(experiment: Experiment) -> float:
     """Wait until all labels are counted in a served round, and check everything. Returns seconds."""
     began, violations, watch = time.time(), experiment.violations, experiment.watch
     patience = 5.0 if watch.stuck.is_set() else QUIET_SECONDS
-    before = {project: history.current or 0 for project, history in experiment.live.items()}
-    served = lambda: {project: experiment.histories[project].current or 0 for project in before}  # noqa: E731
-    if not wait_until(lambda: all(now > before[project] for project, now in served().items()), patience):
-        violations.add(f"new labels make no new round {patience:.0f} s after the last fault: {before} -> {served()}")
+    before = [(desk, desk.project, experiment.histories[desk.project].current or 0) for desk in experiment.desks]
+
+    def went_on() -> bool:
+        """A desk's project is served a later round, or is large enough, so that another one was begun."""
+        current = {project: history.current or 0 for project, history in experiment.histories.items()}
+        return all(current[project] > number or desk.project != project for desk, project, number in before)
+
+    if not wait_until(went_on, patience):
+        rounds = {project: number for _, project, number in before}
+        violations.add(f"{patience:.0f} s after the last fault new labels have made no round after {rounds}")
     if not wait_until(lambda: all(outcome.recovered for outcome in watch.outcomes), patience):
         violations.add("not everything has gone on since the last faults")
     rest(list(experiment.annotators), REST_SECONDS)
