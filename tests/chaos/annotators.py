@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from aftertone.demo.project import next_task, submit_choice
@@ -164,7 +164,7 @@ class Annotator(threading.Thread):
             time.sleep(0.1)
 
 
-def rest(annotators: list[Annotator], seconds: float) -> None:
+def rest(annotators: Sequence[Annotator], seconds: float) -> None:
     """Have everybody stop after the label in work, and wait for that."""
     for annotator in annotators:
         annotator.pause.set()

@@ -38,7 +38,7 @@ def run(options: Options, say: Say) -> int:
         experiment = Experiment.set_up(options, supervisor, network, violations, rng)
         say(f"Everything runs after {time.time() - began:.0f} s: seed {options.seed}, {facts['redis']} Redis.")
         facts["seconds of faults"] = _break_things(experiment, rng, say)
-        facts["seconds to settle"] = _settle(experiment)
+        facts["seconds to settle"] = _settle(experiment, say)
     except Exception as error:
         violations.add(f"the run broke off: {type(error).__name__}: {error}")
     finally:
@@ -84,35 +84,18 @@ def _strike(
     return Outcome(name=name, kill=fault.kill, victim=hurt.victim, where=where, began=now, over=now + hurt.seconds)
 
 
-def _settle(experiment: Experiment) -> float:
+def _settle(experiment: Experiment, say: Say) -> float:
     """Wait until all labels are counted in a served round, and check everything. Returns seconds."""
     began, violations, watch = time.time(), experiment.violations, experiment.watch
-    patience = 5.0 if watch.stuck.is_set() else QUIET_SECONDS
-    before = [(desk, desk.project, experiment.histories[desk.project].current or 0) for desk in experiment.desks]
-
-    def went_on() -> bool:
-        """A desk's project is served a later round, or is large enough, so that another one was begun."""
-        current = {project: history.current or 0 for project, history in experiment.histories.items()}
-        return all(current[project] > number or desk.project != project for desk, project, number in before)
-
-    if not wait_until(went_on, patience):
-        rounds = {project: number for _, project, number in before}
-        violations.add(f"{patience:.0f} s after the last fault new labels have made no round after {rounds}")
-    if not wait_until(lambda: all(outcome.recovered for outcome in watch.outcomes), patience):
-        violations.add("not everything has gone on since the last faults")
-    rest(list(experiment.annotators), REST_SECONDS)
-    for project in experiment.histories:
-        if not experiment.settlement(project).counted():
-            experiment.deployment.host.start_training(project)  # for labels that are fewer than a round waits for
-    waiting = set(experiment.histories)
-
-    def settled() -> bool:
-        for project in list(waiting):
-            if watch.problem(project) is None and experiment.settlement(project).counted():
-                waiting.discard(project)
-        return not waiting
-
-    wait_until(settled, patience, every=2)
+    if not watch.stuck.is_set():
+        say("No more faults: waiting for new rounds.")
+        _wait_for_rounds(experiment)
+        say("The annotators stop: waiting until every label is counted.")
+        rest(experiment.annotators, REST_SECONDS)
+        _wait_for_counts(experiment)
+    else:
+        rest(experiment.annotators, REST_SECONDS)
+    say("Settling the accounts.")
     for project in experiment.histories:
         for wrong in experiment.settlement(project).check():
             violations.add(f"project {project}: {wrong}")
@@ -120,6 +103,38 @@ def _settle(experiment: Experiment) -> float:
             violations.add(f"project {project} still has a problem: {problem.message}")
     _check_status(experiment)
     return time.time() - began
+
+
+def _wait_for_rounds(experiment: Experiment) -> None:
+    """The loop goes on by itself: what annotators label now leads to another round at every desk."""
+    before = [(desk, desk.project, experiment.histories[desk.project].current or 0) for desk in experiment.desks]
+
+    def went_on() -> bool:
+        """A desk's project is served a later round, or is large enough, so that another one was begun."""
+        current = {project: history.current or 0 for project, history in experiment.histories.items()}
+        return all(current[project] > number or desk.project != project for desk, project, number in before)
+
+    if not wait_until(went_on, QUIET_SECONDS):
+        rounds = {project: number for _, project, number in before}
+        experiment.violations.add(f"{QUIET_SECONDS:.0f} s of labels after the last fault made no round after {rounds}")
+    if not wait_until(lambda: all(outcome.recovered for outcome in experiment.watch.outcomes), QUIET_SECONDS):
+        experiment.violations.add("not everything has gone on since the last faults")
+
+
+def _wait_for_counts(experiment: Experiment) -> None:
+    """Labels that are fewer than a round waits for are counted once somebody presses Start Training."""
+    waiting = set(experiment.histories)
+    for project in experiment.histories:
+        if not experiment.settlement(project).counted():
+            experiment.deployment.host.start_training(project)
+
+    def counted() -> bool:
+        for project in list(waiting):
+            if experiment.watch.problem(project) is None and experiment.settlement(project).counted():
+                waiting.discard(project)
+        return not waiting
+
+    wait_until(counted, QUIET_SECONDS, every=2)
 
 
 def _check_status(experiment: Experiment) -> None:

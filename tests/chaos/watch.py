@@ -102,26 +102,29 @@ class Watch(threading.Thread):
             self.problems.setdefault(problem.message, problem.times)
         signs = min((doing[project].at if project in doing else 0.0 for project in live), default=now)
         up = all(one.pid for one in self._deployment.ours) and is_up(self._deployment.server_url)
-        heard = self._hears_events()
         for outcome in waiting:
-            if up and heard and signs > outcome.over and not problems:
+            heard = self._heard_after(outcome.over)
+            if up and heard is not None and signs > heard and not problems:
                 outcome.recovered = now
         oldest = min(outcome.over for outcome in waiting)
         retry = max((problem.retry_at for problem in problems.values()), default=0.0)
         if now - max(oldest, retry, self._last_outage_end()) > STUCK_SECONDS and not self.stuck.is_set():
             first = next(outcome for outcome in waiting if outcome.over == oldest)
+            ages = {project: round(now - doing[project].at) if project in doing else None for project in live}
             self._violations.add(
                 f"nothing has gone on for {now - oldest:.0f} s after: {first.name} ({first.victim}, {first.where}); "
-                f"server up: {up}, takes events: {heard}; seconds since the projects' last signs: "
-                f"{ {project: round(now - doing[project].at) if project in doing else None for project in live} }; "
-                f"problems: { {project: problem.message for project, problem in problems.items()} }"
+                f"server up: {up}; took the last event: {self._heard_after(oldest) is not None}; "
+                f"seconds since each project's last sign: {ages}; problems: {[p.message for p in problems.values()]}"
             )
             self.stuck.set()
 
-    def _hears_events(self) -> bool:
-        """Whether the server took the last event that Label Studio told it."""
-        answers = list(self._deployment.to_server.answers)
-        return next((status < 500 for _, request, status in reversed(answers) if "/webhook" in request), True)
+    def _heard_after(self, moment: float) -> float | None:
+        """When the server first took an event of Label Studio after a moment; None if it refuses the latest, or all."""
+        events = [
+            (at, status) for at, request, status in list(self._deployment.to_server.answers) if "/webhook" in request
+        ]
+        taken = [at for at, status in events if at > moment and status < 400]
+        return min(taken) if taken and events[-1][1] < 400 else None
 
     def _last_outage_end(self) -> float:
         now = time.time()
