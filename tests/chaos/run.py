@@ -107,6 +107,7 @@ def _settle(experiment: Experiment, say: Say) -> float:
 
 def _wait_for_rounds(experiment: Experiment) -> None:
     """The loop goes on by itself: what annotators label now leads to another round at every desk."""
+    watch = experiment.watch
     before = [(desk, desk.project, experiment.histories[desk.project].current or 0) for desk in experiment.desks]
 
     def went_on() -> bool:
@@ -114,10 +115,12 @@ def _wait_for_rounds(experiment: Experiment) -> None:
         current = {project: history.current or 0 for project, history in experiment.histories.items()}
         return all(current[project] > number or desk.project != project for desk, project, number in before)
 
-    if not wait_until(went_on, QUIET_SECONDS):
+    if not wait_until(lambda: went_on() or watch.stuck.is_set(), QUIET_SECONDS):
         rounds = {project: number for _, project, number in before}
         experiment.violations.add(f"{QUIET_SECONDS:.0f} s of labels after the last fault made no round after {rounds}")
-    if not wait_until(lambda: all(outcome.recovered for outcome in experiment.watch.outcomes), QUIET_SECONDS):
+    if not wait_until(
+        lambda: all(outcome.recovered for outcome in watch.outcomes) or watch.stuck.is_set(), QUIET_SECONDS
+    ):
         experiment.violations.add("not everything has gone on since the last faults")
 
 
@@ -134,7 +137,7 @@ def _wait_for_counts(experiment: Experiment) -> None:
                 waiting.discard(project)
         return not waiting
 
-    wait_until(counted, QUIET_SECONDS, every=2)
+    wait_until(lambda: counted() or experiment.watch.stuck.is_set(), QUIET_SECONDS, every=2)
 
 
 def _check_status(experiment: Experiment) -> None:

@@ -107,7 +107,7 @@ class Watch(threading.Thread):
             if up and heard is not None and signs > heard and not problems:
                 outcome.recovered = now
         oldest = min(outcome.over for outcome in waiting)
-        retry = max((problem.retry_at for problem in problems.values()), default=0.0)
+        retry = max((problem.at + problem.pause(problem.at) for problem in problems.values()), default=0.0)
         if now - max(oldest, retry, self._last_outage_end()) > STUCK_SECONDS and not self.stuck.is_set():
             first = next(outcome for outcome in waiting if outcome.over == oldest)
             ages = {project: round(now - doing[project].at) if project in doing else None for project in live}
