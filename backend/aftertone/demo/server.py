@@ -44,13 +44,28 @@ def start_label_studio(
     Raises:
         DemoError: the server ends, doesn't answer in time, or finds the port taken.
     """
-    url = f"http://127.0.0.1:{port}"
+    url, documents = f"http://127.0.0.1:{port}", folder / "documents"
+    arguments, environment = server_command(
+        command, folder, port=port, email=email, password=password, secret_key=secret_key
+    )
+    child = processes.start("Label Studio", arguments, environment)
+    child.wait_until_up(url, START_SECONDS)
+    if f"Port {port} is in use" in child.printed():  # it then tries the next one, and somebody else answered us
+        raise DemoError(
+            f"Another program took port {port} just now. Run the same command again: it takes another port."
+        )
+    return RunningServer(url=url, documents=documents, child=child)
+
+
+def server_command(
+    command: Path, folder: Path, *, port: int, email: str, password: str, secret_key: str
+) -> tuple[list[str | Path], dict[str, str]]:
+    """Command line and environment of a server as `start_label_studio` starts it; its folders are made."""
     data, documents = folder / "data", folder / "documents"
     for needed in (data, documents):
         needed.mkdir(parents=True, exist_ok=True)
-    arguments = ["start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     environment = {
-        "LABEL_STUDIO_HOST": url,
+        "LABEL_STUDIO_HOST": f"http://127.0.0.1:{port}",
         "LABEL_STUDIO_BASE_DATA_DIR": str(data),
         "LABEL_STUDIO_USERNAME": email,
         "LABEL_STUDIO_PASSWORD": password,
@@ -59,13 +74,7 @@ def start_label_studio(
     }
     if secret_key:
         environment["SECRET_KEY"] = secret_key
-    child = processes.start("Label Studio", [command, *arguments], environment)
-    child.wait_until_up(url, START_SECONDS)
-    if f"Port {port} is in use" in child.printed():  # it then tries the next one, and somebody else answered us
-        raise DemoError(
-            f"Another program took port {port} just now. Run the same command again: it takes another port."
-        )
-    return RunningServer(url=url, documents=documents, child=child)
+    return [command, "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)], environment
 
 
 def free_port(preferred: int | None = None) -> int:
