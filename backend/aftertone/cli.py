@@ -1,7 +1,6 @@
 """The command line, `aftertone`: what it can do is what `aftertone --help` lists."""
 
 import json
-import logging
 import os
 import shlex
 import signal
@@ -47,17 +46,12 @@ def _explained() -> Iterator[Settings]:
 @app.command()
 def serve() -> None:
     """Answer Label Studio. Runs beside at least one `aftertone worker`."""
-    import uvicorn
-
-    from aftertone.pipeline.jobs import JobQueue
-    from aftertone.server.app import create_app
+    from aftertone.server.serving import serve as run_server
 
     with _explained() as settings:
         # uvicorn repeats the signal that ended it; unheeded, SIGTERM would skip the embedded Redis' end.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        app = create_app(settings, JobQueue.connect(settings.redis_url, settings.model_dir))
-        logging.getLogger("aftertone").info("Serving on http://%s:%d", settings.host, settings.port)
-        uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", access_log=False)
+        run_server(settings)
 
 
 @app.command()
@@ -83,8 +77,11 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
         found = everything(Store(settings.model_dir))
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
-        elif found["projects"]:
-            typer.echo("\n\n".join(describe(project) for project in found["projects"]))
+            return
+        parts = [describe(project) for project in found["projects"]]
+        parts += [f"Project {n} wants to connect, but {problem}" for n, problem in found["unconfirmed"].items()]
+        if parts:
+            typer.echo("\n\n".join(parts))
             typer.echo(f"\n{size(found['free'])} are free where MODEL_DIR={settings.model_dir} lies.")
         else:
             typer.echo(

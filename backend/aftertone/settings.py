@@ -61,7 +61,11 @@ class Settings(BaseSettings):
     # this backend
     model_dir: Path = Field(Path("aftertone-data"), description="Folder that holds everything Aftertone keeps.")
     redis_url: str = Field("", description="Redis for the job queue; empty: an embedded one in MODEL_DIR.")
-    host: str = Field("0.0.0.0", description="Address that `aftertone serve` listens on.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address that `aftertone serve` listens on: this machine alone, or `0.0.0.0` for every network "
+        "that it is in; then set BASIC_AUTH_USER too.",
+    )
     port: int = Field(9090, ge=0, le=65535, description="Port that `aftertone serve` listens on.")
     basic_auth_user: str = Field("", description="User name that callers must give; empty: none asked.")
     basic_auth_pass: SecretStr = Field(SecretStr(""), description="Password that goes with BASIC_AUTH_USER.")
@@ -146,7 +150,7 @@ class Settings(BaseSettings):
             SettingsError: an extra parameter isn't a project option, or its value doesn't fit.
         """
         extra = {OLD_NAMES.get(name, name): value for name, value in extra.items()}
-        if unknown := sorted(set(extra) - set(PROJECT_OPTIONS)):
+        if unknown := sorted(name if name.isidentifier() else repr(name) for name in set(extra) - set(PROJECT_OPTIONS)):
             raise SettingsError(
                 f"Extra params of the connection: {', '.join(unknown)} can't be set there. "
                 f"Known: {', '.join(PROJECT_OPTIONS)}."

@@ -84,7 +84,8 @@ def advance(project: int) -> None:
     jobs.wake_taken(project)
     with jobs.only_advance(project) as alone:
         if alone:
-            jobs.wake(project, after=settings.reconcile_seconds)
+            if Store(settings.model_dir).project(project).connected:
+                jobs.wake(project, after=settings.reconcile_seconds)
             Advance(project, settings, partial(jobs.wake, project)).run()
         else:
             jobs.wake(project, after=BUSY_SECONDS)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftertone.labelstudio.label_config import Question
-from aftertone.labelstudio.tasks import UNCERTAINTY, Answer, Snapshot, Task
+from aftertone.labelstudio.tasks import UNCERTAINTY, Answer, Snapshot, Task, Webhook
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.store.rounds import Round
 from aftertone_model.labels import SingleChoice
@@ -37,7 +37,7 @@ def make_snapshot(answers: Mapping[int, Answer] | int = 0, **fields: Any) -> Sna
         "sampling": UNCERTAINTY,
         "model_version": "",
         "overlap": 1,
-        "webhook_urls": ("http://b/webhook",),
+        "webhooks": (Webhook(id=1, url="http://b/webhook"),),
     }
     return Snapshot(**{"project": 1, "question": QUESTION, "tasks": tasks, **settings, **fields})
 
@@ -53,6 +53,10 @@ class FakeJobs(JobQueue):
 
     def __init__(self) -> None:
         self.woken: list[int] = []
+        self.alarms: list[tuple[int, float]] = []  # project, seconds
 
     def wake(self, project: int, after: float = 0.0) -> None:
-        self.woken.append(project)
+        if after > 0:
+            self.alarms.append((project, after))
+        else:
+            self.woken.append(project)
