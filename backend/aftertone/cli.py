@@ -86,7 +86,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
         else:
             typer.echo(
                 f"No project has connected yet (MODEL_DIR={settings.model_dir}). In Label Studio: Settings > Model > "
-                f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}."
+                f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}. A worker then asks "
+                "Label Studio whether it is so; one must run (`aftertone worker`)."
             )
         if found["problem"] and not as_json:
             typer.echo(f"PROBLEM: {found['problem']}")

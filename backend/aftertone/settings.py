@@ -189,7 +189,7 @@ def parse_extra_params(value: Any) -> dict[str, Any]:
         return {}
     try:
         parsed = json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(
             f'Extra params of the connection are not JSON ({error}). Example: {{"batch_size": 50}}'
         ) from None

@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import os
 import socket
 
 import uvicorn
@@ -53,8 +54,9 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=1024)
     except (OSError, UnicodeError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
         raise SettingsError(
-            f"Can't listen on HOST={host}, PORT={port} ({getattr(error, 'strerror', None) or error}). Choose another "
+            f"Can't listen on HOST={host}, PORT={port} ({reason}). Choose another "
             "PORT, end the program that has this one, or give an address of this machine as HOST."
         ) from None
 

@@ -13,6 +13,7 @@ from aftertone.store.records import Asking, Unconfirmed
 
 MOST = 20  # projects at a time; together with the next line what strangers can make the workers look up
 FORGOTTEN_AFTER = 60.0  # seconds after which a project that Label Studio doesn't know, or didn't name, may ask again
+PENDING = "it isn't confirmed yet: its model must be saved in Label Studio, and an `aftertone worker` must run."
 LISTED_FOR = 86_400.0  # seconds for which a project that can't be confirmed for another reason stays listed
 
 
@@ -62,8 +63,8 @@ class WaitingRoom:
                 asking.pop(project, None)
 
     def problems(self) -> dict[int, str]:
-        """Why projects that want to connect can't be confirmed."""
-        return {project: row.problem for project, row in self._current().items() if row.problem}
+        """Why projects that want to connect aren't confirmed."""
+        return {project: row.problem or PENDING for project, row in self._current().items() if not row.refused}
 
     @contextmanager
     def _changing(self) -> Iterator[dict[int, Asking]]:

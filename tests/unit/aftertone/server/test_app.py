@@ -170,7 +170,17 @@ def test_tasks_of_another_form_are_refused(client: TestClient, tasks: str) -> No
 
 
 @pytest.mark.parametrize(
-    "extra", ['"\\ud800"', '{"\\ud800": 1}', '{"a\\nb": 1}', '{"seed": NaN}', '{"seed": 1e999}', "5", '"[[[["']
+    "extra",
+    [
+        '"\\ud800"',
+        '{"\\ud800": 1}',
+        '{"a\\nb": 1}',
+        '{"seed": NaN}',
+        '{"seed": 1e999}',
+        "5",
+        f'"{"[" * 2000}"',
+        f'"{"9" * 5000}"',
+    ],
 )
 def test_odd_options_are_refused(client: TestClient, extra: str) -> None:
     body = json.dumps(SETUP)[:-1] + f', "extra_params": {extra}}}'
@@ -272,7 +282,7 @@ class TestBasicAuth:
 
     @pytest.mark.parametrize("header", ["Basic \xfc", "Basic dTpwCg", "Basic", "", "Bearer dTpw"])
     def test_an_odd_password_is_refused(self, client: TestClient, header: str) -> None:
-        assert client.get("/versions", headers={"Authorization": header.encode("latin-1")}).status_code == 401
+        assert client.get("/versions", headers=[(b"Authorization", header.encode("latin-1"))]).status_code == 401
 
     def test_health_and_hints_need_no_password_but_start_training_does(
         self, client: TestClient, store: ProjectStore, woken: list[int]
@@ -291,7 +301,7 @@ class TestBasicAuth:
         store.set_webhook_secret("s3cret")
         event = {"action": "START_TRAINING", "project": {"id": 5}}
         for given in (b"", b"wrong", "\xfc".encode()):
-            reply = client.post("/webhook", json=event, headers={"X-Aftertone-Secret": given})
+            reply = client.post("/webhook", json=event, headers=[(b"X-Aftertone-Secret", given)])
             assert (reply.status_code, woken) == (401, [])
             assert "s3cret" not in reply.text
         assert client.post("/webhook", json=event, headers={"X-Aftertone-Secret": "s3cret"}).status_code == 200

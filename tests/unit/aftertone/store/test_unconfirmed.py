@@ -29,6 +29,7 @@ def test_few_ask_at_a_time_and_others_a_minute_later(waiting: WaitingRoom, clock
         waiting.ask(99)
     waiting.leave(1)
     assert waiting.ask(99)
+    assert "an `aftertone worker` must run" in waiting.problems()[99]
     clock[0] += 61
     assert waiting.ask(1)
 
