@@ -65,7 +65,7 @@ class Server:
 def running(folder: Path, *, password: bool) -> Iterator[Server]:
     """A server with project 1, looked at twice a second until the block ends."""
     folder.mkdir()
-    _fill(folder / "model")
+    fill(folder / "model")
     port = free_port()
     environment = {
         **os.environ, "MODEL_DIR": str(folder / "model"), "HOST": "127.0.0.1", "PORT": str(port), "REDIS_URL": "",
@@ -95,7 +95,8 @@ def running(folder: Path, *, password: bool) -> Iterator[Server]:
         process.wait(20)
 
 
-def _fill(model_dir: Path) -> None:
+def fill(model_dir: Path) -> None:
+    """A store with project 1, its secret and a served round."""
     store = Store(model_dir).project(1)
     store.connect(Connection(project=1, label_config=SMALLEST_CONFIG, url="http://127.0.0.1:9090"))
     store.set_webhook_secret(SECRET)

@@ -25,10 +25,7 @@ class BoundedConnection(H11Protocol):
         super().connection_made(transport)
         self._begin(receiving=True)
         if len(self.connections) > MOST:
-            silent = [
-                c for c in self.connections if isinstance(c, BoundedConnection) and c._receiving and c is not self
-            ]
-            (min(silent, key=lambda c: c._since) if silent else self).transport.abort()
+            self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
@@ -66,6 +63,12 @@ class BoundedConnection(H11Protocol):
         receiving = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
         if receiving != self._receiving:
             self._begin(receiving=receiving)
+
+    def _make_room(self) -> None:
+        others = [c for c in self.connections if isinstance(c, BoundedConnection) and not c.transport.is_closing()]
+        if len(others) > MOST:
+            silent = [c for c in others if c._receiving and c is not self]
+            min(silent, key=lambda c: c._since, default=self).transport.abort()
 
     def _begin(self, *, receiving: bool) -> None:
         if self._deadline is not None:
