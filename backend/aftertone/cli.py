@@ -77,11 +77,10 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
         found = everything(Store(settings.model_dir))
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
-            return
-        parts = [describe(project) for project in found["projects"]]
-        parts += [f"Project {n} wants to connect, but {problem}" for n, problem in found["unconfirmed"].items()]
-        if parts:
-            typer.echo("\n\n".join(parts))
+        elif found["projects"] or found["unconfirmed"]:
+            said = [describe(project) for project in found["projects"]]
+            said += [f"Project {n} wants to connect, but {why}" for n, why in found["unconfirmed"].items()]
+            typer.echo("\n\n".join(said))
             typer.echo(f"\n{size(found['free'])} are free where MODEL_DIR={settings.model_dir} lies.")
         else:
             typer.echo(

@@ -1,6 +1,7 @@
 """The server that is attacked: a real `aftertone serve` with a served round, watched from outside."""
 
 import base64
+import http.client
 import os
 import subprocess
 import sys
@@ -11,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import psutil
 
 from aftertone.demo.server import free_port
@@ -46,10 +46,14 @@ class Server:
     def look(self) -> None:
         """Ask /health, and see how much memory is used."""
         began = time.perf_counter()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
-            up = httpx.get(f"{self.url}/health", timeout=5, trust_env=False).is_success
-        except httpx.HTTPError:
+            connection.request("GET", "/health")
+            up = connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
             up = False
+        finally:
+            connection.close()
         self.unanswered += not up
         self.health.append(time.perf_counter() - began)
         with suppress(psutil.Error):

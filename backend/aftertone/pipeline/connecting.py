@@ -70,9 +70,9 @@ def refresh(project: int, store: ProjectStore, label_studio: LabelStudio) -> Con
         if (known is None or requested) and (found := _read(project, label_studio)) is not None:
             store.connect(found)
             return found
-    if known is None:
-        raise damage or DamagedRecordError(store.folder / Connection.FILE, Connection.AFTER_DAMAGE, set_aside=False)
-    return known
+    if damage is not None:
+        raise damage
+    return known or Connection(project=project, label_config="")
 
 
 def _read(project: int, label_studio: LabelStudio) -> Connection | None:

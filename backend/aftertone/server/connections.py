@@ -58,6 +58,9 @@ class BoundedConnection(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+        if self.cycle is not None and not self.cycle.response_complete:  # the body turned out to be nonsense
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def _look(self) -> None:
         receiving = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)

@@ -1,6 +1,6 @@
 """Everything Aftertone keeps about a project, as files under MODEL_DIR that a person can read.
 
-projects/<id>/connection.json   what Label Studio said when it connected
+projects/<id>/connection.json   how Label Studio connects it
 projects/<id>/tasks.json        tasks and answers as last read, and up to which moment
 projects/<id>/sources.json      what became of each audio address
 projects/<id>/quiet.json        since when the set of tasks has stayed the same
@@ -84,8 +84,8 @@ class ProjectStore(RecordFolder):
 
     @property
     def connected(self) -> bool:
-        """Whether Label Studio ever confirmed the project."""
-        return (self.folder / Connection.FILE).is_file()
+        """Whether Label Studio ever confirmed the project, also where the file which says so is lost."""
+        return any((self.folder / file).exists() for file in (Connection.FILE, Tasks.FILE))
 
     def request_setup(self) -> None:
         """Have Label Studio asked how it connects the project now."""
@@ -319,8 +319,7 @@ class Store:
 
     def projects(self) -> list[int]:
         """Projects that ever connected, also those that lost the file which says so; ascending."""
-        known = (Connection.FILE, Tasks.FILE)
-        return [n for n in self.folders() if any((self._folder / str(n) / file).exists() for file in known)]
+        return [number for number in self.folders() if self.project(number).connected]
 
     def folders(self) -> list[int]:
         """Projects that have a folder, whatever is in it; ascending."""

@@ -134,6 +134,21 @@ def test_what_is_no_http_is_refused_in_the_same_form(connect: Connect) -> None:
     assert b'"error":"BadRequest","detail":"' in reply
 
 
+def test_a_body_that_turns_into_nonsense_does_no_harm(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    connection = connect()
+    connection.sendall(POST.replace(b"Content-Length: ", b"Transfer-Encoding: chunked\r\n\r\n1\r\n{"))
+    connection.sendall(b"\r\nzz\r\n")
+    assert b"HTTP/1.1 400 " in read(connection)
+    assert connect_and_get(connect).startswith(b"HTTP/1.1 200 OK")
+    assert not caplog.records
+
+
+def connect_and_get(connect: Connect) -> bytes:
+    connection = connect()
+    connection.sendall(GET)
+    return connection.recv(65_536)
+
+
 def test_garbage_in_the_middle_of_an_answer_does_no_harm(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     connection = connect()
     connection.sendall(GET * 3 + b"\x00\x01garbage\r\n\r\n")

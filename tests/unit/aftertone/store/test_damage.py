@@ -260,7 +260,7 @@ def test_numbers_that_fit_nowhere_hold_nothing_up(loop: MemoryLoop, changes: dic
         text = (loop.store.folder / name).read_text()
         assert old in text
         (loop.store.folder / name).write_text(text.replace(old, new))
-    (answer,) = predict(loop.store, [{"id": 10}], loop.label_studio.state["project"]["label_config"])
+    (answer,) = predict(loop.store, [10], loop.label_studio.state["project"]["label_config"])
     assert 0 <= answer["score"] <= 1
     describe(status(Store(loop.settings.model_dir))["projects"][0])
     loop.advance()
