@@ -94,15 +94,15 @@ class Advance:
 
     def run(self) -> None:
         """Step until there is nothing to do; a failure is remembered for `aftertone status` and tried again later."""
-        if not self._store.connected:
+        if not self._store.connected and not self._store.folder.is_file():  # which is told of below
             pause = confirm(self._project, self._store, self._all.waiting, partial(self._connect, self._settings))
             if pause is not None:
                 self._wake(pause)
             if not self._store.connected:
                 return
-        if self._gone():
-            return
         try:
+            if self._gone():
+                return
             tidy(self._store)
             self._store.migrate(HeldOut, Warnings)
             with self._connect(self._settings) as services:

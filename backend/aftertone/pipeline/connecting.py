@@ -40,6 +40,8 @@ def confirm(
     try:
         with services() as (label_studio, *_):
             found = _read(project, label_studio)
+        if found is not None:
+            store.connect(found)
     except Exception as error:
         if isinstance(error, RefusedError) and error.status in UNKNOWN:
             waiting.refuse(project)
@@ -50,7 +52,6 @@ def confirm(
         log.warning("Project %d can't connect: %s", project, message, exc_info=not expected, extra=extra)
         return waiting.postpone(project, message)
     if found is not None:
-        store.connect(found)
         waiting.leave(project)
         log.info("Project %d is connected", project, extra=extra)
     return None
