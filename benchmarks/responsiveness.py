@@ -26,6 +26,8 @@ import httpx
 import numpy as np
 
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
+from aftertone.store.project import Store
+from aftertone.store.records import Connection
 
 CALLS = 200
 SETUP = {"project": "1.0", "schema": SMALLEST_CONFIG, "hostname": "http://localhost:8080", "extra_params": None}
@@ -62,6 +64,7 @@ def server(folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    Store(folder).project(1).connect(Connection(project=1, label_config=SMALLEST_CONFIG, url="http://localhost:9090"))
     environment = {**os.environ, "MODEL_DIR": str(folder), "HOST": "127.0.0.1", "PORT": str(port), "REDIS_URL": ""}
     process = subprocess.Popen([sys.executable, "-m", "aftertone", "serve"], env=environment)
     try:

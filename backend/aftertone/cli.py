@@ -1,7 +1,6 @@
 """The command line, `aftertone`: what it can do is what `aftertone --help` lists."""
 
 import json
-import logging
 import os
 import shlex
 import signal
@@ -47,21 +46,12 @@ def _explained() -> Iterator[Settings]:
 @app.command()
 def serve() -> None:
     """Answer Label Studio. Runs beside at least one `aftertone worker`."""
-    import uvicorn
-
-    from aftertone.pipeline.embedded_redis import embedded_redis
-    from aftertone.pipeline.jobs import JobQueue
-    from aftertone.server.app import create_app
+    from aftertone.server.serving import serve as run_server
 
     with _explained() as settings:
         # uvicorn repeats the signal that ended it; unheeded, SIGTERM would skip the embedded Redis' end.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
-        with nullcontext() if settings.redis_url else embedded_redis(settings.model_dir):
-            jobs.check()
-            app = create_app(settings, jobs)
-            logging.getLogger("aftertone").info("Serving on http://%s:%d", settings.host, settings.port)
-            uvicorn.run(app, host=settings.host, port=settings.port, log_level="warning", access_log=False)
+        run_server(settings)
 
 
 @app.command()
@@ -87,13 +77,16 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
         found = everything(Store(settings.model_dir))
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
-        elif found["projects"]:
-            typer.echo("\n\n".join(describe(project) for project in found["projects"]))
+        elif found["projects"] or found["unconfirmed"]:
+            said = [describe(project) for project in found["projects"]]
+            said += [f"Project {n} wants to connect, but {why}" for n, why in found["unconfirmed"].items()]
+            typer.echo("\n\n".join(said))
             typer.echo(f"\n{size(found['free'])} are free where MODEL_DIR={settings.model_dir} lies.")
         else:
             typer.echo(
                 f"No project has connected yet (MODEL_DIR={settings.model_dir}). In Label Studio: Settings > Model > "
-                f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}."
+                f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}. A worker then asks "
+                "Label Studio whether it is so; one must run (`aftertone worker`)."
             )
         if found["problem"] and not as_json:
             typer.echo(f"PROBLEM: {found['problem']}")

@@ -15,6 +15,14 @@ class TasksVanishedError(LabelStudioError):
     """Tasks were deleted while a round was being published; the next snapshot shows which."""
 
 
+class UnknownProjectError(AftertoneError):
+    """A project asks to connect that Label Studio doesn't know."""
+
+
+class TooManyProjectsError(AftertoneError):
+    """Too many projects ask to connect at once."""
+
+
 class LabelConfigError(AftertoneError):
     """The project's label config has no Choices question about a whole audio clip."""
 

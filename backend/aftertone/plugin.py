@@ -12,8 +12,9 @@ from typing import Any
 from label_studio_ml.model import LabelStudioMLBase
 
 from aftertone.pipeline.jobs import JobQueue
-from aftertone.server.events import Events, project_id
+from aftertone.server.events import Events
 from aftertone.server.predict import predict
+from aftertone.server.requests import project_id
 from aftertone.settings import load_settings
 from aftertone.store.project import Store
 
@@ -30,7 +31,8 @@ class Aftertone(LabelStudioMLBase):
         label_config = self.label_config or ""
         if not tasks:
             return []
-        return predict(store.project(project_id(tasks[0].get("project"))), tasks, label_config)
+        project = store.project(project_id(tasks[0].get("project")))
+        return predict(project, [task["id"] for task in tasks], label_config)
 
     def fit(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Something happened in a project: remember it and wake its worker. Returns at once.
@@ -39,16 +41,13 @@ class Aftertone(LabelStudioMLBase):
         """
         event = kwargs.get("event") or (args[0] if args and isinstance(args[0], str) else "")
         data = kwargs.get("data") or (args[1] if len(args) > 1 else {})
-        row = data.get("project") or {}
-        number = project_id(row.get("id") if isinstance(row, Mapping) else row)
-        settings = load_settings()
-        events = Events(settings, _jobs(settings.redis_url, settings.model_dir))
-        label_config = row.get("label_config") if isinstance(row, Mapping) else None
-        events.happened(number, event, trusted=True, label_config=label_config or "")
+        number, settings = project_id(data.get("project")), load_settings()
+        # Hosts don't pass on /setup: an unknown project connects by its first event.
+        _events(settings.redis_url, settings.model_dir).happened(number, event, trusted=True, connects=True)
         return {"project": number}
 
 
 @lru_cache(maxsize=1)
-def _jobs(redis_url: str, model_dir: Path) -> JobQueue:
-    """One connection to the queue's Redis for the life of the host's process."""
-    return JobQueue.connect(redis_url, model_dir)
+def _events(redis_url: str, model_dir: Path) -> Events:
+    """One for the life of the host's process, with one connection to the queue's Redis."""
+    return Events(load_settings(), JobQueue.connect(redis_url, model_dir))

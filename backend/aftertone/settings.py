@@ -66,7 +66,11 @@ class Settings(BaseSettings):
         description="Redis for the job queue, such as `redis://:password@host:6379/0`; empty: an embedded one in "
         "MODEL_DIR, for one machine.",
     )
-    host: str = Field("0.0.0.0", description="Address that `aftertone serve` listens on.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address that `aftertone serve` listens on: this machine alone, or `0.0.0.0` for every network "
+        "that it is in; then set BASIC_AUTH_USER too.",
+    )
     port: int = Field(9090, ge=0, le=65535, description="Port that `aftertone serve` listens on.")
     basic_auth_user: str = Field("", description="User name that callers must give; empty: none asked.")
     basic_auth_pass: SecretStr = Field(SecretStr(""), description="Password that goes with BASIC_AUTH_USER.")
@@ -151,7 +155,7 @@ class Settings(BaseSettings):
             SettingsError: an extra parameter isn't a project option, or its value doesn't fit.
         """
         extra = {OLD_NAMES.get(name, name): value for name, value in extra.items()}
-        if unknown := sorted(set(extra) - set(PROJECT_OPTIONS)):
+        if unknown := sorted(name if name.isidentifier() else repr(name) for name in set(extra) - set(PROJECT_OPTIONS)):
             raise SettingsError(
                 f"Extra params of the connection: {', '.join(unknown)} can't be set there. "
                 f"Known: {', '.join(PROJECT_OPTIONS)}."
@@ -190,7 +194,7 @@ def parse_extra_params(value: Any) -> dict[str, Any]:
         return {}
     try:
         parsed = json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(
             f'Extra params of the connection are not JSON ({error}). Example: {{"batch_size": 50}}'
         ) from None

@@ -12,6 +12,7 @@ from aftertone.store.clock import elapsed
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import DiskUse, Doing, Problem, Sources, Tasks, Warnings
 from aftertone.store.rounds import Round
+from aftertone.store.unconfirmed import PENDING
 from aftertone_model.errors import DamagedFileError
 
 LEAST_FREE = 100_000_000  # bytes that a step may need on any project
@@ -25,12 +26,14 @@ def status(store: Store) -> dict[str, Any]:
         "free": free,
         "problem": unwritable(store.model_dir),
         "projects": [_project(number, store.project(number), free) for number in store.projects()],
+        "unconfirmed": store.waiting.problems(),
     }
 
 
 def needs_somebody(found: dict[str, Any]) -> bool:
     """Whether what `status` found doesn't go on without a person."""
-    return bool(found["problem"]) or any(project["problem"] or project["damaged"] for project in found["projects"])
+    waits = any(project["problem"] or project["damaged"] for project in found["projects"])
+    return waits or bool(found["problem"]) or any(said != PENDING for said in found["unconfirmed"].values())
 
 
 def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:

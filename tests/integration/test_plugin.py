@@ -68,13 +68,14 @@ def test_an_event_reaches_the_worker_queue(host: FlaskClient) -> None:
     while not jobs.queue.job_ids and time.monotonic() < deadline:
         time.sleep(0.1)
     assert [job.args for job in jobs.queue.jobs] == [[5]]
-    connection = Store(load_settings().model_dir).project(5).read(Connection)
-    assert connection is not None
-    assert connection.label_config == SMALLEST_CONFIG
+    store = Store(load_settings().model_dir)
+    assert store.projects() == []  # Label Studio is asked first
+    assert list(store.waiting.problems()) == [5]
 
 
 @pytest.mark.parametrize("call", ["1.0.9", "2.x"])
 def test_both_ways_of_calling_fit(host: FlaskClient, call: str) -> None:
+    Store(load_settings().model_dir).project(5).connect(Connection(project=5, label_config=SMALLEST_CONFIG))
     hooks = Aftertone(SMALLEST_CONFIG)
     if call == "1.0.9":
         hooks.fit((), event="START_TRAINING", data=EVENT, job_id=1, workdir="x")

@@ -14,6 +14,7 @@ import httpx
 
 from aftertone.errors import LabelStudioError, TasksVanishedError
 from aftertone.labelstudio.auth import TokenAuth
+from aftertone.labelstudio.tasks import Model, Webhook
 
 EXPORT_CHUNK = 200  # task ids in one address, which must stay below the usual 8 kB
 PAGE = 1000  # tasks that one page of the task list holds
@@ -157,10 +158,23 @@ class LabelStudio:
             rows = self.get(f"api/projects/{project}/model-versions/", extended="true")["static"]
             return {row["model_version"]: row["count"] for row in rows}
 
-    def webhook_urls(self, project: int) -> list[str]:
-        """Addresses that Label Studio tells about changes in the project."""
+    def webhooks(self, project: int) -> tuple[Webhook, ...]:
+        """Where Label Studio tells about changes in the project."""
         with self._unpacking():
-            return [row["url"] for row in self.get("api/webhooks/", project=project) if row.get("is_active")]
+            return tuple(
+                Webhook(id=row["id"], url=row["url"], headers=dict(row.get("headers") or {}))
+                for row in self.get("api/webhooks/", project=project)
+                if row.get("is_active")
+            )
+
+    def models(self, project: int) -> list[Model]:
+        """The models that are connected to the project; the first is the one whose predictions it uses.
+
+        Label Studio calls /health and /setup of each before it answers.
+        """
+        with self._unpacking():
+            rows = sorted(self.get("api/ml", project=project), key=lambda row: row["id"])
+            return [Model(url=row["url"], extra_params=row.get("extra_params")) for row in rows]
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -184,6 +198,10 @@ class LabelStudio:
     def update_project(self, project: int, **values: Any) -> None:
         """Change settings of a project."""
         self.patch(f"api/projects/{project}/", values)
+
+    def set_webhook_headers(self, webhook: Webhook, headers: Mapping[str, str]) -> None:
+        """Change what is sent along with a webhook."""
+        self.patch(f"api/webhooks/{webhook.id}/", {"url": webhook.url, "headers": dict(headers)})
 
     def delete_version(self, project: int, version: str) -> None:
         """Delete all predictions under a version."""

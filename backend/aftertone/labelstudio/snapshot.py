@@ -95,7 +95,7 @@ def _read(
         model_version=raw.get("model_version") or "",
         predictions=label_studio.prediction_counts(project),
         overlap=raw.get("maximum_annotations") or 1,
-        webhook_urls=tuple(label_studio.webhook_urls(project)),
+        webhooks=label_studio.webhooks(project),
     )
     read_to = _read_to(tasks.values(), asked_at, cache.read_to if cache.shape == shape else "")
     total = raw.get("total_annotations_number")

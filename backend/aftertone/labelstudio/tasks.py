@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aftertone.labelstudio.label_config import Question  # brings the SDK, which takes a second to import
@@ -48,6 +48,23 @@ class TaskCache:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """An address that Label Studio tells about changes in a project."""
+
+    id: int
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # sent along; may hold passwords
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model that is connected to a project."""
+
+    url: str = field(repr=False)  # may hold a password
+    extra_params: Any = None  # as its user gave them
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """A project at one moment."""
 
@@ -59,7 +76,7 @@ class Snapshot:
     model_version: str  # project setting: whose predictions order it; '' when unset
     predictions: Mapping[str, int]  # version -> how many predictions are stored under it
     overlap: int  # project setting: annotations that each task asks for
-    webhook_urls: tuple[str, ...]  # addresses that are told about changes
+    webhooks: tuple[Webhook, ...]  # that are switched on
 
     def serves(self, version: str) -> bool:
         """Whether annotators are served the ranking that was published under this version."""

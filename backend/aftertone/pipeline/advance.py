@@ -11,16 +11,18 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aftertone.errors import LeaseLostError, TasksVanishedError
 from aftertone.faults import BUG, explain
-from aftertone.labelstudio.client import LabelStudio
+from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tasks import Snapshot
+from aftertone.pipeline.connecting import FINDING, UNKNOWN, confirm, protect_webhook, refresh
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
 from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
@@ -28,7 +30,7 @@ from aftertone.pipeline.pruning import prune_when_due
 from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
-from aftertone.store.records import Connection, Doing, HeldOut, Problem, Tasks, Warnings
+from aftertone.store.records import Doing, HeldOut, Problem, Tasks, Warnings
 from aftertone.store.state import State
 from aftertone_model.data.decoders import Decoders
 from aftertone_model.errors import AftertoneError, DamagedFileError
@@ -82,7 +84,9 @@ class Advance:
             wake: asks for another run of this job after so many seconds.
         """
         self._project, self._settings, self._wake, self._connect = project, settings, wake, connect
-        self._store = Store(settings.model_dir).project(project)
+        self._all = Store(settings.model_dir)
+        self._store = self._all.project(project)
+        self._url = ""  # of this backend, as Label Studio reaches it; '' while unknown
         self._doing = READING
         self._damaged: set[Path] = set()  # set aside in this run
         self._reported: Doing | None = None
@@ -96,8 +100,12 @@ class Advance:
         Returns:
             False: another worker is the project's writer, so that nothing was done.
         """
-        if not self._store.folder.exists():
-            return True  # `aftertone clean --deleted` took it away
+        if not self._store.connected and not self._store.folder.is_file():  # which is told of below
+            pause = confirm(self._project, self._store, self._all.waiting, partial(self._connect, self._settings))
+            if pause is not None:
+                self._wake(pause)
+            if not self._store.connected:
+                return True
         try:
             with self._store.only_writer() as store:
                 if store is None:
@@ -112,15 +120,17 @@ class Advance:
 
     def _run(self) -> None:
         try:
+            if self._gone():
+                return
             tidy(self._store)
             self._store.migrate(HeldOut, Warnings)
-            connection = self._store.read(Connection)
-            self._settings = self._settings.for_project(connection.extra_params if connection else {})
-            if self._settings.strategy:
-                from aftertone_model.acquisition import find_strategy
-
-                find_strategy(self._settings.strategy)  # a wrong name should not wait for the first labels
             with self._connect(self._settings) as services:
+                connection = refresh(self._project, self._store, services[0])
+                self._url, self._settings = connection.url, self._settings.for_project(connection.extra_params)
+                if self._settings.strategy:
+                    from aftertone_model.acquisition import find_strategy
+
+                    find_strategy(self._settings.strategy)  # a wrong name should not wait for the first labels
                 previous: Step | None = None
                 while True:
                     try:
@@ -139,6 +149,8 @@ class Advance:
         except LeaseLostError:
             raise
         except Exception as error:
+            if isinstance(error, RefusedError) and error.status in UNKNOWN and self._doing == READING:
+                self._doing = FINDING
             message = explain(error)
             expected = message is not None
             self._remember(message or f"{type(error).__name__}: {error}. {BUG}")
@@ -148,13 +160,19 @@ class Advance:
                 exc_info=not expected, extra=self._extra("step_failed"),
             )  # fmt: skip
 
+    def _gone(self) -> bool:
+        """Whether Label Studio said a short time ago that it doesn't know the project any more."""
+        problem = self._store.read(Problem)
+        lost = problem is not None and problem.step == FINDING and problem.pause(time.time()) > 0
+        return lost and not self._store.setup_requested
+
     def _next(self, services: Services, previous: Step | None) -> Step:
         """Do the next step. Returns it; Wait when there is none, or when it failed too short a time ago."""
         self._doing = READING
         snapshot, dataset, state = self._look(services[0])
         step = next_step(snapshot, dataset, state, self._settings, time.time())
         problem = self._store.read(Problem)
-        if problem is not None and problem.step == READING:
+        if problem is not None and problem.step in (READING, FINDING):
             self._store.remove(Problem)
         if isinstance(step, Wait):
             self._report(step.why, 0, 0)
@@ -192,7 +210,8 @@ class Advance:
             store.save(Tasks(cache=cache))
         state, now = store.load(), time.time()
         dataset = join(snapshot, state.sources, now)
-        return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now)
+        warning = protect_webhook(label_studio, snapshot, store, self._url)
+        return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now, warning)
 
     def _do(self, step: Step, snapshot: Snapshot, dataset: Dataset, state: State, services: Services) -> None:
         store, settings = self._store, self._settings

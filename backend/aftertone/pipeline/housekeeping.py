@@ -13,13 +13,19 @@ from aftertone_model.evaluation.test_split import assign_test_split
 
 
 def keep_house(
-    store: ProjectStore, state: State, snapshot: Snapshot, dataset: Dataset, settings: Settings, now: float
-) -> State:
+    store: ProjectStore, state: State, snapshot: Snapshot, dataset: Dataset, settings: Settings, now: float,
+    warning: str = "",
+) -> State:  # fmt: skip
     """Bring the warnings, the time since the last import and the test split up to date. Returns the state with them.
 
     Clips join the test split or training once the first import has settled, so that whole speakers can be told.
+
+    Args:
+        warning: of the look itself; '' for none.
     """
-    warnings = Warnings(warnings=tuple(find_warnings(snapshot, dataset, state, settings.adapt_again_share)))
+    found = [warning] if warning else []
+    found += find_warnings(snapshot, dataset, state, settings.adapt_again_share)
+    warnings = Warnings(warnings=tuple(found))
     if warnings != store.read(Warnings):
         store.save(warnings)
     shape = (len(snapshot.tasks), max(snapshot.tasks, default=0))

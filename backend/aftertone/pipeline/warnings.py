@@ -9,7 +9,7 @@ def find_warnings(snapshot: Snapshot, dataset: Dataset, state: State, adapt_agai
     """Sentences for people, the most pressing first; empty when all is well."""
     adaptation = state.adaptation
     found = list(state.damage)
-    if not any(url.rstrip("/").endswith("/webhook") for url in snapshot.webhook_urls):
+    if not any(webhook.url.rstrip("/").endswith("/webhook") for webhook in snapshot.webhooks):
         found.append(
             "Label Studio tells this backend nothing about changes (the project has no webhook for it); labels are "
             "only found every RECONCILE_SECONDS. Usual cause: Label Studio refuses private addresses. Start it with "

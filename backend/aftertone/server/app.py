@@ -1,39 +1,56 @@
-"""The HTTP side: five routes that answer at once, because everything slow happens in a worker.
+"""The HTTP side: routes that answer at once, because everything slow happens in a worker.
 
 Label Studio allows 1 s for /health, 3 s for /setup, 1 s for /webhook inside the annotator's submit, and 100 s for
-/predict. No route loads a model or asks Label Studio anything.
+/predict. No route loads a model or asks Label Studio anything. Whatever is sent, the answer is a success or one
+sentence that says what is wrong, always in the same form.
 """
 
 import base64
 import binascii
 import logging
+import math
 import secrets
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from aftertone.errors import LabelConfigError
+from aftertone.errors import LabelConfigError, TooManyProjectsError, UnknownProjectError
 from aftertone.faults import explain
+from aftertone.pipeline.connecting import SECRET_HEADER
 from aftertone.pipeline.jobs import JobQueue
-from aftertone.server.events import Events, project_id
+from aftertone.server.bodies import Bodies
+from aftertone.server.errors import BusyError, RequestError, UnauthorisedError
+from aftertone.server.events import Events
+from aftertone.server.openapi import describe
 from aftertone.server.predict import latest_version, predict
-from aftertone.settings import Settings, parse_extra_params
+from aftertone.server.requests import PredictRequest, SetupRequest, WebhookRequest
+from aftertone.settings import Settings
 from aftertone.store.project import Store
 from aftertone_model.errors import AftertoneError
 
 log = logging.getLogger(__name__)
+
+LARGE_BODY = 20_000_000  # bytes: Label Studio sends every selected task in one /predict
+WEBHOOK_BODY = 1_000_000  # bytes
+AT_ONCE = 64  # requests that are answered at a time, beside those to /health
+LOGGED_A_MINUTE = 60  # refusals: a stranger fills no disk
+STATUS = {LabelConfigError: 422, UnknownProjectError: 403, TooManyProjectsError: 429}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
     """The server as an ASGI application."""
-    store, events = Store(settings.model_dir), Events(settings, jobs)
+    store, events, bodies = Store(settings.model_dir), Events(settings, jobs), Bodies()
+    under_way = 0
 
     async def health(_: Request) -> Response:
         # UP whatever is degraded: Label Studio asks whether it gets answers here, and it does.
@@ -44,46 +61,71 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         return JSONResponse({"status": "UP", "model_class": "Aftertone", "degraded": degraded})
 
     async def setup(request: Request) -> Response:
-        body = await _json(request)
-        project, label_config = project_id(body.get("project")), str(body.get("schema") or "")
-        extra_params = parse_extra_params(body.get("extra_params"))
-        version = await run_in_threadpool(events.connected, project, label_config, extra_params)
+        async with bodies.read(request, SetupRequest, limit=LARGE_BODY) as body:
+            version = await run_in_threadpool(events.connected, body.project, body.label_config, body.extra_params)
         return JSONResponse({"model_version": version})
 
     async def predictions(request: Request) -> Response:
-        body = await _json(request)
-        project = store.project(project_id(body.get("project")))
-        results = await run_in_threadpool(
-            predict, project, body.get("tasks") or [], str(body.get("label_config") or "")
-        )
+        async with bodies.read(request, PredictRequest, limit=LARGE_BODY) as body:
+            tasks = [task.id for task in body.tasks or ()]
+            results = await run_in_threadpool(predict, store.project(body.project), tasks, body.label_config)
         return JSONResponse({"results": results})
 
     async def webhook(request: Request) -> Response:
-        body = await _json(request)
-        project, action = project_id((body.get("project") or {}).get("id")), str(body.get("action") or "")
-        # A hint needs no password, which Label Studio doesn't send here; Start Training comes another way and with one.
-        await run_in_threadpool(events.happened, project, action, trusted=authorised(request, settings))
+        trusted = authorised(request, settings)
+        async with bodies.read(request, WebhookRequest, limit=WEBHOOK_BODY) as body:
+            # Label Studio sends the password with Start Training alone; anything else carries the project's secret.
+            if not trusted and (secret := await run_in_threadpool(events.secret, body.project)):
+                _check_secret(request, secret)
+            await run_in_threadpool(events.happened, body.project, body.action, trusted=trusted)
         return JSONResponse({})
 
     async def versions(_: Request) -> Response:
         found = await run_in_threadpool(lambda: [latest_version(store.project(p)) for p in store.projects()])
         return JSONResponse({"versions": found})
 
+    async def openapi(_: Request) -> Response:
+        return JSONResponse(describe(asks_password=bool(settings.basic_auth_user)))
+
+    def bounded(handle: Handler) -> Handler:
+        async def handled(request: Request) -> Response:
+            nonlocal under_way
+            if under_way >= AT_ONCE:
+                raise BusyError("Too many requests arrive at once. Try again in a moment.")
+            under_way += 1
+            try:
+                return await handle(request)
+            finally:
+                under_way -= 1
+
+        return handled
+
     def guarded(handle: Handler) -> Handler:
         async def checked(request: Request) -> Response:
-            return await handle(request) if authorised(request, settings) else _unauthorised()
+            if not authorised(request, settings):
+                raise UnauthorisedError("BASIC_AUTH_USER and BASIC_AUTH_PASS are set here; give them with the model.")
+            return await handle(request)
 
-        return checked
+        return bounded(checked)
 
     routes = [
         Route("/", health),
         Route("/health", health),
+        Route("/openapi.json", openapi),
         Route("/setup", guarded(setup), methods=["POST"]),
         Route("/predict", guarded(predictions), methods=["POST"]),
-        Route("/webhook", webhook, methods=["POST"]),
+        Route("/webhook", bounded(webhook), methods=["POST"]),
         Route("/versions", guarded(versions)),
     ]
-    return Starlette(routes=routes, exception_handlers={AftertoneError: _explain, Exception: _apologise})
+    handlers = {
+        AftertoneError: _Refusals().explain,
+        HTTPException: _refuse,
+        ClientDisconnect: _give_up,
+        Exception: _apologise,
+    }
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    app.router.redirect_slashes = False  # a redirect would be built from what the caller says is our host
+    return app
 
 
 def authorised(request: Request, settings: Settings) -> bool:
@@ -94,43 +136,56 @@ def authorised(request: Request, settings: Settings) -> bool:
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     try:
         given = base64.b64decode(encoded, validate=True) if scheme.lower() == "basic" else b""
-    except binascii.Error:
+    except (binascii.Error, ValueError):  # a letter that isn't ASCII is a plain ValueError
         given = b""
     return secrets.compare_digest(given, expected)
 
 
-async def _json(request: Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError:
-        raise AftertoneError("The body is not JSON.") from None
-    if not isinstance(body, dict):
-        raise AftertoneError("The body must be a JSON object.")
-    return body
+def _check_secret(request: Request, secret: str) -> None:
+    if not secrets.compare_digest(request.headers.get(SECRET_HEADER, "").encode(), secret.encode()):
+        raise UnauthorisedError(
+            f"Webhooks of this project carry {SECRET_HEADER}, which Aftertone itself sets in Label Studio, or Basic "
+            "auth. After the model was connected anew they do so within RECONCILE_SECONDS."
+        )
 
 
-async def _explain(request: Request, error: Exception) -> Response:
-    # Label Studio shows its user the status alone and sends them to this log.
-    log.warning("%s: %s", request.url.path, error, extra={"action": "request_refused"})
-    status = 422 if isinstance(error, LabelConfigError) else 400
-    return JSONResponse({"error": type(error).__name__, "detail": str(error)}, status_code=status)
+class _Refusals:
+    """Answers to requests that are refused, and their line in the log, at most so many a minute."""
+
+    def __init__(self) -> None:
+        self._logged: deque[float] = deque([-math.inf] * LOGGED_A_MINUTE, maxlen=LOGGED_A_MINUTE)  # monotonic times
+
+    async def explain(self, request: Request, error: Exception) -> Response:
+        said, now = str(error)[:2000], time.monotonic()
+        if now - self._logged[0] > 60:
+            self._logged.append(now)
+            # Label Studio shows its user the status alone and sends them to this log.
+            log.warning("%s: %s", request.scope["path"], said, extra={"action": "request_refused"})
+        if isinstance(error, RequestError):
+            return answer(error.status, type(error).__name__, said, error.headers)
+        return answer(STATUS.get(type(error), 400), type(error).__name__, said)
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    advice = "The routes are /, /health, /setup, /predict, /webhook and /versions; /openapi.json describes them."
+    return answer(error.status_code, "WrongRoute", f"{error.detail}. {advice}", error.headers)
+
+
+async def _give_up(*_: object) -> Response:
+    return answer(400, "Disconnected", "The caller is gone.")  # which nobody reads
 
 
 async def _apologise(request: Request, error: Exception) -> Response:
     if detail := explain(error):
-        log.error("%s: %s", request.url.path, detail, extra={"action": "request_failed"})
+        log.error("%s: %s", request.scope["path"], detail, extra={"action": "request_failed"})
     else:
-        log.error("%s failed", request.url.path, exc_info=error, extra={"action": "request_failed"})
+        log.error("%s failed", request.scope["path"], exc_info=error, extra={"action": "request_failed"})
         detail = "Aftertone failed; its log holds the details."
-    return JSONResponse({"error": type(error).__name__, "detail": detail}, status_code=500)
+    return answer(500, type(error).__name__, detail)
 
 
-def _unauthorised() -> Response:
-    return JSONResponse(
-        {
-            "error": "Unauthorized",
-            "detail": "BASIC_AUTH_USER and BASIC_AUTH_PASS are set here; give them with the connection.",
-        },
-        status_code=401,
-        headers={"WWW-Authenticate": "Basic"},
-    )
+def answer(status: int, error: str, detail: str, headers: Any = None) -> Response:
+    """The one form of an answer that isn't a success."""
+    detail = detail.encode(errors="backslashreplace").decode()  # half a character of the caller's may stand in it
+    return JSONResponse({"error": error, "detail": detail}, status_code=status, headers=headers)

@@ -1,6 +1,6 @@
 """Answers to /predict: read from the served round's scores, never computed while Label Studio waits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aftertone.labelstudio.label_config import parse_label_config
@@ -16,11 +16,14 @@ def latest_version(store: ProjectStore) -> str:
     return record.guess_version if record is not None else UNTRAINED
 
 
-def predict(store: ProjectStore, tasks: Sequence[Mapping[str, Any]], label_config: str) -> list[dict[str, Any]]:
+def predict(store: ProjectStore, tasks: Sequence[int], label_config: str) -> list[dict[str, Any]]:
     """One answer per task, in order: the model's choice, and its probability as the score.
 
     A task that the served round doesn't know gets an empty answer with score 0, because Label Studio refuses a reply
     that leaves one out.
+
+    Args:
+        tasks: ids.
 
     Raises:
         LabelConfigError: the label config asks no question that Aftertone can answer.
@@ -32,7 +35,7 @@ def predict(store: ProjectStore, tasks: Sequence[Mapping[str, Any]], label_confi
     scores, version = store.scores(record.number)[1], record.guess_version
     answers = []
     for task in tasks:
-        score = scores.get(task["id"])
+        score = scores.get(task)
         if score is None or not score.probabilities:
             answers.append(_empty(version))
             continue

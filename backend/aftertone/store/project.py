@@ -1,6 +1,6 @@
 """Everything Aftertone keeps about a project, as files under MODEL_DIR that a person can read.
 
-projects/<id>/connection.json   what Label Studio said when it connected
+projects/<id>/connection.json   how Label Studio connects it
 projects/<id>/tasks.json        tasks and answers as last read, and up to which moment
 projects/<id>/sources.json      what became of each audio address
 projects/<id>/quiet.json        since when the set of tasks has stayed the same
@@ -12,6 +12,9 @@ projects/<id>/next/             the round being made: a trained model that hasn'
 projects/<id>/rounds/007/       round.json, scores.csv, model/
 projects/<id>/current           number of the round that annotators are served
 projects/<id>/train-requested   there while a Start Training waits
+projects/<id>/setup-requested   there while Label Studio is to be asked how it connects the project now
+projects/<id>/webhook-secret    what Label Studio sends along with each webhook
+unconfirmed.json                projects that asked to connect and that Label Studio hasn't confirmed yet
 projects/<id>/progress.json     what is being done now, and how far it is
 projects/<id>/warnings.json     what a person should know or do
 projects/<id>/problem.json      what went wrong last, and what a person must do
@@ -35,6 +38,7 @@ from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Round
 from aftertone.store.state import State, sides_of
+from aftertone.store.unconfirmed import WaitingRoom
 from aftertone_model.data.files import put_in_place, remove, whole_folder, write_text
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 
@@ -88,6 +92,46 @@ class ProjectStore(RecordFolder):
         if known != connection:
             self.save(connection)
             self.remove(Problem)
+
+    @property
+    def connected(self) -> bool:
+        """Whether Label Studio ever confirmed the project, also where the file which says so is lost."""
+        return any((self.folder / file).exists() for file in (Connection.FILE, Tasks.FILE))
+
+    def request_setup(self) -> None:
+        """Have Label Studio asked how it connects the project now."""
+        if not self.setup_requested:
+            write_text(self.folder / "setup-requested", "")
+
+    @property
+    def setup_requested(self) -> bool:
+        """Whether that was requested since it was last begun."""
+        return (self.folder / "setup-requested").exists()
+
+    @contextmanager
+    def setup_request(self) -> Iterator[bool]:
+        """Whether that is requested. Done with when the block ends well; a request made meanwhile stays."""
+        requested, taken = self.folder / "setup-requested", self.folder / "setup-taken"
+        if self.setup_requested:
+            requested.replace(taken)
+        yield taken.exists()
+        taken.unlink(missing_ok=True)
+
+    @property
+    def webhook_secret(self) -> str:
+        """What Label Studio sends along with each of the project's webhooks; '' while it sends nothing."""
+        try:
+            return (self.folder / "webhook-secret").read_text(encoding="utf-8", errors="replace").strip()
+        except FileNotFoundError:
+            return ""
+
+    def set_webhook_secret(self, secret: str) -> None:
+        """Record what Label Studio sends along from now on; '' for nothing."""
+        path = self.folder / "webhook-secret"
+        if secret:
+            write_text(path, f"{secret}\n", private=True)
+        else:
+            path.unlink(missing_ok=True)
 
     def record_problem(self, step: str, message: str, at: float) -> None:
         """Remember a failure of a step at `at`, in epoch seconds."""
@@ -280,6 +324,7 @@ class Store:
     def __init__(self, model_dir: Path) -> None:
         self.model_dir = model_dir
         self._folder = model_dir / "projects"
+        self.waiting = WaitingRoom(model_dir)  # projects that aren't confirmed yet
 
     def project(self, project: int) -> ProjectStore:
         """One project's files, whether or not there are any yet."""
@@ -287,8 +332,7 @@ class Store:
 
     def projects(self) -> list[int]:
         """Projects that ever connected, also those that lost the file which says so; ascending."""
-        known = (Connection.FILE, Tasks.FILE)
-        return [n for n in self.folders() if any((self._folder / str(n) / file).exists() for file in known)]
+        return [number for number in self.folders() if self.project(number).connected]
 
     def folders(self) -> list[int]:
         """Projects that have a folder, whatever is in it; ascending."""

@@ -65,18 +65,39 @@ class Record(Part):
 
 
 class Connection(Record):
-    """What Label Studio said at /setup."""
+    """How Label Studio connects the project, as it says itself."""
 
     FILE = "connection.json"
+    PRIVATE = True  # the address may hold a password
     MADE_AGAIN = False
     AFTER_DAMAGE = (
-        "Label Studio writes it anew when the model's connection is saved there (Settings > Model > Edit > Validate "
-        "and Save); or restore it from a backup. Until then nothing is done for the project."
+        "Label Studio was asked for it again, but no model is connected to the project there any more: connect it "
+        "(Settings > Model), or restore the file from a backup. Until then nothing is done for the project."
     )
 
     project: int
     label_config: str
     extra_params: Mapping[str, Any] = {}  # a project's options
+    url: str = ""  # of this backend, as Label Studio reaches it; '' where an earlier version wrote this
+    others: tuple[Any, ...] = ()  # extra params, as sent, of the project's further models, which count for nothing
+
+
+class Asking(Part):
+    """A project that asked to connect."""
+
+    at: float  # epoch seconds of the last time that it asked, or was asked for
+    refused: bool = False  # Label Studio doesn't know it
+    problem: str = ""  # why Label Studio couldn't be asked, for people
+    times: int = 0  # failures in a row
+
+
+class Unconfirmed(Record):
+    """Projects that asked to connect and that Label Studio hasn't confirmed yet."""
+
+    FILE = "unconfirmed.json"
+    AFTER_DAMAGE = "Projects that wait for being confirmed ask again when their model is saved in Label Studio."
+
+    projects: dict[int, Asking] = {}
 
 
 class HeldOut(Record):

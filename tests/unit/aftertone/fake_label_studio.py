@@ -9,9 +9,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from aftertone.errors import LabelStudioError, TasksVanishedError
-from aftertone.labelstudio.client import LabelStudio
+from aftertone.errors import TasksVanishedError
+from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.download import Fetcher
+from aftertone.labelstudio.tasks import Model, Webhook
 
 CONFIG = """<View><Audio name="audio" value="$audio"/><Choices name="emotion" toName="audio" choice="single">
 <Choice value="neutral"/><Choice value="happy"/><Choice value="sad"/></Choices></View>"""
@@ -130,7 +131,7 @@ class FakeLabelStudio(LabelStudio):
     def project(self, project: int) -> dict[str, Any]:
         found = self.state["project"]
         if project != found["id"]:
-            raise LabelStudioError(f"Label Studio answered 404: there is no project {project}.")
+            raise RefusedError(404, f"Label Studio answered 404: there is no project {project}.")
         tasks = self.state["tasks"]
         total = sum(not a["was_cancelled"] for task in tasks for a in task["annotations"])
         return {**found, "task_number": len(tasks), "total_annotations_number": total}
@@ -150,8 +151,19 @@ class FakeLabelStudio(LabelStudio):
             counts[row["model_version"]] = counts.get(row["model_version"], 0) + 1
         return counts
 
-    def webhook_urls(self, project: int) -> list[str]:
-        return list(self.state["webhooks"])
+    def webhooks(self, project: int) -> tuple[Webhook, ...]:
+        headers = self.state.get("headers", {})
+        return tuple(Webhook(id=i, url=url, headers=headers) for i, url in enumerate(self.state["webhooks"], 1))
+
+    def set_webhook_headers(self, webhook: Webhook, headers: Mapping[str, str]) -> None:
+        self.calls.append("set_webhook_headers")
+        if self.state.get("refuses_headers"):
+            raise RefusedError(403, "Label Studio answered 403: no.")
+        self.state["headers"] = dict(headers)
+
+    def models(self, project: int) -> list[Model]:
+        self.calls.append("models")
+        return [Model(url=row["url"], extra_params=row["extra_params"]) for row in self.state.get("models", ())]
 
     def import_predictions(self, project: int, predictions: Sequence[Mapping[str, Any]]) -> int:
         self.calls.append("import_predictions")

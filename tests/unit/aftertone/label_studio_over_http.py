@@ -10,6 +10,7 @@ import argparse
 import json
 import threading
 from collections import Counter
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -67,7 +68,14 @@ class Server(ThreadingHTTPServer):
                 except TasksVanishedError:
                     return 400, VANISHED
             case "GET", ["api", "webhooks"]:
-                return 200, [{"url": url, "is_active": True} for url in fake.webhook_urls(project)]
+                hooks = fake.webhooks(project)
+                return 200, [{**asdict(hook), "is_active": True} for hook in hooks]
+            case "PATCH", ["api", "webhooks", number]:
+                hook = next(hook for hook in fake.webhooks(project) if hook.id == int(number))
+                fake.set_webhook_headers(hook, body["headers"])
+                return 200, {}
+            case "GET", ["api", "ml"]:
+                return 200, [{"id": i, **asdict(model)} for i, model in enumerate(fake.models(project))]
             case "POST", ["people"]:
                 for name, arguments in body:
                     getattr(fake, name)(*arguments)

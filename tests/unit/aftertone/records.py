@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftertone.labelstudio.label_config import Question
-from aftertone.labelstudio.tasks import UNCERTAINTY, Answer, Snapshot, Task
+from aftertone.labelstudio.tasks import UNCERTAINTY, Answer, Snapshot, Task, Webhook
 from aftertone.pipeline.jobs import Degraded, JobQueue
 from aftertone.store.rounds import Round
 from aftertone_model.labels import SingleChoice
@@ -38,7 +38,7 @@ def make_snapshot(answers: Mapping[int, Answer] | int = 0, **fields: Any) -> Sna
         "model_version": "",
         "predictions": {},
         "overlap": 1,
-        "webhook_urls": ("http://b/webhook",),
+        "webhooks": (Webhook(id=1, url="http://b/webhook"),),
     }
     return Snapshot(**{"project": 1, "question": QUESTION, "tasks": tasks, **settings, **fields})
 
@@ -54,10 +54,14 @@ class FakeJobs(JobQueue):
 
     def __init__(self) -> None:
         self.woken: list[int] = []
+        self.alarms: list[tuple[int, float]] = []  # project, seconds
         self.degraded: list[Degraded] = []
 
     def wake(self, project: int, after: float = 0.0) -> None:
-        self.woken.append(project)
+        if after > 0:
+            self.alarms.append((project, after))
+        else:
+            self.woken.append(project)
 
     def health(self) -> list[Degraded]:
         return list(self.degraded)

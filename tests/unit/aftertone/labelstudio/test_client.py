@@ -154,7 +154,7 @@ TROUBLES += [httpx.Response(status) for status in (429, 502, 503, 504)]
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=str)
 def test_a_read_is_tried_three_times_and_a_write_once(trouble: Any) -> None:
-    assert connect(Server(trouble, trouble, ok([]))).webhook_urls(1) == []
+    assert connect(Server(trouble, trouble, ok([]))).webhooks(1) == ()
     for call, attempts in ((lambda ls: ls.project(1), 3), (lambda ls: ls.update_project(1, title="x"), 1)):
         server = Server(trouble)
         with pytest.raises(LabelStudioError):
@@ -191,7 +191,7 @@ def test_an_odd_reply_is_explained_by_every_method(reply: Any, said: str) -> Non
         lambda: list(label_studio.tasks(1)),
         lambda: label_studio.task_moments(1, "2026-01-01T00:00:00Z"),
         lambda: label_studio.prediction_counts(1),
-        lambda: label_studio.webhook_urls(1),
+        lambda: label_studio.webhooks(1),
     ]
     for call in calls:
         with pytest.raises(LabelStudioError, match=said) as error:

@@ -21,7 +21,7 @@ def test_all_is_well() -> None:
 
 
 def test_no_webhook_names_the_setting() -> None:
-    snapshot = make_snapshot(4, webhook_urls=())
+    snapshot = make_snapshot(4, webhooks=())
     (warning,) = find_warnings(snapshot, dataset(snapshot), STATE)
     assert "USE_DEFAULT_BANNED_SUBNETS=false" in warning
 
@@ -50,7 +50,7 @@ def test_a_backbone_that_was_left_unadapted_says_why() -> None:
 
 
 def test_damaged_files_come_first() -> None:
-    snapshot = make_snapshot(4, webhook_urls=())
+    snapshot = make_snapshot(4, webhooks=())
     assert find_warnings(snapshot, dataset(snapshot), State(adaptation=ADAPTED, damage=("x was damaged",)))[
         0
     ].startswith("x")

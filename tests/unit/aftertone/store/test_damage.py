@@ -107,7 +107,7 @@ def test_what_can_be_made_again_is(loop: MemoryLoop, name: str, damage: Callable
     if name == "progress.json":
         status(Store(loop.settings.model_dir))  # the loop only writes it
     elif name == "rounds/002/scores.csv":
-        (answer,) = predict(loop.store, [{"id": 10}], loop.label_studio.state["project"]["label_config"])
+        (answer,) = predict(loop.store, [10], loop.label_studio.state["project"]["label_config"])
         assert (answer["result"], answer["model_version"]) == ([], "guess-002-40f32c")
     loop.advance()
     loop.check_queue()
@@ -260,7 +260,7 @@ def test_numbers_that_fit_nowhere_hold_nothing_up(loop: MemoryLoop, changes: dic
         text = (loop.store.folder / name).read_text()
         assert old in text
         (loop.store.folder / name).write_text(text.replace(old, new))
-    (answer,) = predict(loop.store, [{"id": 10}], loop.label_studio.state["project"]["label_config"])
+    (answer,) = predict(loop.store, [10], loop.label_studio.state["project"]["label_config"])
     assert 0 <= answer["score"] <= 1
     describe(status(Store(loop.settings.model_dir))["projects"][0])
     loop.advance()
@@ -317,7 +317,7 @@ def remove(name: str) -> Callable[[MemoryLoop], None]:
 @pytest.mark.parametrize(
     ("name", "said", "remedy"),
     [
-        ("connection.json", "Label Studio writes it anew", remedy_connection),
+        ("connection.json", "no model is connected to the project there any more", remedy_connection),
         ("rounds/000/round.json", "remove the round's folder", remove("rounds/000")),
         ("rounds/001/round.json", "remove the round's folder", remove("rounds/001")),
         ("rounds/002/round.json", "remove the round's folder", remove("rounds/002")),
@@ -341,6 +341,17 @@ def test_what_cannot_be_made_again_is_named_with_its_remedy(
     loop.advance()
     loop.check_queue()
     assert loop.last.labels == 18
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_connection_is_read_from_label_studio_again(loop: MemoryLoop, damage: Callable[[Path], None]) -> None:
+    loop.label_studio.state["models"] = [{"url": "http://backend:9090", "extra_params": '{"strategy": "margin"}'}]
+    damage(loop.store.folder / "connection.json")
+    loop.advance()
+    loop.check_queue()
+    connection = loop.store.read(Connection)
+    assert connection is not None
+    assert connection.extra_params == {"strategy": "margin"}
 
 
 def test_damaged_weights_of_a_round_are_named_by_export(loop: MemoryLoop, tmp_path: Path) -> None:

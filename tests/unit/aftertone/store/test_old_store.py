@@ -23,7 +23,7 @@ def test_status_and_predict_read_it_as_it_is(loop: MemoryLoop) -> None:
     assert [record["version"] for record in project["rounds"]] == VERSIONS
     assert (project["serving"], project["tasks"], project["clips"], project["problem"]) == (2, 30, 30, None)
     assert project["rounds"][2]["metrics"]["clips"] == 2
-    tasks = [{"id": 10}, {"id": 27}, {"id": 999}]
+    tasks = [10, 27, 999]
     first, second, unknown = predict(loop.store, tasks, loop.label_studio.state["project"]["label_config"])
     assert (first["result"][0]["value"], first["score"]) == ({"choices": ["sad"]}, 0.645755)
     assert (second["result"][0]["value"], second["score"]) == ({"choices": ["neutral"]}, 0.696057)

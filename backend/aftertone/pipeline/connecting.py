@@ -1,0 +1,117 @@
+"""Connecting a project as Label Studio says it is connected, whoever claimed so, and a secret for its webhooks."""
+
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from aftertone.errors import DamagedRecordError
+from aftertone.labelstudio.client import LabelStudio, RefusedError
+from aftertone.labelstudio.tasks import Snapshot
+from aftertone.settings import parse_extra_params
+from aftertone.store.project import ProjectStore
+from aftertone.store.records import Connection
+from aftertone.store.unconfirmed import WaitingRoom
+from aftertone_model.errors import AftertoneError
+
+log = logging.getLogger(__name__)
+
+UNKNOWN = (403, 404)  # what Label Studio answers about a project that isn't there, or is none of our user's
+FINDING = "find the project"  # name of the step in which Label Studio doesn't know a project any more
+SECRET_HEADER = "X-Aftertone-Secret"
+
+
+def confirm(
+    project: int,
+    store: ProjectStore,
+    waiting: WaitingRoom,
+    services: Callable[[], AbstractContextManager[tuple[LabelStudio, *tuple[Any, ...]]]],
+) -> float | None:
+    """Store a project that asked to connect, if Label Studio says that it is connected.
+
+    Where Label Studio knows the project and no model of it, nothing happens: it calls /setup before it saves a model,
+    and again after.
+
+    Returns:
+        Seconds after which to try again, where Label Studio couldn't say.
+    """
+    extra = {"action": "connecting", "project": project}
+    try:
+        with services() as (label_studio, *_):
+            found = _read(project, label_studio)
+        if found is not None:
+            store.connect(found)
+    except Exception as error:
+        if isinstance(error, RefusedError) and error.status in UNKNOWN:
+            waiting.refuse(project)
+            log.warning("Project %d asked to connect: %s", project, error, extra=extra)
+            return None
+        expected = isinstance(error, AftertoneError)
+        message = str(error) if expected else f"{type(error).__name__}: {error}"
+        log.warning("Project %d can't connect: %s", project, message, exc_info=not expected, extra=extra)
+        return waiting.postpone(project, message)
+    if found is not None:
+        waiting.leave(project)
+        log.info("Project %d is connected", project, extra=extra)
+    return None
+
+
+def refresh(project: int, store: ProjectStore, label_studio: LabelStudio) -> Connection:
+    """How a known project is connected; Label Studio is asked where that may have changed.
+
+    Raises:
+        DamagedRecordError: what is known is damaged, and Label Studio names no model any more.
+    """
+    with store.setup_request() as requested:
+        try:
+            known, damage = store.read(Connection), None
+        except DamagedRecordError as error:
+            known, damage = None, error
+        if (known is None or requested) and (found := _read(project, label_studio)) is not None:
+            store.connect(found)
+            return found
+    if damage is not None:
+        raise damage
+    return known or Connection(project=project, label_config="")
+
+
+def _read(project: int, label_studio: LabelStudio) -> Connection | None:
+    label_config = label_studio.project(project).get("label_config") or ""
+    first, *others = label_studio.models(project) or [None]
+    if first is None:
+        return None
+    return Connection(
+        project=project,
+        label_config=label_config,
+        extra_params=parse_extra_params(first.extra_params),
+        url=first.url,
+        others=tuple(model.extra_params for model in others if model is not None),
+    )
+
+
+def protect_webhook(label_studio: LabelStudio, snapshot: Snapshot, store: ProjectStore, url: str) -> str:
+    """Let Label Studio send the project's secret along with its webhooks, so that no other's count.
+
+    Args:
+        url: of this backend, as Label Studio reaches it; '': nothing is done.
+
+    Returns:
+        A warning for people; '' where all is well.
+    """
+    ours = [webhook for webhook in snapshot.webhooks if url and webhook.url == f"{url.rstrip('/')}/webhook"]
+    secret = store.webhook_secret
+    if all(secret and webhook.headers.get(SECRET_HEADER) == secret for webhook in ours):
+        return ""
+    fresh = secret or secrets.token_urlsafe(32)
+    try:
+        for webhook in ours:
+            label_studio.set_webhook_headers(webhook, {**webhook.headers, SECRET_HEADER: fresh})
+    except RefusedError as error:
+        store.set_webhook_secret("")  # it would keep out what Label Studio sends without it
+        return (
+            f"Label Studio's webhooks to this backend carry no secret, because it couldn't be set there ({error}). "
+            "They are taken from anybody until then."
+        )
+    store.set_webhook_secret(fresh)  # only now: before, Label Studio doesn't send it
+    return ""

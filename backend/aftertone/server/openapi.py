@@ -1,0 +1,80 @@
+"""/openapi.json: what the routes take and answer, from the same records that validate the requests."""
+
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from aftertone import __version__
+from aftertone.server.requests import PredictRequest, SetupRequest, WebhookRequest
+
+JSON = "application/json"
+BODY_STATUSES = {
+    "400": "The body isn't JSON of this form.",
+    "401": "A password is asked for.",
+    "413": "The body is too large.",
+    "503": "Too many requests at once.",
+}
+ERROR = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}, "detail": {"type": "string", "description": "A sentence."}},
+    "required": ["error", "detail"],
+}
+
+
+@cache
+def describe(*, asks_password: bool) -> dict[str, Any]:
+    """The document.
+
+    Args:
+        asks_password: whether BASIC_AUTH_USER is set.
+    """
+    requests = (SetupRequest, PredictRequest, WebhookRequest)
+    _, definitions = models_json_schema(
+        [(kind, "validation") for kind in requests], ref_template="#/components/schemas/{model}"
+    )
+    up = _reply("Up.", {"status": {"type": "string"}, "model_class": {"type": "string"}})
+    version = {"type": "string", "minLength": 1}
+    versions = _reply("Versions answered.", {"versions": {"type": "array", "items": version}})
+    prediction = _object({"result": {"type": "array"}, "score": {"type": "number"}, "model_version": version})
+    connected = _reply("Connected, or asked Label Studio whether it is.", {"model_version": version})
+    predicted = _reply("One for each task.", {"results": {"type": "array", "items": prediction}})
+    odd_config = {"422": "The label config asks nothing that Aftertone learns."}
+    odd_project = {"403": "Label Studio doesn't know the project.", "429": "Too many projects ask to connect."}
+    guarded: dict[str, Any] = {"security": [{"basic": []}]} if asks_password else {}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Aftertone", "version": __version__, "description": "A Label Studio ML backend."},
+        "paths": {
+            "/": {"get": {"summary": "Whether it answers.", "responses": {"200": up}}},
+            "/health": {"get": {"summary": "Whether it answers.", "responses": {"200": up}}},
+            "/setup": {"post": _takes(SetupRequest, connected, odd_config | odd_project) | guarded},
+            "/predict": {"post": _takes(PredictRequest, predicted, odd_config) | guarded},
+            "/webhook": {"post": _takes(WebhookRequest, _reply("Heard.", {}), {})},
+            "/versions": {"get": {"responses": {"200": versions} | _errors({"401": BODY_STATUSES["401"]})} | guarded},
+        },
+        "components": {
+            "schemas": {**definitions["$defs"], "Error": ERROR},
+            "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
+        },
+    }
+
+
+def _takes(kind: type[BaseModel], reply: dict[str, Any], errors: dict[str, str]) -> dict[str, Any]:
+    body = {"required": True, "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}}}}
+    summary = (kind.__doc__ or "").strip()
+    return {"summary": summary, "requestBody": body, "responses": {"200": reply} | _errors(BODY_STATUSES | errors)}
+
+
+def _reply(description: str, properties: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {JSON: {"schema": _object(properties)}}}
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _errors(statuses: dict[str, str]) -> dict[str, Any]:
+    content = {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {status: {"description": text, "content": content} for status, text in statuses.items()}

@@ -1,0 +1,72 @@
+"""`aftertone serve`: the application on its port."""
+
+import ipaddress
+import logging
+import os
+import socket
+from contextlib import nullcontext
+
+import uvicorn
+
+from aftertone.errors import SettingsError
+from aftertone.pipeline.embedded_redis import embedded_redis
+from aftertone.pipeline.jobs import JobQueue
+from aftertone.server.app import create_app
+from aftertone.server.connections import BoundedConnection
+from aftertone.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Answer until told to stop.
+
+    Raises:
+        SettingsError: HOST and PORT can't be listened on, or REDIS_URL doesn't answer.
+    """
+    if not settings.basic_auth_user and not _is_loopback(settings.host):
+        log.warning(
+            "Anybody who reaches port %d of this machine can use this backend: HOST=%s is not this machine alone and "
+            "no password is asked. Set BASIC_AUTH_USER and BASIC_AUTH_PASS, or HOST=127.0.0.1, or let a firewall or a "
+            "container network admit Label Studio alone.", settings.port, settings.host, extra={"action": "open_door"},
+        )  # fmt: skip
+    listener = _listen(settings.host, settings.port)
+    jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
+    with listener, nullcontext() if settings.redis_url else embedded_redis(settings.model_dir):
+        jobs.check()
+        app = create_app(settings, jobs)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http=BoundedConnection,
+                ws="none",
+                lifespan="off",
+                server_header=False,
+                access_log=False,
+                log_config=None,
+                log_level="error",  # its warnings are about callers who send nonsense, a line each
+                timeout_graceful_shutdown=5,
+            )
+        )
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        log.info("Serving on http://%s:%d", host, listener.getsockname()[1], extra={"action": "serving"})
+        server.run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except (OSError, UnicodeError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
+        raise SettingsError(
+            f"Can't listen on HOST={host}, PORT={port} ({reason}). Choose another "
+            "PORT, end the program that has this one, or give an address of this machine as HOST."
+        ) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
