@@ -1,6 +1,7 @@
 """The end of a run: everything is up, nobody labels, and every label must be found exactly where it belongs."""
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from tests.chaos.journal import Journal
 from tests.chaos.rounds import History
 
 SCRATCH = re.compile(r"\..+\.[0-9a-f]{8}|.*\.part|.*\.corrupt")  # names of what nothing but a write in work may have
+
+SCRATCH_SECONDS = 90.0  # for which it may lie there: somebody might still be writing, and then a look has to come by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,5 +153,7 @@ class Settlement:
 
 
 def scratch(folder: Path) -> list[str]:
-    """Files and folders that a write left behind, or that were set aside."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if SCRATCH.fullmatch(path.name))
+    """Files and folders that a write left behind long enough ago to be gone by now, or that were set aside."""
+    old = time.time() - SCRATCH_SECONDS
+    found = (path for path in folder.rglob("*") if SCRATCH.fullmatch(path.name))
+    return sorted(str(path.relative_to(folder)) for path in found if path.stat().st_mtime < old)
