@@ -26,7 +26,7 @@ def status(store: Store) -> dict[str, Any]:
         "free": free,
         "problem": unwritable(store.model_dir),
         "projects": [_project(number, store.project(number), free) for number in store.projects()],
-        "unconfirmed": store.waiting.problems(),
+        "unconfirmed": store.unconfirmed.problems(),
     }
 
 

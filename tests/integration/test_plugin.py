@@ -70,7 +70,7 @@ def test_an_event_reaches_the_worker_queue(host: FlaskClient) -> None:
     assert [job.args for job in jobs.queue.jobs] == [[5]]
     store = Store(load_settings().model_dir)
     assert store.projects() == []  # Label Studio is asked first
-    assert list(store.waiting.problems()) == [5]
+    assert list(store.unconfirmed.problems()) == [5]
 
 
 @pytest.mark.parametrize("call", ["1.0.9", "2.x"])

@@ -1,6 +1,5 @@
 """Putting a ranking at the head of the annotators' queue; a kill between any two steps changes nothing for them."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -10,6 +9,8 @@ from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.tasks import UNCERTAINTY, VERSION_PREFIX, Snapshot
 from aftertone_model.data.files import Guard
+
+OURS = re.compile(rf"{VERSION_PREFIX}\d+-")  # a version that a round was published under
 
 
 def publish(
@@ -23,8 +24,8 @@ def publish(
     """Make Label Studio serve tasks in an order.
 
     The new version is stored whole before the project points to it, and the old one is deleted after; so annotators are
-    served one ranking or the other at every moment, and doing any part twice leaves no prediction doubled. Rankings of
-    later rounds are left alone: whoever published them came after us.
+    served one ranking or the other at every moment, and doing any part twice leaves no prediction doubled. Only versions
+    that were there at the beginning are deleted, so that one of a later writer is left alone.
 
     Args:
         version: model_version of this ranking; begins with VERSION_PREFIX and belongs to no other.
@@ -56,7 +57,7 @@ def publish(
         _check(guard)
         label_studio.update_project(project, sampling=UNCERTAINTY, model_version=version)
     for old in counts:
-        if old != version and _round(old) <= _round(version):
+        if OURS.match(old) and old != version:
             _check(guard)
             label_studio.delete_version(project, old)
 
@@ -80,9 +81,3 @@ def predictions(
 def _check(guard: Guard) -> None:
     with guard():
         pass
-
-
-def _round(version: str) -> float:
-    """The number of the round that was published under a version; not a number where the version isn't ours."""
-    found = re.match(rf"{VERSION_PREFIX}(\d+)-", version)
-    return int(found[1]) if found else math.nan

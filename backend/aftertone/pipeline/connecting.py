@@ -12,7 +12,7 @@ from aftertone.labelstudio.tasks import Snapshot
 from aftertone.settings import parse_extra_params
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Connection
-from aftertone.store.unconfirmed import WaitingRoom
+from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.errors import AftertoneError
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ SECRET_HEADER = "X-Aftertone-Secret"
 def confirm(
     project: int,
     store: ProjectStore,
-    waiting: WaitingRoom,
+    unconfirmed: UnconfirmedProjects,
     services: Callable[[], AbstractContextManager[tuple[LabelStudio, *tuple[Any, ...]]]],
 ) -> float | None:
     """Store a project that asked to connect, if Label Studio says that it is connected.
@@ -44,15 +44,15 @@ def confirm(
             store.connect(found)
     except Exception as error:
         if isinstance(error, RefusedError) and error.status in UNKNOWN:
-            waiting.refuse(project)
+            unconfirmed.refuse(project)
             log.warning("Project %d asked to connect: %s", project, error, extra=extra)
             return None
         expected = isinstance(error, AftertoneError)
         message = str(error) if expected else f"{type(error).__name__}: {error}"
         log.warning("Project %d can't connect: %s", project, message, exc_info=not expected, extra=extra)
-        return waiting.postpone(project, message)
+        return unconfirmed.postpone(project, message)
     if found is not None:
-        waiting.leave(project)
+        unconfirmed.leave(project)
         log.info("Project %d is connected", project, extra=extra)
     return None
 

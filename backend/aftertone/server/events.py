@@ -69,7 +69,7 @@ class Events:
         return self._store.project(project).webhook_secret
 
     def _ask_to_connect(self, project: int) -> None:
-        if self._store.waiting.ask(project):
+        if self._store.unconfirmed.ask(project):
             self._wake(project)
 
     def _wake(self, project: int) -> None:

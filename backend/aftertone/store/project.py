@@ -38,7 +38,7 @@ from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Round
 from aftertone.store.state import State, sides_of
-from aftertone.store.unconfirmed import WaitingRoom
+from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.data.files import put_in_place, remove, whole_folder, write_text
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 
@@ -324,7 +324,7 @@ class Store:
     def __init__(self, model_dir: Path) -> None:
         self.model_dir = model_dir
         self._folder = model_dir / "projects"
-        self.waiting = WaitingRoom(model_dir)  # projects that aren't confirmed yet
+        self.unconfirmed = UnconfirmedProjects(model_dir)  # projects that aren't confirmed yet
 
     def project(self, project: int) -> ProjectStore:
         """One project's files, whether or not there are any yet."""

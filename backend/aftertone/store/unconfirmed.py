@@ -17,7 +17,7 @@ PENDING = "it isn't confirmed yet: its model must be saved in Label Studio, and 
 LISTED_FOR = 86_400.0  # seconds for which a project that can't be confirmed for another reason stays listed
 
 
-class WaitingRoom:
+class UnconfirmedProjects:
     """Who asked to connect, for all processes of one MODEL_DIR."""
 
     def __init__(self, model_dir: Path) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import pytest
 
@@ -33,14 +34,23 @@ def test_a_guess_is_shown_only_where_it_is_a_class() -> None:
     assert rows[1]["result"] == rows[2]["result"] == []
 
 
-def test_earlier_rounds_are_deleted_and_later_ones_and_those_of_others_are_not() -> None:
+def test_other_rounds_are_deleted_and_the_versions_of_others_are_not() -> None:
     label_studio = FakeLabelStudio(tasks=3)
     versions = ("aftertone-000-abcdef", "aftertone-002-aaaaaa", "aftertone-003-abcdef", "aftertone-mine", "gpt")
     label_studio.state["predictions"] = [{"task": 1, "model_version": version, "score": 0.5} for version in versions]
     publish(label_studio, make_snapshot(3), "aftertone-002-bbbbbb", (1, 2, 3), {})
-    assert label_studio.prediction_counts(1) == {
-        "aftertone-002-bbbbbb": 3, "aftertone-003-abcdef": 1, "aftertone-mine": 1, "gpt": 1
-    }  # fmt: skip
+    assert label_studio.prediction_counts(1) == {"aftertone-002-bbbbbb": 3, "aftertone-mine": 1, "gpt": 1}
+
+
+def test_what_a_later_writer_publishes_meanwhile_is_left_alone() -> None:
+    class Shared(FakeLabelStudio):
+        def update_project(self, project: int, **values: Any) -> None:
+            super().update_project(project, **values)
+            super().import_predictions(project, [{"task": 1, "model_version": "aftertone-001-abcdef", "score": 0.5}])
+
+    label_studio = Shared(tasks=3)
+    publish(label_studio, make_snapshot(3), VERSION, (1, 2, 3), {})
+    assert label_studio.prediction_counts(1) == {VERSION: 3, "aftertone-001-abcdef": 1}
 
 
 def test_each_change_in_label_studio_is_guarded() -> None:

@@ -73,7 +73,7 @@ def test_a_new_project_is_stored_as_label_studio_says(worker: Worker, extra: Any
     worker.save_model(extra)
     found = worker.connection()
     assert (found.label_config, found.extra_params, found.url) == (CONFIG, kept, URL)
-    assert Store(worker.settings.model_dir).waiting.problems() == {}
+    assert Store(worker.settings.model_dir).unconfirmed.problems() == {}
 
 
 def test_what_a_stranger_claims_is_not_stored(worker: Worker) -> None:
@@ -133,10 +133,10 @@ def test_a_request_that_arrives_while_label_studio_is_asked_is_kept(worker: Work
 def test_a_project_that_label_studio_does_not_know_leaves_nothing(worker: Worker) -> None:
     worker.events.connected(77, SMALLEST_CONFIG, None)
     worker.run(77)
-    waiting = Store(worker.settings.model_dir).waiting
+    unconfirmed = Store(worker.settings.model_dir).unconfirmed
     assert not (worker.settings.model_dir / "projects").exists()
     assert worker.alarms == []
-    assert waiting.problems() == {}
+    assert unconfirmed.problems() == {}
 
 
 def test_a_project_whose_model_is_not_saved_leaves_nothing(worker: Worker) -> None:

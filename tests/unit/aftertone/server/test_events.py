@@ -67,7 +67,7 @@ def test_both_calls_of_a_new_connection_are_heard(events: Events, jobs: FakeJobs
 def test_a_project_that_label_studio_does_not_know_may_not_ask_again_at_once(
     events: Events, settings: Settings, jobs: FakeJobs
 ) -> None:
-    Store(settings.model_dir).waiting.refuse(5)
+    Store(settings.model_dir).unconfirmed.refuse(5)
     with pytest.raises(UnknownProjectError, match="doesn't know project 5"):
         events.connected(5, SMALLEST_CONFIG, {})
     events.connected(6, SMALLEST_CONFIG, {})
