@@ -57,6 +57,9 @@ class FakeJobs(JobQueue):
         self.alarms: list[tuple[int, float]] = []  # project, seconds
         self.degraded: list[Degraded] = []
 
+    def check(self) -> None:
+        """It is there."""
+
     def wake(self, project: int, after: float = 0.0) -> None:
         if after > 0:
             self.alarms.append((project, after))

@@ -21,7 +21,7 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_only_this_machine_is_listened_to(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        serve(settings.model_copy(update={"port": 0}))
+        serve(settings.model_copy(update={"redis_url": "redis://r", "port": 0}))
     (said,) = caplog.messages
     assert said.startswith("Serving on http://127.0.0.1:")
     assert not said.endswith(":0")
@@ -32,7 +32,7 @@ def test_only_this_machine_is_listened_to(settings: Settings, caplog: pytest.Log
 def test_an_open_door_is_said(
     settings: Settings, caplog: pytest.LogCaptureFixture, host: str, user: str, warns: bool
 ) -> None:
-    serve(settings.model_copy(update={"port": 0, "host": host, "basic_auth_user": user}))
+    serve(settings.model_copy(update={"redis_url": "redis://r", "port": 0, "host": host, "basic_auth_user": user}))
     assert any("Anybody who reaches port" in said and "BASIC_AUTH_USER" in said for said in caplog.messages) is warns
 
 
@@ -41,7 +41,7 @@ def test_what_can_not_be_listened_on_ends_it_with_a_sentence(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        for name, value in {"HOST": host, "PORT": taken.getsockname()[1], "MODEL_DIR": settings.model_dir}.items():
+        for name, value in {"HOST": host, "PORT": taken.getsockname()[1], "REDIS_URL": "redis://r"}.items():
             monkeypatch.setenv(name, str(value))
         result = CliRunner().invoke(app, ["serve"])
     assert result.exit_code == 1
