@@ -30,8 +30,8 @@ def serve(settings: Settings) -> None:
             "no password is asked. Set BASIC_AUTH_USER and BASIC_AUTH_PASS, or HOST=127.0.0.1, or let a firewall or a "
             "container network admit Label Studio alone.", settings.port, settings.host, extra={"action": "open_door"},
         )  # fmt: skip
-    listener = _listen(settings.host, settings.port)
     jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
+    listener = _listen(settings.host, settings.port)
     with listener, nullcontext() if settings.redis_url else embedded_redis(settings.model_dir):
         jobs.check()
         app = create_app(settings, jobs)
