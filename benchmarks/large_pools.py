@@ -147,7 +147,7 @@ class Bench:
 
         store = Store(Path(self._settings["model_dir"]))
         row("status", [measured(lambda: [describe(p) for p in status(store)["projects"]]) for _ in range(self._repeat)])
-        ask = lambda: predict(store.project(1), [{"id": 7}], SMALLEST_CONFIG)  # noqa: E731
+        ask = lambda: predict(store.project(1), [7], SMALLEST_CONFIG)  # noqa: E731
         row("first answer to /predict", [measured(ask)])
         row("second answer to /predict", [measured(ask)])
 

@@ -138,11 +138,15 @@ def clean(
 ) -> None:
     """Give disk back: what was made for clips and backbones that have gone, old damage, what killed processes left."""
     from aftertone.clean import clean_projects, deleted_projects, forget_project
+    from aftertone.errors import StoreError
+    from aftertone.faults import unwritable
     from aftertone.labelstudio.client import LabelStudio
     from aftertone.store.project import Store
 
     with _explained() as settings:
         hide_library_bars()
+        if problem := unwritable(settings.model_dir):
+            raise StoreError(problem)
         store = Store(settings.model_dir)
         numbers = store.folders() if project is None else [project]
         if deleted:

@@ -81,6 +81,8 @@ class Lease:
         Raises:
             LeaseLostError: the lease is another's; nothing may be written.
         """
+        if not self._folder.exists():
+            raise LeaseLostError("The project's folder was removed.")
         try:
             self._lock.acquire()
         except Timeout:
@@ -101,8 +103,8 @@ class Lease:
             with self.guard():
                 if self._held is not None:
                     write_record(self._folder, self._held.model_copy(update={"released": True}))
-        except (LeaseLostError, FileNotFoundError):
-            pass  # whoever has it needs nothing from us; or the whole folder was removed
+        except LeaseLostError:
+            pass  # whoever has it needs nothing from us
         except OSError as error:
             log.warning("The project's lease can't be given back: %s", error, extra={"action": "lease_not_released"})
 

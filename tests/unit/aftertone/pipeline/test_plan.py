@@ -81,7 +81,7 @@ class TestFetching:
         sources = {"/a/1": Source(clip="c1", seconds=1.0), "/a/2": failed}
         assert decide(settings, make_snapshot(2), sources) == Seed()
         seed = make_round(0)
-        waiting = make_snapshot(2, model_version=seed.version)
+        waiting = serving(seed, {1: OPEN, 2: OPEN})
         again = decide(settings, waiting, sources, rounds=(seed,), current=0)
         assert isinstance(again, Ingest)
         assert [task.id for task in again.tasks] == [2]

@@ -1,6 +1,7 @@
 """`aftertone serve`: what it says before it answers."""
 
 import socket
+from contextlib import nullcontext
 
 import pytest
 import uvicorn
@@ -8,6 +9,7 @@ from typer.testing import CliRunner
 
 from aftertone.cli import app
 from aftertone.pipeline.jobs import JobQueue
+from aftertone.server import serving
 from aftertone.server.serving import serve
 from aftertone.settings import Settings
 from tests.unit.aftertone.records import FakeJobs
@@ -16,6 +18,7 @@ from tests.unit.aftertone.records import FakeJobs
 @pytest.fixture(autouse=True)
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JobQueue, "connect", lambda *_: FakeJobs())
+    monkeypatch.setattr(serving, "embedded_redis", lambda _: nullcontext())
     monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
 
 

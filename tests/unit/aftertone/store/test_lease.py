@@ -17,6 +17,7 @@ from aftertone.store.folder import read_record, write_record
 from aftertone.store.lease import Lease, LeaseRecord, ended, hold, this_process
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Doing, Problem, Warnings
+from aftertone_model.data.files import remove
 from tests.unit.aftertone.records import make_round
 
 HOLD = """
@@ -214,3 +215,13 @@ def test_who_meets_a_lock_that_stays_held_gives_up(tmp_path: Path, monkeypatch: 
     stopped.release()
     assert other.take()
     other.release()
+
+
+def test_a_project_that_was_removed_is_not_made_again_by_its_holder(tmp_path: Path) -> None:
+    folder = tmp_path / "1"
+    with hold(folder) as lease:
+        assert lease is not None
+        remove(folder)
+        with pytest.raises(LeaseLostError, match="removed"), lease.guard():
+            pass
+    assert not folder.exists()
