@@ -66,8 +66,5 @@ class FakeJobs(JobQueue):
         else:
             self.woken.append(project)
 
-    def check(self) -> None:
-        pass
-
     def health(self) -> list[Degraded]:
         return list(self.degraded)
