@@ -24,8 +24,8 @@ def publish(
     """Make Label Studio serve tasks in an order.
 
     The new version is stored whole before the project points to it, and the old one is deleted after; so annotators are
-    served one ranking or the other at every moment, and doing any part twice leaves no prediction doubled. Only versions
-    that were there at the beginning are deleted, so that one of a later writer is left alone.
+    served one ranking or the other at every moment, and doing any part twice leaves no prediction doubled. Only
+    versions that were there at the beginning are deleted, so that one of a later writer is left alone.
 
     Args:
         version: model_version of this ranking; begins with VERSION_PREFIX and belongs to no other.
