@@ -10,12 +10,12 @@ import time
 from contextlib import nullcontext, suppress
 from functools import partial
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from redis import Redis, RedisError
 from rq import Queue, get_current_job
 from rq import Worker as RQWorker
-from rq.exceptions import DequeueTimeout, StopRequested
+from rq.exceptions import DequeueTimeout, InvalidJobOperation, StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
@@ -129,6 +129,13 @@ class Worker(RQWorker):
         """In the job's own process: do it."""
         _end_with(self.pid)
         super().main_work_horse(job, queue)
+
+    def handle_exception(self, job: Job, *exc_info: Any) -> None:
+        """In the job's own process: say why it failed. One that Redis has forgotten meanwhile has done its work."""
+        if isinstance(exc_info[1], RedisError | InvalidJobOperation):
+            log.info("Redis was lost during a job, which went on: %s", exc_info[1], extra={"action": "job_went_on"})
+        else:
+            super().handle_exception(job, *exc_info)
 
     def monitor_work_horse(self, job: Job, queue: Queue) -> None:
         """Wait for the job's process to end, whether or not Redis can be told meanwhile that it runs.
