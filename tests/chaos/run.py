@@ -182,6 +182,11 @@ def _conclude(experiment: Experiment, facts: dict[str, Any], say: Say) -> None:
         say(f"{name}: {round(value, 1) if isinstance(value, float) else value}")
     if violations.found:
         if experiment.options.isolated:  # the disk at MODEL_DIR ends with us
-            shutil.copytree(experiment.deployment.model_dir, folder / "model-kept", dirs_exist_ok=True)
+            shutil.copytree(
+                experiment.deployment.model_dir,
+                folder / "model-kept",
+                dirs_exist_ok=True,
+                ignore=shutil.ignore_patterns("*.sock"),
+            )
         say(f"\nFAILED. Everything is kept in {folder}; again with --seed {facts['seed']}. Last lines of the logs:")
         say(watch.logs.tails())
