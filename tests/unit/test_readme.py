@@ -62,3 +62,11 @@ def test_every_module_and_page_that_a_page_names_exists(page: Path) -> None:
         assert find_spec(module) is not None
     for name in re.findall(r"\]\(([^)#:]+)\)", text):
         assert (page.parent / name).exists(), name
+
+
+def test_every_test_that_a_page_names_exists() -> None:
+    tests = {
+        name for file in ROOT.glob("tests/**/test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    for page in PAGES:
+        assert set(re.findall(r"`(test_\w+)`", page.read_text())) <= tests, page
