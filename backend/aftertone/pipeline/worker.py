@@ -55,12 +55,12 @@ class Worker(RQWorker):
             [jobs.queue], connection=jobs.connection, serializer=JSONSerializer, worker_ttl=15 + TICK_SECONDS,
             job_monitoring_interval=HEARTBEAT_SECONDS, log_job_description=False,
         )  # fmt: skip
-        self._jobs, self._projects, self._reconcile_seconds = jobs, store.projects, reconcile_seconds
+        self._jobs, self._store, self._reconcile_seconds = jobs, store, reconcile_seconds
         self._alarms_at = self._clean_at = 0.0  # when each is next due, on the monotonic clock
         self.ready = False  # whether Redis has known this worker
 
     def run(self) -> None:
-        """Work until Redis is lost or a signal ends it. Every project that ever connected is looked at first.
+        """Work until Redis is lost or a signal ends it. Every project that connected, or wants to, is looked at first.
 
         Raises:
             RedisError: Redis is away, is full, or has forgotten everything.
@@ -69,7 +69,7 @@ class Worker(RQWorker):
         self._install_signal_handlers()
         self.bootstrap("WARNING")
         try:
-            for project in self._projects():
+            for project in (*self._store.projects(), *self._store.unconfirmed.problems()):
                 self._jobs.wake_taken(project)  # by a worker that may have been killed right after
                 self._jobs.tell(project)
             self.ready = True
@@ -87,7 +87,7 @@ class Worker(RQWorker):
             raise ForgottenError("it was restarted empty")
         now = time.monotonic()
         if now >= self._alarms_at:
-            self._jobs.set_alarms(self._projects(), self._reconcile_seconds)
+            self._jobs.set_alarms(self._store.projects(), self._reconcile_seconds)
             self._alarms_at = now + ALARM_SECONDS
         self._jobs.ring()
         if now >= self._clean_at:
