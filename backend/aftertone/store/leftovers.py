@@ -54,13 +54,16 @@ def tidy(store: RecordFolder) -> None:
     for place in PLACES:
         for path in store.folder.glob(f"{place}/.*.*".lstrip("/")):
             if _abandoned(path, now):
-                remove(path)
-    if (store.folder / "adapted/adaptation.json").is_file():
-        remove(store.folder / "adapted.part")
+                with store.guard():  # for who was stopped here for long, a successor's work looks abandoned
+                    remove(path)
+    with store.guard():
+        if (store.folder / "adapted/adaptation.json").is_file():
+            remove(store.folder / "adapted.part")
     for pattern, after in FOLDERS.items():
         for path in store.folder.glob(pattern):
             if path.is_file():
-                set_aside(path)
+                with store.guard():
+                    set_aside(path)
                 store.note_damage(DamagedFileError(path, after))
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from aftertone.errors import LeaseLostError
 from aftertone.store.folder import RecordFolder
+from aftertone.store.lease import LeaseRecord
 from aftertone.store.leftovers import find_leftovers, measure, tidy
+from aftertone.store.project import ProjectStore
 from aftertone.store.records import Damage
 
 HOUR = 3600.0
@@ -44,6 +47,18 @@ def test_what_the_server_may_be_writing_now_is_left(tmp_path: Path) -> None:
     new = write(tmp_path / ".connection.json.0123abcd", age=5.0)
     tidy(RecordFolder(tmp_path))
     assert new.exists()
+
+
+@pytest.mark.parametrize("name", [".next.0123abcd/weights", "adapted.part/checkpoint.safetensors", "rounds"])
+def test_who_lost_the_lease_sweeps_nothing(tmp_path: Path, name: str) -> None:
+    with ProjectStore(tmp_path).only_writer() as late:
+        assert late is not None
+        write(tmp_path / LeaseRecord.FILE)  # as a successor does
+        os.utime(write(tmp_path / name).parent, (0, 0))
+        write(tmp_path / "adapted" / "adaptation.json")
+        with pytest.raises(LeaseLostError):
+            tidy(late)
+        assert (tmp_path / name).exists()
 
 
 def test_a_checkpoint_goes_once_its_backbone_is_there(tmp_path: Path) -> None:
