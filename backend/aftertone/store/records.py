@@ -85,7 +85,7 @@ class Connection(Record):
 class Asking(Part):
     """A project that asked to connect."""
 
-    at: float  # epoch seconds of the last time that it asked, or was asked for
+    at: Moment  # of the last time that it asked, or was asked for
     refused: bool = False  # Label Studio doesn't know it
     problem: str = ""  # why Label Studio couldn't be asked, for people
     times: int = 0  # failures in a row

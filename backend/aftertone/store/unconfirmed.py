@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from aftertone.errors import TooManyProjectsError, UnknownProjectError
+from aftertone.store.clock import elapsed
 from aftertone.store.folder import RecordFolder
 from aftertone.store.records import Asking, Unconfirmed
 
@@ -38,7 +39,7 @@ class UnconfirmedProjects:
             with self._changing() as asking:
                 if (known := _admitted(asking, project)) is None:
                     asking[project] = Asking(at=time.time())
-        return known is None or not known.problem or time.time() - known.at > FORGOTTEN_AFTER
+        return known is None or not known.problem or elapsed(known.at, time.time()) > FORGOTTEN_AFTER
 
     def refuse(self, project: int) -> None:
         """Label Studio doesn't know the project: don't ask again for a while."""
@@ -78,7 +79,7 @@ class UnconfirmedProjects:
     def _current(self) -> dict[int, Asking]:
         now = time.time()
         rows = self._folder.get(Unconfirmed).projects
-        return {p: r for p, r in rows.items() if now - r.at < (LISTED_FOR if r.problem else FORGOTTEN_AFTER)}
+        return {p: r for p, r in rows.items() if elapsed(r.at, now) < (LISTED_FOR if r.problem else FORGOTTEN_AFTER)}
 
 
 def _admitted(asking: Mapping[int, Asking], project: int) -> Asking | None:

@@ -64,3 +64,13 @@ def test_all_processes_see_the_same_and_a_damaged_file_is_no_obstacle(
         UnconfirmedProjects(tmp_path).ask(7)
     (tmp_path / "unconfirmed.json").write_text("{")
     assert unconfirmed.ask(7)
+
+
+def test_a_clock_that_was_ahead_keeps_nobody_out(unconfirmed: UnconfirmedProjects, clock: list[float]) -> None:
+    clock[0] += 1e8
+    unconfirmed.ask(7)
+    unconfirmed.refuse(7)
+    unconfirmed.postpone(8, "down")
+    clock[0] -= 1e8
+    assert unconfirmed.ask(7)
+    assert unconfirmed.ask(8)
