@@ -100,13 +100,14 @@ class Advance:
         Returns:
             False: another worker is the project's writer, so that nothing was done.
         """
-        if not self._store.connected and not self._store.folder.is_file():  # which is told of below
-            pause = confirm(self._project, self._store, self._all.unconfirmed, partial(self._connect, self._settings))
-            if pause is not None:
-                self._wake(pause)
-            if not self._store.connected:
-                return True
         try:
+            if not self._store.connected and not self._store.folder.is_file():  # which is told of below
+                services = partial(self._connect, self._settings)
+                pause = confirm(self._project, self._store, self._all.unconfirmed, services)
+                if pause is not None:
+                    self._wake(pause)
+                if not self._store.connected:
+                    return True
             with self._store.only_writer() as store:
                 if store is None:
                     return False

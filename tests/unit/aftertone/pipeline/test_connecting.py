@@ -1,5 +1,7 @@
 """Connecting a project: what Label Studio says is stored, whoever claimed what."""
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -162,6 +164,19 @@ def test_why_a_project_can_not_be_confirmed_is_shown_until_it_is(worker: Worker)
     worker.run()
     assert status(Store(worker.settings.model_dir))["unconfirmed"] == {}
     assert worker.connection().url == URL
+
+
+def test_a_disk_that_takes_nothing_is_told_without_a_traceback(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker.broken = LabelStudioError("down")
+
+    def refuse(path: object, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    worker.run()
+    assert "is read-only" in caplog.text
 
 
 def test_a_deleted_project_is_asked_for_less_and_less(worker: Worker) -> None:
