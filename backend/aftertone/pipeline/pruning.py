@@ -44,9 +44,6 @@ def leftovers(store: ProjectStore, *, cautious: bool) -> Sequence[Leftover]:
 def prune(store: ProjectStore, found: Sequence[Leftover]) -> int:
     """Remove leftovers and count what the project takes. Returns the bytes that were freed."""
     gone = {leftover.clip for leftover in found if leftover.clip}
-    if gone:
-        sources = store.get(Sources).sources
-        store.save(Sources(sources={url: row for url, row in sources.items() if row.clip not in gone}))
     freed = 0
     for leftover in found:
         size = size_on_disk(leftover.path)
@@ -56,6 +53,9 @@ def prune(store: ProjectStore, found: Sequence[Leftover]) -> int:
             freed += size
         except OSError as error:
             log.warning("%s can't be removed: %s", leftover.path, error, extra={"action": "leftover_kept"})
+    if gone:  # last, because the disk may have had no room for it; a source whose clip isn't there is fetched again
+        sources = store.get(Sources).sources
+        store.save(Sources(sources={url: row for url, row in sources.items() if row.clip not in gone}))
     store.save(measure(store.folder, store.current, time.time()))
     if found:
         log.info("%s: %d MB freed", store.folder, freed / 1e6, extra={"action": "pruned"})

@@ -5,6 +5,7 @@ raises its token, and from then on each write of the former holder is refused, h
 the file system what NFSv4 has too: `flock` between hosts, and renaming at once.
 """
 
+import errno
 import logging
 import os
 import socket
@@ -68,7 +69,7 @@ class Lease:
                 if found is not None and not found.released and not ended(found.holder) and not self._silent():
                     return False
                 self._held = LeaseRecord(token=found.token + 1 if found else 1, holder=this_process())
-                write_record(self._folder, self._held)
+                self._write(self._held)
         except Timeout:
             return False  # somebody is writing, or was stopped while doing so
         self._renewal.start()
@@ -102,11 +103,20 @@ class Lease:
         try:
             with self.guard():
                 if self._held is not None:
-                    write_record(self._folder, self._held.model_copy(update={"released": True}))
+                    self._write(self._held.model_copy(update={"released": True}))
         except LeaseLostError:
             pass  # whoever has it needs nothing from us
         except OSError as error:
             log.warning("The project's lease can't be given back: %s", error, extra={"action": "lease_not_released"})
+
+    def _write(self, record: LeaseRecord) -> None:
+        try:
+            write_record(self._folder, record)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self._file.exists():
+                raise
+            self._file.unlink()  # whose room is enough, so that a full disk can be cleaned
+            write_record(self._folder, record)
 
     def _found(self) -> LeaseRecord | None:
         try:

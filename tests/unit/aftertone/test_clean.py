@@ -1,13 +1,19 @@
 """`aftertone clean`: never beside a worker, and a project only goes when Label Studio says that it is gone."""
 
+import errno
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aftertone.clean import clean_projects, deleted_projects, forget_project
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.client import RefusedError
+from aftertone.store.lease import LeaseRecord
 from aftertone.store.project import Store
+from aftertone.store.records import Sources
+from aftertone_model.data.files import write_text
 from tests.unit.aftertone.fake_label_studio import FakeLabelStudio
 from tests.unit.aftertone.loops import MemoryLoop
 
@@ -46,6 +52,25 @@ def test_a_project_at_which_a_worker_is_stays_as_it_is(make_loop: MakeLoop) -> N
         assert "a worker is at it" in line
         assert "a worker is at it" in forget_project(store, 1, dry_run=False)
     assert clips(loop) == 8
+
+
+def test_a_full_disk_can_be_cleaned(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop(8)
+    loop.advance()
+    loop.label_studio.delete_task(3)
+    loop.advance()
+
+    def write(path: Path, text: str, **options: Any) -> None:
+        """With room for a record where something was removed before."""
+        if clips(loop) == 8 and (path.name != LeaseRecord.FILE or path.exists()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_text(path, text, **options)
+
+    monkeypatch.setattr("aftertone.store.folder.write_text", write)
+    list(clean_projects(Store(loop.settings.model_dir), [1], dry_run=True))
+    list(clean_projects(Store(loop.settings.model_dir), [1], dry_run=False))
+    assert clips(loop) == 7
+    assert len(loop.store.get(Sources).sources) == 7
 
 
 class Answers(FakeLabelStudio):
