@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,7 +119,12 @@ class JobQueue:
         if due:
             self.connection.zadd(ALARMS, {str(project): due}, lt=True)
         elif self.connection.set(_waiting(project), 1, nx=True, ex=WAITING_SECONDS):
-            self.queue.enqueue(JOB, project, result_ttl=0, failure_ttl=0, job_timeout=-1)
+            try:
+                self.queue.enqueue(JOB, project, result_ttl=0, failure_ttl=0, job_timeout=-1)
+            except RedisError:
+                with suppress(RedisError):
+                    self.wake_taken(project)  # there is none: a Redis that is nearly full took the mark alone
+                raise
 
     def wake_taken(self, project: int) -> None:
         """A worker has taken the wake-up: from here on a change needs a new one."""

@@ -145,6 +145,20 @@ def test_a_redis_that_is_full_is_said_to_be(jobs: JobQueue, redis: FakeRedis) ->
     assert jobs.health()[0].what.startswith("Redis is full.")
 
 
+def test_a_redis_that_is_full_between_mark_and_job_keeps_no_mark(
+    jobs: JobQueue, redis: FakeRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OutOfMemoryError("command not allowed when used memory > 'maxmemory'")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs.queue, "enqueue", full)
+        with pytest.raises(OutOfMemoryError):
+            jobs.tell(7)
+    jobs.tell(7)
+    assert woken(jobs) == [(JOB, 7)]
+
+
 def test_that_no_worker_is_seen_is_said_since_when(jobs: JobQueue, redis: FakeRedis) -> None:
     (first,) = jobs.health()
     assert "aftertone worker" in first.what
