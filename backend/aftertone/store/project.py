@@ -113,9 +113,12 @@ class ProjectStore(RecordFolder):
         """Whether that is requested. Done with when the block ends well; a request made meanwhile stays."""
         requested, taken = self.folder / "setup-requested", self.folder / "setup-taken"
         if self.setup_requested:
-            requested.replace(taken)
+            with self.guard():
+                requested.replace(taken)
         yield taken.exists()
-        taken.unlink(missing_ok=True)
+        if taken.exists():
+            with self.guard():
+                taken.unlink()
 
     @property
     def webhook_secret(self) -> str:
@@ -129,9 +132,10 @@ class ProjectStore(RecordFolder):
         """Record what Label Studio sends along from now on; '' for nothing."""
         path = self.folder / "webhook-secret"
         if secret:
-            write_text(path, f"{secret}\n", private=True)
+            write_text(path, f"{secret}\n", private=True, guard=self.guard)
         else:
-            path.unlink(missing_ok=True)
+            with self.guard():
+                path.unlink(missing_ok=True)
 
     def record_problem(self, step: str, message: str, at: float) -> None:
         """Remember a failure of a step at `at`, in epoch seconds."""

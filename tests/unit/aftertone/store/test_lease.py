@@ -180,6 +180,9 @@ WRITES: dict[str, Callable[[ProjectStore], object]] = {
     "a trained model": lambda store: store.save_draft(DRAFT, model),
     "a round": lambda store: store.complete_round(DRAFT, []),
     "a damaged file set aside": lambda store: store.current,
+    "what webhooks carry": lambda store: store.set_webhook_secret("secret"),
+    "that webhooks carry nothing": lambda store: store.set_webhook_secret(""),
+    "a question about the connection": lambda store: store.setup_request().__enter__(),
 }
 
 
@@ -191,6 +194,8 @@ def test_no_write_of_a_former_holder_takes_effect(tmp_path: Path, write: Callabl
     with ProjectStore(tmp_path).only_writer() as mine:
         assert mine is not None
         mine.request_training()
+        mine.request_setup()
+        mine.set_webhook_secret("before")
         mine.record_problem("train", "It failed.", 0.0)
         mine.save_draft(DRAFT, lambda folder: folder.mkdir())
         (tmp_path / "current").write_text("damaged")
