@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aftertone.errors import LeaseLostError, TasksVanishedError
+from aftertone.errors import LeaseLostError, StoreError, TasksVanishedError
 from aftertone.faults import BUG, explain
 from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.download import Fetcher
@@ -115,7 +115,7 @@ class Advance:
                 self._run()
         except LeaseLostError as error:  # its new holder goes on from what was whole by then
             log.warning("Project %d: %s This job ends.", self._project, error, extra=self._extra("lease_lost"))
-        except OSError as error:
+        except (OSError, StoreError) as error:
             log.warning("Project %d: %s", self._project, explain(error), extra=self._extra("step_failed"))
         return True
 

@@ -16,6 +16,7 @@ from aftertone.pipeline.connecting import FINDING, SECRET_HEADER, protect_webhoo
 from aftertone.server.events import Events
 from aftertone.settings import Settings
 from aftertone.status import status
+from aftertone.store.lease import LeaseRecord
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Problem, Warnings
 from tests.unit.aftertone.fake_label_studio import CONFIG, FakeFetcher, FakeLabelStudio
@@ -177,6 +178,15 @@ def test_a_disk_that_takes_nothing_is_told_without_a_traceback(
     monkeypatch.setattr(os, "open", refuse)
     worker.run()
     assert "is read-only" in caplog.text
+
+
+def test_a_lease_of_a_newer_version_is_told_without_a_traceback(
+    worker: Worker, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker.save_model()
+    (worker.store.folder / LeaseRecord.FILE).write_text('{"schema_version": 2}')
+    worker.run()
+    assert "a newer Aftertone wrote it" in caplog.text
 
 
 def test_a_deleted_project_is_asked_for_less_and_less(worker: Worker) -> None:
