@@ -15,6 +15,7 @@ BUSY = "a worker is at it, and cleans it by itself once a day; try again later"
 
 def clean_projects(store: Store, numbers: Sequence[int], *, dry_run: bool) -> Iterator[str]:
     """Remove what the projects no longer need. Yields a line per project and per kind of what goes."""
+    store.sweep()
     for number in numbers:
         if not store.project(number).folder.exists():
             yield f"Project {number}: nothing is kept of it."

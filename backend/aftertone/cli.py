@@ -36,6 +36,8 @@ def _explained() -> Iterator[Settings]:
         settings = load_settings()
         configure_logging(settings.log_format)
         yield settings
+    except BrokenPipeError:
+        raise  # whoever read our output has read enough; typer ends quietly
     except Exception as error:
         if (message := explain(error)) is None:
             raise

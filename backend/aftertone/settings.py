@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aftertone.errors import SettingsError
@@ -148,6 +148,12 @@ class Settings(BaseSettings):
             raise ValueError("must be auto, cpu, cuda or cuda:N")
         return value
 
+    @model_validator(mode="after")
+    def _whole_password(self) -> Self:
+        if bool(self.basic_auth_user) != bool(self.basic_auth_pass.get_secret_value()):
+            raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS go together; set both or neither")
+        return self
+
     def for_project(self, extra: Mapping[str, Any]) -> "Settings":
         """These settings with a project's extra parameters on top.
 
@@ -170,7 +176,8 @@ def _validated(make: Any, where: str) -> Settings:
         return make()
     except ValidationError as error:
         wrong = "; ".join(
-            f"{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors(include_url=False)
+            f"{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" if e["loc"] else e["msg"]
+            for e in error.errors(include_url=False)
         )
         raise SettingsError(f"{where}: {wrong}.") from None
 

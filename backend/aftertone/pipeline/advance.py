@@ -22,7 +22,7 @@ from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tasks import Snapshot
-from aftertone.pipeline.connecting import FINDING, UNKNOWN, confirm, protect_webhook, refresh
+from aftertone.pipeline.connecting import FINDING, READING, UNKNOWN, confirm, protect_webhook, refresh
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
 from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-READING = "read the project"
 NAMES = {
     Ingest: "fetch audio", Adapt: "adapt the backbone", Seed: "find the seed set", Train: "train",
     Rank: "rank the pool", Publish: "publish the queue",

@@ -11,13 +11,14 @@ from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.tasks import Snapshot
 from aftertone.settings import parse_extra_params
 from aftertone.store.project import ProjectStore
-from aftertone.store.records import Connection
+from aftertone.store.records import Connection, Problem
 from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.errors import AftertoneError
 
 log = logging.getLogger(__name__)
 
 UNKNOWN = (403, 404)  # what Label Studio answers about a project that isn't there, or is none of our user's
+READING = "read the project"  # name of the step that looks
 FINDING = "find the project"  # name of the step in which Label Studio doesn't know a project any more
 SECRET_HEADER = "X-Aftertone-Secret"
 
@@ -58,7 +59,7 @@ def confirm(
 
 
 def refresh(project: int, store: ProjectStore, label_studio: LabelStudio) -> Connection:
-    """How a known project is connected; Label Studio is asked where that may have changed.
+    """How a known project is connected; Label Studio is asked where that may have changed, or the last look failed.
 
     Raises:
         DamagedRecordError: what is known is damaged, and Label Studio names no model any more.
@@ -68,7 +69,9 @@ def refresh(project: int, store: ProjectStore, label_studio: LabelStudio) -> Con
             known, damage = store.read(Connection), None
         except DamagedRecordError as error:
             known, damage = None, error
-        if (known is None or requested) and (found := _read(project, label_studio)) is not None:
+        problem = store.read(Problem)
+        failed = problem is not None and problem.step == READING  # perhaps by options of a model that is gone
+        if (known is None or requested or failed) and (found := _read(project, label_studio)) is not None:
             store.connect(found)
             return found
     if damage is not None:

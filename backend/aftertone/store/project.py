@@ -25,7 +25,7 @@ No path is built and no file is read anywhere else.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Round
 from aftertone.store.state import State, sides_of
 from aftertone.store.unconfirmed import UnconfirmedProjects
-from aftertone_model.data.files import put_in_place, remove, whole_folder, write_text
+from aftertone_model.data.files import is_scratch, put_in_place, remove, whole_folder, write_text
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 
 if TYPE_CHECKING:
@@ -341,3 +341,10 @@ class Store:
     def folders(self) -> list[int]:
         """Projects that have a folder, whatever is in it; ascending."""
         return _numbered(self._folder)
+
+    def sweep(self) -> None:
+        """Remove what is left of projects whose removal was killed."""
+        for path in self._folder.glob(".*.*"):
+            if is_scratch(path.name):
+                with suppress(FileNotFoundError):  # another process is faster
+                    remove(path)

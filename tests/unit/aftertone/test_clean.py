@@ -10,6 +10,7 @@ import pytest
 from aftertone.clean import clean_projects, deleted_projects, forget_project
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.client import RefusedError
+from aftertone.settings import Settings
 from aftertone.store.lease import LeaseRecord
 from aftertone.store.project import Store
 from aftertone.store.records import Sources
@@ -113,3 +114,12 @@ def test_a_deleted_project_is_listed_first_and_removed_when_told_to(make_loop: M
     assert not list((loop.settings.model_dir / "projects").iterdir())
     loop.advance()  # an alarm that was set before
     assert not loop.store.folder.exists()
+
+
+def test_a_removal_that_was_killed_is_finished(settings: Settings) -> None:
+    store = Store(settings.model_dir)
+    left = settings.model_dir / "projects" / ".7.0123abcd"
+    (left / "pool").mkdir(parents=True)
+    (left.parent / ".notes.txt").write_text("mine")
+    assert list(clean_projects(store, [], dry_run=False)) == []
+    assert [path.name for path in left.parent.iterdir()] == [".notes.txt"]

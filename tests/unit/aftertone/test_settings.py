@@ -48,3 +48,13 @@ def test_extra_params_come_as_an_object_or_as_its_json() -> None:
 def test_numbers_that_no_project_can_mean_are_refused(settings: Settings, extra: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(extra)).upper()):
         settings.for_project(extra)
+
+
+@pytest.mark.parametrize("name", ["BASIC_AUTH_USER", "BASIC_AUTH_PASS"])
+def test_half_a_password_is_refused_and_not_shown(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "hush")
+    with pytest.raises(SettingsError, match="go together") as refused:
+        load_settings()
+    assert "hush" not in str(refused.value)

@@ -1,6 +1,9 @@
 """`aftertone status`, `export` and `adapt`, read from the store alone."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,3 +107,13 @@ def test_a_model_dir_that_is_a_file_is_told(
         assert found.exit_code in (1, 2), command
         assert "Traceback" not in found.output
         assert "MODEL_DIR" in found.output or "isn't adapted" in found.output, command
+
+
+def test_whoever_reads_its_first_lines_alone_sees_no_error(tmp_path: Path) -> None:
+    environment = {**os.environ, "MODEL_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "aftertone", "status"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as shown:
+        assert shown.stdout is not None
+        assert shown.stderr is not None
+        shown.stdout.close()
+        assert shown.stderr.read() == b""

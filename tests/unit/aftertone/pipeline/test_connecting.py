@@ -96,6 +96,15 @@ def test_a_change_of_options_is_stored_once_it_is_saved(worker: Worker) -> None:
     assert worker.label_studio.calls.count("models") == calls
 
 
+def test_options_of_a_model_that_is_gone_stop_nobody(worker: Worker) -> None:
+    worker.save_model({"strategy": "nope"})
+    assert worker.store.read(Problem) is not None
+    worker.label_studio.state["models"] = [{"url": URL, "extra_params": {"seed": 7}}]  # nobody is told of that
+    worker.run()
+    assert worker.store.read(Problem) is None
+    assert worker.connection().extra_params == {"seed": 7}
+
+
 def test_asking_makes_no_news_also_with_a_second_model(worker: Worker) -> None:
     """Label Studio calls /setup of every model of the project while it is asked."""
     models = [{"url": URL, "extra_params": {"seed": 7}}, {"url": "http://b", "extra_params": {"seed": 8}}]
