@@ -139,7 +139,9 @@ class LabelStudio:
                     "api/tasks", project=project, page=1, page_size=PAGE, resolve_uri="false", query=json.dumps(query),
                     **params,
                 )["tasks"]  # fmt: skip
-                last = page[-1]["id"] if page else last
+                before, last = last, page[-1]["id"] if page else last
+                if page and last <= before:
+                    raise self._unexpected("tasks that weren't asked for")
             yield from page
             if len(page) < PAGE:
                 return

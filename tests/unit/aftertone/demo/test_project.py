@@ -1,5 +1,6 @@
 """The label config and the import."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ class Pages(LabelStudio):
         self.audio, self.posts = audio, 0
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
-        page, page_size = params["page"], params["page_size"]
+        after = json.loads(params["query"])["filters"]["items"][0]["value"]
         rows = [{"id": i + 1, "data": {"audio": audio}, "is_labeled": False} for i, audio in enumerate(self.audio)]
-        return {"total": len(rows), "tasks": rows[(page - 1) * page_size : page * page_size]}
+        return {"total": len(rows), "tasks": rows[after : after + params["page_size"]]}
 
     def post(self, path: str, body: Any = None, **params: Any) -> None:
         self.posts += 1

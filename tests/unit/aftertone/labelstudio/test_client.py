@@ -266,6 +266,13 @@ def test_no_task_is_left_out_where_one_is_deleted_between_two_pages(monkeypatch:
     assert [*found, *(task["id"] for task in tasks)] == [1, 2, 3, 4, 5]
 
 
+def test_a_server_that_sends_the_same_page_again_is_no_endless_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PAGE", 2)
+    label_studio = connect(Server(*[httpx.Response(200, json={"tasks": [{"id": 1}, {"id": 2}]}) for _ in range(3)]))
+    with pytest.raises(LabelStudioError, match="weren't asked for"):
+        list(label_studio.tasks(1))
+
+
 @pytest.mark.parametrize(
     ("date", "said"),
     [
