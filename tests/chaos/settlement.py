@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from aftertone.labelstudio.tasks import UNCERTAINTY, VERSION_PREFIX
 from aftertone.store.folder import read_record
 from aftertone.store.project import KEPT_MODELS
-from aftertone.store.records import Sources, Tasks
+from aftertone.store.records import Source, Sources, Tasks
 from tests.chaos.deployment import Deployment
 from tests.chaos.journal import Journal
 from tests.chaos.rounds import History
@@ -112,7 +112,8 @@ class Settlement:
             yield "the store counts other annotations per task than Label Studio"
         if len(tasks.tasks) != self.row["task_number"]:
             yield f"the store knows {len(tasks.tasks)} of {self.row['task_number']} tasks"
-        if unusable := [task.id for task in tasks.tasks if task.source not in self._clips()]:
+        usable = self._clips().keys() | self._tried_again()
+        if unusable := [task.id for task in tasks.tasks if task.source not in usable]:
             yield f"{len(unusable)} tasks have no clip although their audio is well: {unusable[:5]}"
         yield from self._weights()
 
@@ -129,8 +130,14 @@ class Settlement:
 
     def _clips(self) -> dict[str, str]:
         """Audio address -> clip."""
-        sources = read_record(Sources, self._history.folder / Sources.FILE).sources
-        return {url: source.clip for url, source in sources.items() if source.clip is not None}
+        return {url: source.clip for url, source in self._sources().items() if source.clip is not None}
+
+    def _tried_again(self) -> set[str]:
+        """Audio addresses whose download or decoder was killed; they are tried again ten minutes later."""
+        return {url for url, source in self._sources().items() if source.retry}
+
+    def _sources(self) -> dict[str, Source]:
+        return read_record(Sources, self._history.folder / Sources.FILE).sources
 
     def _weights(self) -> Iterator[str]:
         trained = sorted(number for number, record in self._history.rounds.items() if record.kind == "trained")
