@@ -33,7 +33,9 @@ def leftovers(store: ProjectStore, *, cautious: bool) -> Sequence[Leftover]:
     tasks = store.get(Tasks).cache.tasks
     in_use = {sources[task.source].clip or "" for task in tasks if task.source in sources}
     on_disk = set(store.pool.clip_ids())
-    spared = not tasks or (cautious and 2 * len(on_disk & in_use) <= len(on_disk))
+    # A task whose audio is still to be fetched may hold any of the clips, as after sources.json was lost.
+    unknown = any(task.source not in sources or sources[task.source].retry for task in tasks if task.source)
+    spared = not tasks or unknown or (cautious and 2 * len(on_disk & in_use) <= len(on_disk))
     features, layers = _present(store)
     found = find_leftovers(
         store.folder, clips=None if spared else in_use, features=features, layers=layers, now=time.time()

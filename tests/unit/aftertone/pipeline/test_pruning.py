@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aftertone.pipeline.pruning import leftovers, prune
-from aftertone.store.records import DiskUse, HeldOut, Sources
+from aftertone.store.records import DiskUse, HeldOut, Source, Sources
 from tests.unit.aftertone.loops import MemoryLoop
 
 MakeLoop = Callable[..., MemoryLoop]
@@ -55,6 +55,16 @@ def test_most_clips_of_a_project_never_go_by_themselves(make_loop: MakeLoop) -> 
     assert len(files(loop, "pool/clips/*/*.npy")) == 2
     loop.advance()
     assert loop.problem == ""
+
+
+@pytest.mark.parametrize("lost", [None, Source(error="The host is down.", retry=True)])
+def test_no_clip_goes_while_a_task_may_still_hold_it(make_loop: MakeLoop, lost: Source | None) -> None:
+    loop = make_loop(8)
+    loop.advance()
+    address = "/data/upload/1/tone-3.wav"
+    sources = {url: row for url, row in loop.store.get(Sources).sources.items() if url != address}
+    loop.store.save(Sources(sources=sources | ({address: lost} if lost else {})))
+    assert leftovers(loop.store, cautious=False) == []
 
 
 def test_what_an_earlier_backbone_made_goes(make_loop: MakeLoop) -> None:
