@@ -38,7 +38,7 @@ from aftertone_model.config import PRACTICAL, Tuning
 from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.learner import Learner
-from aftertone_model.pretraining.teacher import load_teacher
+from aftertone_model.pretraining.teachers.byol_s import load_byol_s
 from aftertone_model.progress import hide_library_bars
 from aftertone_model.simulate.labelled_corpus import read_labelled
 from aftertone_model.simulate.prepared import Prepared, decode
@@ -104,7 +104,7 @@ def finetuned(prepared: Prepared, backbone: Backbone, progress: ProgressBars) ->
         runtime = replace(prepared.runtime("cpu", fold), progress=progress)
         learner = Learner(backbone, prepared.schema, runtime, config)
         training = learner.train({clip.id: hidden[clip.id] for clip in train}, {}, train)
-        probabilities[[row[clip.id] for clip in tested]] = learner.predict(training.classifier, tested)
+        probabilities[[row[clip.id] for clip in tested]] = learner.predict(training.model, tested)
     return measure(prepared, probabilities)
 
 
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows["MFCC and F0 statistics"] = by_clip(prepared, classical, "MFCC"), None
             rows["aftertone-mini's shape, random weights"] = layer_means(prepared, Backbone(draw_mini(0))), None
         if args.teacher:
-            teacher = load_teacher(args.teacher)
+            teacher = load_byol_s(args.teacher)
             width = teacher.fc[3].get_parameter("weight").shape[0]
 
             def embed(waveform: NDArray[np.float32]) -> NDArray[np.float32]:

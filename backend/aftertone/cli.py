@@ -181,9 +181,15 @@ def pretrain(
     manifest: Annotated[Path, typer.Argument(help="A manifest.csv with a column path, or a folder of audio.")],
     out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")],
     work: Annotated[Path, typer.Option(help="Keeps decoded audio and checkpoints.")] = Path(".pretrain"),
-    teacher: Annotated[Path | None, typer.Option(help="BYOL-S weights (.pth) to learn from as well.")] = None,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(help="To learn from as well: BYOL-S (.pth), Smart Turn (.onnx), prosody. May be repeated."),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="config.json of the wav2vec 2.0 to make; aftertone-mini's shape if unset.")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="A backbone to go on from, as BACKBONE takes it, instead of random weights.")
     ] = None,
     passes: Annotated[float, typer.Option(help="How often the audio is gone through.")] = 10.0,
     speeds: Annotated[str, typer.Option(help="Each clip at each of these speeds, such as 0.85,1,1.2.")] = "1",
@@ -192,7 +198,7 @@ def pretrain(
 ) -> None:
     """Make a speech backbone from unlabelled audio, from scratch. Interrupted, it goes on where it was."""
     from aftertone.progress import ProgressBars
-    from aftertone_model.config import FROM_SCRATCH
+    from aftertone_model.config import CONTINUED, FROM_SCRATCH
     from aftertone_model.pretraining.from_scratch import pretrain as run_pretrain
 
     with _explained():
@@ -203,8 +209,9 @@ def pretrain(
             out,
             work=work,
             config=config,
-            teacher=teacher,
-            pretraining=replace(FROM_SCRATCH, passes=passes),
+            start=start,
+            teachers=teacher or (),
+            pretraining=replace(FROM_SCRATCH if start is None else CONTINUED, passes=passes),
             speeds=_speeds(speeds),
             seed=seed,
             device=device,

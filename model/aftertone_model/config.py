@@ -30,7 +30,8 @@ class PretrainingConfig:
     cold_temperature: Positive = 0.5  # this at the last step
     units: Annotated[int, Field(gt=1)] = 100  # k-means units of masked prediction, for families without a quantiser
     train_cnn: bool = False  # the CNN learns too; in TAPT it never does
-    distil_weight: Positive = 1.0  # of the distillation loss, where there is a teacher
+    distil_weight: Positive = 1.0  # of the distillation loss, where there are teachers
+    noise: Share = 0.0  # of stretches heard in noise where the CNN learns; teachers hear them without
     batch_seconds: Positive = 200.0  # audio per step, padding included
     crop_seconds: Positive = 10.0  # longer clips are cut to a random stretch of this length at each step
     passes: Positive = 10.0  # how often the pool's audio is gone through
@@ -72,6 +73,7 @@ FROM_SCRATCH = PretrainingConfig(
     train_cnn=True,
     diversity_weight=3.0,
     distil_weight=30.0,
+    noise=0.3,
     batch_seconds=32.0,
     crop_seconds=4.0,
     max_steps=1_000_000,
@@ -79,6 +81,9 @@ FROM_SCRATCH = PretrainingConfig(
     patience=10,
 )
 """Of `aftertone pretrain`: for a backbone of some million parameters and some hours of speech."""
+
+CONTINUED = dataclasses.replace(FROM_SCRATCH, learning_rate=5e-4, warm_temperature=FROM_SCRATCH.cold_temperature)
+"""Of `aftertone pretrain --start`: half the rate, and codes as cold as they were left."""
 
 
 class Tuning(StrEnum):
@@ -114,6 +119,10 @@ class TrainingConfig:
     last_layers: Annotated[int, Field(gt=0)] = 2  # transformer layers that `Tuning.LAST_LAYERS` trains
     lora_rank: Annotated[int, Field(gt=0)] = 8
     attributes: dict[str, Positive] = dataclasses.field(default_factory=dict[str, float])  # see `Stage.attributes`
+    clip_head: bool = True  # judge clips by a `ClipHead` beside the transformers classifier
+    speakers: bool = True  # the clip head standardises each known speaker's clips
+    deviation: bool = True  # the clip head reads the deviation over time beside the mean
+    clip_head_c: Positive = 0.003  # inverse strength of the clip head's L2 penalty, as scikit-learn's C
     mix_layers: bool = True  # the head reads a learned mixture of all layers, not the last one alone
     standardise: bool = True  # the projector starts as a standardisation of its inputs, not at random
     dropout: Annotated[float, Field(ge=0, lt=1)] = (
@@ -155,6 +164,7 @@ PAPER = TrainingConfig(
     strategy="entropy",
     warm_start=True,
     few_labels_tuning=Tuning.FULL,
+    clip_head=False,
     mix_layers=False,
     standardise=False,
     dropout=0.1,

@@ -65,7 +65,7 @@ class LabelSchema(ABC):
 
     @abstractmethod
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(N, C) of each class."""
+        """(..., C) of each class, from logits (..., C)."""
 
     @abstractmethod
     def log_likelihood(self, logits: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -150,7 +150,7 @@ class SingleChoice(LabelSchema):
         return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)
 
     def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        return softmax(logits.astype(np.float64), axis=1)
+        return softmax(logits.astype(np.float64), axis=-1)
 
     def log_likelihood(self, logits: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.float64]:
         return (targets * log_softmax(logits, axis=1)).sum(axis=1)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ from aftertone_model.acquisition.seeding import SEEDINGS
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.backbones.features import cnn_means
-from aftertone_model.classification.classifier import dropout_samples
+from aftertone_model.classification.clip_head import ClipHead, describe, fit_clip_head
 from aftertone_model.classification.finetune import FineTuned, finetune
 from aftertone_model.classification.layer_cache import LayerCache, same_body
-from aftertone_model.classification.scoring import Scores, score
+from aftertone_model.classification.model import EmotionModel
+from aftertone_model.classification.scoring import Dropout, Scores, extract_features, measure_moments, score
 from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import Guard
@@ -37,17 +38,14 @@ from aftertone_model.runtime import Runtime
 class Training:
     """One round's classifier and what is known about it."""
 
+    model: EmotionModel  # in eval mode
     tuned: FineTuned  # how the training went
     labels: int  # clips trained on
     per_class: tuple[float, ...]  # (C,) labels of each class; soft votes count in parts
-    temperature: float  # that the logits were divided by; already in the classifier's weights, 1 = left alone
+    temperature: float  # that the model's logits were divided by; already in its weights, 1 = left alone
     metrics: Metrics | None  # on the test set; None without a test clip on whose answer annotators agree
+    plain_metrics: Metrics | None  # the same of the transformers classifier alone; None where there is no clip head
     seconds: float  # wall-clock
-
-    @property
-    def classifier(self) -> SpeechClassifier:
-        """In eval mode; `save_pretrained` writes a plain transformers model."""
-        return self.tuned.classifier
 
 
 class Learner:
@@ -116,7 +114,7 @@ class Learner:
         labels: Mapping[str, NDArray[np.floating]],
         test: Mapping[str, NDArray[np.floating]],
         clips: Sequence[Clip],
-        previous: SpeechClassifier | None = None,
+        previous: EmotionModel | None = None,
     ) -> Training:
         """Fine-tune on all labels so far and measure the result on the test set.
 
@@ -127,7 +125,7 @@ class Learner:
             labels: clip id -> (C,) soft label.
             test: the same for test clips; none of them is trained on, even if `labels` has it too.
             clips: where the ids are looked up, for length and speaker; the pool knows no speakers.
-            previous: the last round's classifier, for a warm start.
+            previous: the last round's model, for a warm start.
 
         Raises:
             LabelError: no labels, a label that the schema doesn't know, or an id that `clips` lacks.
@@ -149,22 +147,36 @@ class Learner:
             targets,
             self.config,
             self.runtime,
-            previous=previous,
+            previous=None if previous is None else previous.classifier,
             cache=self._layer_cache,
         )
-        temperature, metrics = self._evaluate(tuned.classifier, [by_id[id] for id in held_out], tested)
+        labelled = [by_id[id] for id in known]
+        head = self._clip_head(tuned.classifier, labelled, targets, clips) if self.config.clip_head else None
+        plain = EmotionModel(classifier=tuned.classifier)
+        test_clips = [by_id[id] for id in held_out]
+        temperature, plain_metrics = self._evaluate(plain, test_clips, tested)
+        with torch.no_grad():
+            for parameter in tuned.classifier.classifier.parameters():
+                parameter /= temperature
+        model, metrics = plain, plain_metrics
+        if head is not None:
+            model = EmotionModel(classifier=tuned.classifier, head=head)
+            temperature, metrics = self._evaluate(model, test_clips, tested)
+            model = replace(model, head=head.over(temperature))
         return Training(
+            model=model,
             tuned=tuned,
             labels=len(known),
             per_class=tuple(float(count) for count in targets.sum(axis=0)),
             temperature=temperature,
             metrics=metrics,
+            plain_metrics=plain_metrics if head is not None else None,
             seconds=time.monotonic() - start,
         )
 
     def rank(
         self,
-        classifier: SpeechClassifier,
+        model: EmotionModel,
         candidates: Sequence[Clip],
         k: int,
         labelled: Collection[str] = (),
@@ -184,17 +196,13 @@ class Learner:
         name = strategy or self.config.strategy
         chosen = find_strategy(name)
         clips = _rows(candidates, frozenset(labelled))
-        scores = self._score(classifier, clips)
-        probabilities, mc, surprisal = self.schema.probabilities(scores.logits), None, None
+        dropout = None
         if Requires.MC in chosen.requires:
-            mc = dropout_samples(
-                classifier,
-                self.schema,
-                scores.embeddings,
-                samples=self.config.mc_samples,
-                dropout=self.config.dropout,
-                seed=self.runtime.seed,
-            )
+            dropout = Dropout(samples=self.config.mc_samples, share=self.config.dropout, seed=self.runtime.seed)
+        scores = self._score(model, clips, dropout=dropout)
+        probabilities, mc, surprisal = self.schema.probabilities(scores.logits), None, None
+        if scores.samples is not None:
+            mc = self.schema.probabilities(scores.samples)
         if Requires.SURPRISAL in chosen.requires:
             surprisal = self._surprisal_of(clips)
         inputs = Inputs(
@@ -208,9 +216,9 @@ class Learner:
         ranked = chosen.rank(inputs, k, np.random.default_rng(self.runtime.seed))
         return Ranking.of(clips, ranked, name, probabilities)
 
-    def predict(self, classifier: SpeechClassifier, clips: Sequence[Clip]) -> NDArray[np.float64]:
+    def predict(self, model: EmotionModel, clips: Sequence[Clip]) -> NDArray[np.float64]:
         """(N, C) class probabilities of clips, rows in their order; for the stop set and for relabelling."""
-        return self.schema.probabilities(self._score(classifier, clips).logits)
+        return self.schema.probabilities(self._score(model, clips).logits)
 
     def _surprisal_of(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
         """(N, B) profiles; they are the same in every round, and computed in the first."""
@@ -220,9 +228,50 @@ class Learner:
             self._surprisal |= {clip.id: profile for clip, profile in zip(missing, found, strict=True)}
         return np.array([self._surprisal[clip.id] for clip in clips])
 
-    def _score(self, classifier: SpeechClassifier, clips: Sequence[Clip], stage: str = "score") -> Scores:
-        cache = self._layer_cache if same_body(classifier, self.backbone) else None
-        return score(classifier, clips, self.runtime, cache=cache, stage=stage)
+    def _clip_head(
+        self,
+        classifier: SpeechClassifier,
+        labelled: Sequence[Clip],
+        labels: NDArray[np.floating],
+        pool: Sequence[Clip],
+    ) -> ClipHead:
+        """Trained on labelled clips; speakers' locations are those of all their clips in the pool."""
+        cache = self._cache_for(classifier)
+        standardisation, projection = measure_moments(
+            classifier,
+            pool,
+            self.runtime,
+            deviation=self.config.deviation,
+            by_speaker=self.config.speakers,
+            cache=cache,
+        )
+        features = extract_features(classifier, labelled, self.runtime, cache=cache, stage="features")
+        return fit_clip_head(
+            describe(features, deviation=self.config.deviation),
+            [clip.speaker for clip in labelled],
+            labels,
+            standardisation,
+            projection,
+            self.schema,
+            c=self.config.clip_head_c,
+            max_class_weight=self.config.max_class_weight,
+        )
+
+    def _score(
+        self, model: EmotionModel, clips: Sequence[Clip], stage: str = "score", dropout: Dropout | None = None
+    ) -> Scores:
+        return score(
+            model.classifier,
+            clips,
+            self.runtime,
+            head=model.head,
+            dropout=dropout,
+            cache=self._cache_for(model.classifier),
+            stage=stage,
+        )
+
+    def _cache_for(self, classifier: SpeechClassifier) -> LayerCache | None:
+        return self._layer_cache if same_body(classifier, self.backbone) else None
 
     @property
     def _layer_cache(self) -> LayerCache:
@@ -232,21 +281,18 @@ class Learner:
         return self._cache
 
     def _evaluate(
-        self, classifier: SpeechClassifier, clips: Sequence[Clip], labels: NDArray[np.floating]
+        self, model: EmotionModel, clips: Sequence[Clip], labels: NDArray[np.floating]
     ) -> tuple[float, Metrics | None]:
-        """The temperature, after folding it into the classifier, and the test set's metrics."""
+        """The temperature to divide logits by, and the test set's metrics."""
         clear = np.flatnonzero(self.schema.clear(labels)) if len(labels) else []
         if len(clear) == 0:
             return 1.0, None
         tested, labels = [clips[int(row)] for row in clear], labels[clear]
-        scores = self._score(classifier, tested, "test")
+        scores = self._score(model, tested, "test")
         temperature, probabilities = 1.0, self.schema.probabilities(scores.logits)
         if len(clear) >= MIN_CLIPS:
             temperature = fit_temperature(scores.logits, labels, self.schema)
             probabilities = cross_fitted(scores.logits, labels, self.schema, self.runtime.seed)
-            with torch.no_grad():
-                for parameter in classifier.classifier.parameters():
-                    parameter /= temperature
         speakers = [clip.speaker for clip in tested]
         return temperature, self.schema.measure(labels, probabilities, speakers, self.runtime.seed)
 

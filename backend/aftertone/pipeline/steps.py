@@ -15,7 +15,7 @@ from aftertone.store.records import StopSet
 from aftertone.store.rounds import Draft, Round, SoftLabels, TrainingRecord
 from aftertone.store.state import State
 from aftertone_model.backbones.backbone import load_backbone
-from aftertone_model.classification.classifier import load_classifier
+from aftertone_model.classification.model import load_model
 from aftertone_model.config import PRESETS
 from aftertone_model.data.clips import Clip
 from aftertone_model.evaluation.stopping import Milestone, advise, stop_set
@@ -66,7 +66,7 @@ class LearningSteps:
         previous = None
         if PRESETS[self._settings.preset].warm_start and self._store.has_model():
             with self._store.round_model() as (_, folder):
-                previous = load_classifier(folder)
+                previous = load_model(folder)
         training = self._learner().train(labelled, tested, self._dataset.clips, previous)
         draft = Draft(
             classes=self._dataset.schema.classes,
@@ -77,19 +77,19 @@ class LearningSteps:
             training=_training_record(training),
             seconds={"train": time.monotonic() - self._began},
         )
-        self._store.save_draft(draft, training.classifier.save_pretrained)
+        self._store.save_draft(draft, training.model.save)
 
     def rank(self) -> None:
         """Score the whole pool with the model that waits and complete its round."""
         with self._store.draft() as (draft, folder):
-            classifier = load_classifier(folder)
+            model = load_model(folder)
         learner = self._learner(draft.label_schema)
         size = queue.batch_size(self._settings, self._dataset)
         count, strategy = queue.picks(self._settings, size), self._settings.strategy or None
-        ranking = learner.rank(classifier, self._candidates(), count, self._dataset.labels, strategy)
+        ranking = learner.rank(model, self._candidates(), count, self._dataset.labels, strategy)
         asked = set(ranking.order)
         others = [clip for clip in self._dataset.clips if clip.id not in asked]
-        found = dict(zip((clip.id for clip in others), learner.predict(classifier, others), strict=True))
+        found = dict(zip((clip.id for clip in others), learner.predict(model, others), strict=True))
         if ranking.probabilities is not None:
             found |= dict(zip(ranking.order, ranking.probabilities, strict=True))
         compared = [clip for clip in self._stop_set() if clip in found]

@@ -106,7 +106,13 @@ class Encoder:
 
     def layers(self, frames: Tensor, lengths: Tensor) -> list[Tensor]:
         """As `contextualise`, the output (B, T, D) of each transformer layer, first to last."""
-        hidden, attention = self._transformer_input(frames, lengths, None)
+        return self.contextualise_by_layer(frames, lengths)[1]
+
+    def contextualise_by_layer(
+        self, frames: Tensor, lengths: Tensor, *, masked: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """What `contextualise` and `layers` give, of one run."""
+        hidden, attention = self._transformer_input(frames, lengths, masked)
         outputs: list[Tensor] = []
 
         def keep(_layer: Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
@@ -114,11 +120,11 @@ class Encoder:
 
         hooks = [layer.register_forward_hook(keep) for layer in self.body.encoder.layers]
         try:
-            self.body.encoder(hidden, attention_mask=attention)
+            last = self.body.encoder(hidden, attention_mask=attention).last_hidden_state
         finally:
             for hook in hooks:
                 hook.remove()
-        return outputs
+        return last, outputs
 
     def _transformer_input(
         self, frames: Tensor, lengths: Tensor, masked: Tensor | None

@@ -2,7 +2,8 @@
 
 A round's model is a plain transformers model, so that it exports as it is. Its head is: mixture of layers (or the last
 one) → projector → mean over time → classifier. Everything between the layers and the logits is linear, so the mean over
-time may be taken first. That leaves one small array per clip, on which the head is trained, scored and sampled.
+time may be taken first. That leaves one small array per clip, on which the head is trained, scored and sampled. The
+deviation over time is kept beside it, for the clip head (`clip_head`).
 """
 
 import copy
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import AutoConfig
 
@@ -20,6 +20,7 @@ from aftertone_model.backbones.families import SpeechClassifier, family_of
 from aftertone_model.errors import BackboneError
 from aftertone_model.labels import LabelSchema
 
+EPSILON = 1e-6  # added to variances: the root of 0 has no gradient
 NEVER = -1e4  # softmax gives this layer weight 0
 
 
@@ -72,14 +73,14 @@ def class_names(classifier: SpeechClassifier) -> tuple[str, ...]:
 
 
 def clip_features(classifier: SpeechClassifier, frames: Tensor, lengths: Tensor) -> Tensor:
-    """What the head needs of each clip: the mean over time of each layer that it reads.
+    """What heads need of each clip: the mean and the deviation over time of each layer that the classifier reads.
 
     Args:
         frames: (B, T, C) cached CNN frames.
         lengths: (B,) frames of each clip.
 
     Returns:
-        (B, L, D) float32; L is 1 where the head reads the last layer alone.
+        (B, L, 2D) float32, means before deviations; L is 1 where the classifier reads the last layer alone.
     """
     encoder = Encoder(classifier)
     if classifier.config.use_weighted_layer_sum:
@@ -89,12 +90,18 @@ def clip_features(classifier: SpeechClassifier, frames: Tensor, lengths: Tensor)
     inside = torch.arange(frames.shape[1], device=frames.device) < lengths.to(frames.device)[:, None]  # (B, T)
     shares = (inside / inside.sum(dim=1, keepdim=True)).float()  # (B, T)
     # where() first: what lies beyond a clip's length is meaningless and may be NaN, and 0 * NaN is NaN
-    means = [torch.where(inside[..., None], layer.float(), 0.0).mul(shares[..., None]).sum(dim=1) for layer in layers]
-    return torch.stack(means, dim=1)  # (B, L, D)
+    described = []
+    for layer in layers:
+        heard = torch.where(inside[..., None], layer.float(), 0.0)  # (B, T, D)
+        mean = (heard * shares[..., None]).sum(dim=1)  # (B, D)
+        variance = ((heard - mean[:, None]).square() * shares[..., None]).sum(dim=1)
+        described.append(torch.cat([mean, (variance + EPSILON).sqrt()], dim=1))  # (B, 2D)
+    return torch.stack(described, dim=1)
 
 
 def embed(classifier: SpeechClassifier, features: Tensor) -> Tensor:
-    """Clip embeddings (B, D), the input of the last linear layer, from `clip_features` (B, L, D)."""
+    """Clip embeddings (B, D), the input of the last linear layer, from the means among `clip_features` (B, L, 2D)."""
+    features = features[..., : classifier.config.hidden_size]
     if classifier.config.use_weighted_layer_sum:
         weights = classifier.layer_weights[1:].softmax(dim=0)  # (L,), without the transformer's input
         mixed = (features * weights[:, None]).sum(dim=1)  # (B, D)
@@ -109,7 +116,8 @@ def standardise(classifier: SpeechClassifier, features: Tensor) -> None:
 
     The raw means have a few dimensions far larger than the rest, on which a random head would spend all its updates.
     """
-    identity, zero = torch.eye(features.shape[-1], device=features.device), torch.zeros((), device=features.device)
+    size, device = classifier.config.hidden_size, features.device
+    identity, zero = torch.eye(size, device=device), torch.zeros((), device=device)
     classifier.projector.weight.copy_(identity)
     classifier.projector.bias.copy_(zero)
     raw = embed(classifier, features)  # (N, D)
@@ -119,34 +127,23 @@ def standardise(classifier: SpeechClassifier, features: Tensor) -> None:
     classifier.projector.bias.copy_(-raw.mean(dim=0) / deviation)
 
 
+def dropout_masks(samples: int, width: int, dropout: float, seed: int) -> Tensor:
+    """(K, width) float32 masks of a linear layer's inputs, 0 or 1 / (1 - dropout).
+
+    The same masks for every clip make sample k one model for all clips, which BatchBALD's joint entropy needs, and the
+    encoder runs once.
+    """
+    keep = (np.random.default_rng(seed).random((samples, width)) >= dropout) / (1 - dropout)
+    return torch.from_numpy(keep.astype(np.float32))
+
+
 @torch.no_grad()
-def dropout_samples(
-    classifier: SpeechClassifier,
-    schema: LabelSchema,
-    embeddings: NDArray[np.float32],
-    *,
-    samples: int,
-    dropout: float,
-    seed: int,
-) -> NDArray[np.float32]:
-    """Class probabilities under K dropout masks of the embedding, the same K for every clip.
+def sampled_logits(classifier: SpeechClassifier, embeddings: Tensor, keep: Tensor) -> Tensor:
+    """(N, K, C) logits of embeddings (N, D) under K masks (K, D) of them.
 
-    Consistent masks make sample k one model for all clips, which BatchBALD's joint entropy needs, and the
-    encoder runs once. Masks act on the last layer's weights, so memory is (K, D, C) beside the result.
-
-    Args:
-        embeddings: (N, D).
-        samples: K > 0.
-        dropout: share of the D entries that each mask drops, in (0, 1).
-
-    Returns:
-        (N, K, C) float32; sums to 1 over C where classes are exclusive.
+    Masks act on the last layer's weights, so memory is (K, D, C) beside the result.
     """
     head: nn.Linear = classifier.classifier
-    rng = np.random.default_rng(seed)
-    keep = (rng.random((samples, head.in_features)) >= dropout) / (1 - dropout)  # (K, D)
-    weights = torch.from_numpy(keep.astype(np.float32)).to(head.weight.device)[:, :, None] * head.weight.T  # (K, D, C)
-    joined = weights.permute(1, 0, 2).flatten(1)  # (D, K * C)
-    logits = torch.from_numpy(embeddings).to(head.weight.device) @ joined  # (N, K * C)
-    logits = logits.view(len(embeddings), samples, -1) + head.bias
-    return (logits.softmax(dim=-1) if schema.exclusive else logits.sigmoid()).cpu().numpy()
+    weights = keep[:, :, None] * head.weight.T  # (K, D, C)
+    logits = embeddings @ weights.permute(1, 0, 2).flatten(1)  # (N, K * C)
+    return logits.view(len(embeddings), len(keep), -1) + head.bias

@@ -1,6 +1,6 @@
 """What a frozen transformer makes of each clip, kept on disk: a probe's next round then runs no transformer at all.
 
-layers/<fingerprint>/<block>.npy    (n, L, D) float32, the mean over time of each layer's output
+layers/<fingerprint>/<block>.npy    (n, L, 2D) float32, mean and deviation over time of each layer's output
 layers/<fingerprint>/<block>.json   the n clip ids of these rows; written last, so that it vouches for its block
 """
 
@@ -33,7 +33,7 @@ def same_body(classifier: SpeechClassifier, backbone: Backbone) -> bool:
 
 def cache_name(backbone: Backbone) -> str:
     """The folder under `layers` that holds what this backbone's transformer makes of clips."""
-    return digest(backbone.body.state_dict())
+    return digest(backbone.body.state_dict(), b"mean and deviation")
 
 
 class LayerCache:
@@ -59,7 +59,7 @@ class LayerCache:
         return clip_id in self._rows
 
     def add(self, clip_ids: Sequence[str], means: NDArray[np.float32]) -> None:
-        """Keep the (n, L, D) means of n clips."""
+        """Keep the (n, L, 2D) means of n clips."""
         block = self._folder / f"{uuid4().hex}.npy"
         with whole_file(block) as scratch, scratch.open("wb") as file:
             np.save(file, means)
@@ -67,7 +67,7 @@ class LayerCache:
         self._take_in(index)
 
     def read(self, clip_ids: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Rows (n,) into `clip_ids` and their means (n, L, D), a block at a time, every clip once.
+        """Rows (n,) into `clip_ids` and their means (n, L, 2D), a block at a time, every clip once.
 
         Raises:
             KeyError: a clip that isn't in the cache.

@@ -11,11 +11,20 @@ from torch import Tensor
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.backbones.features import extract
-from aftertone_model.classification.classifier import class_names, clip_features, embed
+from aftertone_model.classification.classifier import (
+    class_names,
+    clip_features,
+    dropout_masks,
+    embed,
+    sampled_logits,
+)
+from aftertone_model.classification.clip_head import ClipHead, Moments, Standardisation, describe, principal_components
 from aftertone_model.classification.layer_cache import BLOCK, LayerCache
 from aftertone_model.data.batches import frame_batches
 from aftertone_model.data.clips import Clip
 from aftertone_model.runtime import Runtime
+
+EXAMPLES = 2_000  # clips, drawn by chance, that principal components are taken of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +32,17 @@ class Scores:
     """What a classifier makes of N clips, rows in the order in which they were given."""
 
     logits: NDArray[np.float32]  # (N, C)
-    embeddings: NDArray[np.float32]  # (N, D), the input of the last linear layer
+    embeddings: NDArray[np.float32]  # (N, D), what strategies compare clips by
+    samples: NDArray[np.float32] | None = None  # (N, K, C) logits under K dropout masks, where they were asked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dropout:
+    """Masks under which clips are scored as well."""
+
+    samples: int  # K > 0
+    share: float  # of the inputs that each mask drops, in (0, 1)
+    seed: int
 
 
 @torch.no_grad()
@@ -32,6 +51,8 @@ def score(
     clips: Sequence[Clip],
     runtime: Runtime,
     *,
+    head: ClipHead | None = None,
+    dropout: Dropout | None = None,
     cache: LayerCache | None = None,
     stage: str = "score",
 ) -> Scores:
@@ -41,15 +62,63 @@ def score(
     a GPU: bf16 can't hold it.
 
     Args:
-        cache: the layer means of the backbone, for a classifier that only probes it; what they lack is added.
+        head: judges clips in place of the classifier's own.
+        cache: what the backbone makes of clips, for a classifier that only probes it; what it lacks is added.
     """
-    logits = np.empty((len(clips), len(class_names(classifier))), np.float32)
-    embeddings = np.empty((len(clips), classifier.config.classifier_proj_size), np.float32)
+    classes, width = len(class_names(classifier)), classifier.config.classifier_proj_size
+    inputs = width
+    if head is not None:
+        head = head.to(runtime.device)
+        inputs, width = head.projection.shape
+    logits = np.empty((len(clips), classes), np.float32)
+    embeddings = np.empty((len(clips), width), np.float32)
+    samples, keep = None, None
+    if dropout is not None:
+        samples = np.empty((len(clips), dropout.samples, classes), np.float32)
+        keep = dropout_masks(dropout.samples, inputs, dropout.share, dropout.seed).to(runtime.device)
     for rows, features in _in_batches(classifier, clips, runtime, cache, stage):
-        embedded = embed(classifier, features)  # (B, D)
-        embeddings[rows] = embedded.cpu().numpy()
-        logits[rows] = classifier.classifier(embedded).cpu().numpy()
-    return Scores(logits=logits, embeddings=embeddings)
+        if head is None:
+            embedded = embed(classifier, features)  # (B, D)
+            found = classifier.classifier(embedded)
+            sampled = None if keep is None else sampled_logits(classifier, embedded, keep)
+        else:
+            flat, speakers = head.describe(features), [clips[row].speaker for row in rows]
+            found, embedded = head.logits(flat, speakers), head.embed(flat, speakers)
+            sampled = None if keep is None else head.sampled(flat, speakers, keep)
+        logits[rows], embeddings[rows] = found.cpu().numpy(), embedded.cpu().numpy()
+        if samples is not None and sampled is not None:
+            samples[rows] = sampled.cpu().numpy()
+    return Scores(logits=logits, embeddings=embeddings, samples=samples)
+
+
+@torch.no_grad()
+def measure_moments(
+    classifier: SpeechClassifier,
+    clips: Sequence[Clip],
+    runtime: Runtime,
+    *,
+    deviation: bool,
+    by_speaker: bool,
+    cache: LayerCache | None = None,
+) -> tuple[Standardisation, Tensor]:
+    """Location and scale of the features of N > 0 clips, by speaker, and their (F, P) principal components.
+
+    Args:
+        deviation: of the features, deviations over time count too.
+        by_speaker: speakers get locations of their own.
+    """
+    moments = Moments()
+    speakers = [clip.speaker if by_speaker else None for clip in clips]
+    chosen = set(np.random.default_rng(runtime.seed).permutation(len(clips))[:EXAMPLES].tolist())
+    examples: dict[int, Tensor] = {}
+    for rows, features in _in_batches(classifier, clips, runtime, cache, "speakers"):
+        flat = describe(features, deviation=deviation)
+        moments.add(flat, [speakers[row] for row in rows])
+        examples |= {int(row): each for row, each in zip(rows, flat, strict=True) if int(row) in chosen}
+    standardisation = moments.standardisation(runtime.device)
+    shown = sorted(examples)  # whatever the order of the batches
+    views = standardisation.views(torch.stack([examples[row] for row in shown]), [speakers[row] for row in shown])
+    return standardisation, principal_components(views[1])
 
 
 @torch.no_grad()
@@ -61,7 +130,7 @@ def extract_features(
     cache: LayerCache | None = None,
     stage: str = "score",
 ) -> Tensor:
-    """The (N, L, D) `clip_features` of N > 0 clips, on the runtime's device; what a probe trains on."""
+    """The (N, L, 2D) `clip_features` of N > 0 clips, on the runtime's device; what a probe trains on."""
     found = list(_in_batches(classifier, clips, runtime, cache, stage))
     order = np.argsort(np.concatenate([rows for rows, _ in found]))
     return torch.cat([features for _, features in found])[torch.from_numpy(order)]
@@ -70,7 +139,7 @@ def extract_features(
 def _in_batches(
     classifier: SpeechClassifier, clips: Sequence[Clip], runtime: Runtime, cache: LayerCache | None, stage: str
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Row numbers and their features (B, L, D), every row once."""
+    """Row numbers and their features (B, L, 2D), every row once."""
     classifier.eval().to(runtime.device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper
     if cache is None or not classifier.config.use_weighted_layer_sum:
         yield from _run(classifier, clips, runtime, stage)

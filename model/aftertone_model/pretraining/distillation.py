@@ -1,4 +1,4 @@
-"""Pre-training's second loss: a linear projection of the transformer's output must regress a teacher's embeddings.
+"""Pre-training's second loss: linear projections of the transformer's layers must regress teachers' embeddings.
 
 Two projections: of the frames, to each teacher embedding; of their mean over the clip, to the mean and the deviation of
 the teacher's embeddings over it, since a mean over time is what classifiers read.
@@ -17,56 +17,84 @@ from aftertone_model.config import PretrainingConfig
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
 from aftertone_model.pretraining.objective import MaskedBatch, Objective, Term
-from aftertone_model.pretraining.teacher import HOP, Teacher
+from aftertone_model.pretraining.teachers.teacher import Teacher
 from aftertone_model.runtime import Runtime
 
+MOST_TARGETS = 384  # numbers that a lesson asks for at each embedding
 FLOOR = 0.05  # least deviation by which a target is divided, in units of the mean deviation: some hardly ever move
 
 
 class Distillation(Objective):
-    """The teacher's embeddings of all clips are computed and kept in the pool first."""
+    """All lessons of all teachers. Embeddings of all clips are computed and kept in the pool first."""
 
     judge: ClassVar = "distillation"
 
-    def __init__(self, backbone: Backbone, config: PretrainingConfig, teacher: Teacher) -> None:
+    def __init__(self, backbone: Backbone, config: PretrainingConfig, teachers: Sequence[Teacher]) -> None:
         super().__init__()
-        self._teacher, self._weight, self._width = teacher, config.distil_weight, backbone.config.hidden_size
-        self._ratio = teacher_ratio(backbone)
+        self._teachers, self._weight, self._width = teachers, config.distil_weight, backbone.config.hidden_size
+        self._hop = backbone.hop
         self._pool: Pool | None = None
-        self.regression: Regression | None = None
+        self.regressions: dict[str, list[Regression]] = {}  # by teacher, one per lesson
 
     def prepare(self, clips: Sequence[Clip], examples: Sequence[Clip], runtime: Runtime) -> None:
         """Embed all clips, and scale the targets by some."""
         self._pool = runtime.pool
-        self._pool.keep(self._teacher.fingerprint, self._teacher.embed, clips, runtime.progress)
-        self.regression = Regression(self._width, self._ratio, [self._embeddings(clip) for clip in examples])
+        for teacher in self._teachers:
+            self._pool.keep(teacher.fingerprint, teacher.embed, clips, runtime.progress)
+            embeddings = [self._pool.frames(teacher.fingerprint, clip) for clip in examples]
+            ratio = frames_per_embedding(self._hop, [teacher])
+            self.regressions[teacher.name] = [
+                Regression(self._width, ratio, [each[:, lesson.columns] for each in embeddings])
+                for lesson in teacher.lessons
+            ]
+            self.add_module(teacher.name, nn.ModuleList(self.regressions[teacher.name]))
 
     def forward(self, batch: MaskedBatch) -> dict[str, Term]:
-        assert self.regression is not None, "prepare() comes first"
+        """The mean over all lessons by their weights, and each teacher's own, which is only told."""
+        total, weights = torch.zeros((), device=batch.hidden.device), 0.0
+        terms: dict[str, Term] = {}
+        for teacher in self._teachers:
+            losses = self._losses(teacher, batch)
+            shares = [lesson.weight for lesson in teacher.lessons]
+            weighted = torch.stack([share * loss for share, loss in zip(shares, losses, strict=True)]).sum()
+            total, weights = total + weighted, weights + sum(shares)
+            terms[teacher.name] = Term(weighted / sum(shares), size=len(batch.stretches), weight=0.0)
+        return terms | {self.judge: Term(total / weights, size=len(batch.stretches), weight=self._weight)}
+
+    def _losses(self, teacher: Teacher, batch: MaskedBatch) -> list[Tensor]:
+        """() of each lesson."""
+        assert self._pool is not None, "prepare() comes first"
+        ratio = frames_per_embedding(self._hop, [teacher])
         targets = [
-            self._embeddings(s.clip)[s.start // self._ratio : (s.start + s.frames) // self._ratio]
+            self._pool.frames(teacher.fingerprint, s.clip)[s.start // ratio : (s.start + s.frames) // ratio]
             for s in batch.stretches
         ]
-        loss = self.regression(batch.hidden, batch.lengths, targets)
-        return {"distillation": Term(loss, size=len(targets), weight=self._weight)}
+        return [
+            regression(
+                batch.layers[max(lesson.layer, -len(batch.layers))],
+                batch.lengths,
+                [target[:, lesson.columns] for target in targets],
+            )
+            for lesson, regression in zip(teacher.lessons, self.regressions[teacher.name], strict=True)
+        ]
 
-    def _embeddings(self, clip: Clip) -> NDArray[np.float16]:
-        assert self._pool is not None, "prepare() comes first"
-        return self._pool.frames(self._teacher.fingerprint, clip)
 
-
-def teacher_ratio(backbone: Backbone) -> int:
-    """Frames of the backbone in the time of one embedding of the teacher."""
-    return max(HOP // backbone.hop, 1)
+def frames_per_embedding(hop: int, teachers: Sequence[Teacher]) -> int:
+    """Frames of `hop` samples in the time of one embedding of the slowest teacher; 1 without a teacher."""
+    return max((teacher.hop // hop for teacher in teachers), default=1) or 1
 
 
 class Regression(nn.Module):
-    """The projections, and the scale on which each target counts the same."""
+    """The projections of one lesson, and the scale on which each of its targets counts the same.
+
+    Embeddings wider than `MOST_TARGETS` are reduced to their principal components first: neighbouring activations of a
+    CNN say much the same, and the rest costs time alone.
+    """
 
     mean: Tensor  # (E,)
-    deviation: Tensor  # (E,)
-    clip_mean: Tensor  # (2E,)
-    clip_deviation: Tensor  # (2E,)
+    projection: Tensor  # (E, P) from centred embeddings to targets, whose mean variance is 1
+    clip_mean: Tensor  # (2P,)
+    clip_deviation: Tensor  # (2P,)
 
     def __init__(self, hidden_size: int, frames_per_target: int, examples: Sequence[NDArray[np.float16]]) -> None:
         """
@@ -80,12 +108,12 @@ class Regression(nn.Module):
         embeddings = [torch.from_numpy(np.array(example, np.float32)) for example in examples]
         every = torch.cat(embeddings)  # (U, E)
         self.register_buffer("mean", every.mean(0))
-        self.register_buffer("deviation", _floored(every.std(0)))
-        clips = torch.stack([_statistics((e - self.mean) / self.deviation) for e in embeddings])  # (N, 2E)
+        self.register_buffer("projection", _projection(every))
+        clips = torch.stack([_statistics((e - self.mean) @ self.projection) for e in embeddings])  # (N, 2P)
         self.register_buffer("clip_mean", clips.mean(0))
         self.register_buffer("clip_deviation", _floored(clips.std(0)))
-        self.frame_head = nn.Linear(hidden_size, every.shape[1])
-        self.clip_head = nn.Linear(hidden_size, 2 * every.shape[1])
+        self.frame_head = nn.Linear(hidden_size, self.projection.shape[1])
+        self.clip_head = nn.Linear(hidden_size, 2 * self.projection.shape[1])
 
     def forward(self, hidden: Tensor, lengths: Tensor, targets: Sequence[NDArray[np.float16]]) -> Tensor:
         """Mean squared error of both projections, in units of each target's variance: about 2 for a constant predictor.
@@ -95,17 +123,33 @@ class Regression(nn.Module):
             lengths: (B,) frames of each clip, on the CPU.
             targets: (U_i, E) the teacher's embeddings of the same stretches of audio.
         """
-        frame_losses, means, statistics = [], [], []
-        for clip, length, embeddings in zip(hidden, lengths.tolist(), targets, strict=True):
-            count = min(length // self._ratio, len(embeddings))
-            wanted = torch.from_numpy(np.array(embeddings[:count], np.float32)).to(hidden.device)
-            wanted = (wanted - self.mean) / self.deviation  # (U, E)
-            pooled = clip[: count * self._ratio].unflatten(0, (count, self._ratio)).mean(1)  # (U, D)
-            frame_losses.append((self.frame_head(pooled).float() - wanted).square().mean(1))
-            means.append(clip[:length].mean(0))
-            statistics.append((_statistics(wanted) - self.clip_mean) / self.clip_deviation)
-        clip_loss = (self.clip_head(torch.stack(means)).float() - torch.stack(statistics)).square().mean()
-        return torch.cat(frame_losses).mean() + clip_loss
+        counts = [min(length // self._ratio, len(e)) for length, e in zip(lengths.tolist(), targets, strict=True)]
+        joined = np.concatenate([e[:count] for e, count in zip(targets, counts, strict=True)]).astype(np.float32)
+        wanted = (torch.from_numpy(joined).to(hidden.device) - self.mean) @ self.projection  # (U, P), all clips' frames
+        frames = torch.cat(
+            [
+                clip[: count * self._ratio].unflatten(0, (count, self._ratio)).mean(1)
+                for clip, count in zip(hidden, counts, strict=True)
+            ]
+        )  # (U, D)
+        frame_loss = (self.frame_head(frames).float() - wanted).square().mean()
+        means = torch.stack([clip[:length].mean(0) for clip, length in zip(hidden, lengths.tolist(), strict=True)])
+        statistics = torch.stack([_statistics(clip) for clip in wanted.split(counts)])  # (B, 2P)
+        statistics = (statistics - self.clip_mean) / self.clip_deviation
+        return frame_loss + (self.clip_head(means).float() - statistics).square().mean()
+
+
+def _projection(embeddings: Tensor) -> Tensor:
+    """(E, P) that divides each of few dimensions by its deviation, or takes many to their principal components."""
+    deviation = _floored(embeddings.std(0))  # (E,)
+    if len(deviation) <= MOST_TARGETS:
+        return torch.diag(1 / deviation)
+    scaled = (embeddings - embeddings.mean(0)) / deviation  # (U, E)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # of the randomised decomposition
+        _, singular, components = torch.pca_lowrank(scaled, MOST_TARGETS, center=False)  # (P,), (E, P)
+    size = (singular.square().mean() / len(scaled)).sqrt()
+    return components / deviation[:, None] / size
 
 
 def _statistics(embeddings: Tensor) -> Tensor:

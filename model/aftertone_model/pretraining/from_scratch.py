@@ -1,4 +1,4 @@
-"""Pre-training a backbone from random weights on unlabelled speech: TAPT's own code, with the CNN learning too."""
+"""Pre-training a backbone on unlabelled speech: TAPT's own code, with the CNN learning too."""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.mini import draw_mini
-from aftertone_model.config import FROM_SCRATCH, PretrainingConfig
+from aftertone_model.config import CONTINUED, FROM_SCRATCH, PretrainingConfig
 from aftertone_model.data.corpus import decode_corpus
 from aftertone_model.data.files import whole_folder
 from aftertone_model.data.manifest import read_manifest
@@ -18,7 +18,7 @@ from aftertone_model.data.pool import Pool
 from aftertone_model.errors import BackboneError
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 from aftertone_model.pretraining.run import adapt
-from aftertone_model.pretraining.teacher import load_teacher
+from aftertone_model.pretraining.teachers.registry import load_teachers
 from aftertone_model.progress import Progress, silent
 from aftertone_model.runtime import Runtime, device_named
 
@@ -31,8 +31,9 @@ def pretrain(
     *,
     work: Path,
     config: Path | None = None,
-    teacher: Path | None = None,
-    pretraining: PretrainingConfig = FROM_SCRATCH,
+    start: str | None = None,
+    teachers: Sequence[str] = (),
+    pretraining: PretrainingConfig | None = None,
     speeds: Sequence[float] = (1.0,),
     seed: int = 0,
     device: str = "cpu",
@@ -48,7 +49,9 @@ def pretrain(
         folder: complete or absent; where it is complete its record is returned as it stands.
         work: decoded clips, the teacher's embeddings and checkpoints are kept here; may be deleted afterwards.
         config: a config.json of a `Wav2Vec2Config`; aftertone-mini's shape by default.
-        teacher: BYOL-S weights, see `aftertone_model.pretraining.teacher`.
+        start: a backbone, as `load_backbone` takes it, to go on from instead of random weights.
+        teachers: what `load_teachers` takes.
+        pretraining: FROM_SCRATCH, or CONTINUED with a start, by default.
         speeds: each clip is taken at each of these speeds, see `decode_corpus`.
 
     Raises:
@@ -57,15 +60,19 @@ def pretrain(
     found = read_adaptation(folder)
     if found is not None:
         return found
-    backbone = Backbone(draw_mini(seed) if config is None else _drawn(config, seed), random_codes=True)
-    taught = None if teacher is None else load_teacher(teacher)
+    if start is not None:
+        backbone = load_backbone(start, seed=seed)
+    else:
+        backbone = Backbone(draw_mini(seed) if config is None else _drawn(config, seed), random_codes=True)
+    settings = pretraining or (FROM_SCRATCH if start is None else CONTINUED)
+    taught = load_teachers(teachers)
     pool = Pool(work / "pool")
     decoded = decode_corpus(pool, [row.path for row in read_manifest(manifest)], speeds=speeds, progress=progress)
     for line in decoded.refused:
         log.warning("Left out: %s", line)
     clips = [pool.clip(id) for id in dict.fromkeys(chain.from_iterable(decoded.clips))]
     runtime = Runtime(pool=pool, device=device_named(device), seed=seed, progress=progress)
-    adaptation = adapt(backbone, clips, pretraining, work / "pretrained", runtime, taught)
+    adaptation = adapt(backbone, clips, settings, work / "pretrained", runtime, taught)
     with whole_folder(folder) as scratch:
         load_backbone(str(work / "pretrained")).model.half().save_pretrained(scratch)
         adaptation.write(scratch)

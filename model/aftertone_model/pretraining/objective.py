@@ -33,6 +33,7 @@ class MaskedBatch:
     lengths: Tensor  # (B,) frames of each utterance, on the CPU
     masks: Masks
     hidden: Tensor  # (B, T, D) float32, the transformer's output
+    layers: Sequence[Tensor]  # (B, T, D) float32 each, the output of each of its layers
     context: Tensor  # (B, N, D) the same at the masked frames
 
 
@@ -70,8 +71,8 @@ def run_masked(
     bf16 = transformer_in_bf16(backbone.config, frames.device)
     bf16 = bf16 and (backbone.model.training or frames.device.type == "cuda")
     with torch.autocast(frames.device.type, torch.bfloat16, enabled=bf16):
-        hidden = backbone.contextualise(frames, lengths, masked=masks.spread(frames.shape[1]))  # (B, T, D)
-    hidden = hidden.float()
+        hidden, layers = backbone.contextualise_by_layer(frames, lengths, masked=masks.spread(frames.shape[1]))
+    hidden = hidden.float()  # (B, T, D)
     rows = torch.arange(len(frames), device=frames.device)[:, None]
     return MaskedBatch(
         stretches=stretches,
@@ -79,5 +80,6 @@ def run_masked(
         lengths=lengths,
         masks=masks,
         hidden=hidden,
+        layers=[layer.float() for layer in layers],
         context=hidden[rows, masks.positions],
     )

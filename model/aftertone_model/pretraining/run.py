@@ -26,7 +26,7 @@ from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import Guard, whole_folder
 from aftertone_model.pretraining.checkpoint import load_checkpoint, save_checkpoint
 from aftertone_model.pretraining.record import Adaptation, CurvePoint, read_adaptation
-from aftertone_model.pretraining.teacher import Teacher
+from aftertone_model.pretraining.teachers.teacher import Teacher
 from aftertone_model.pretraining.trainer import Pretrainer
 from aftertone_model.runtime import Runtime
 
@@ -45,7 +45,7 @@ def adapt(
     config: PretrainingConfig,
     folder: Path,
     runtime: Runtime,
-    teacher: Teacher | None = None,
+    teachers: Sequence[Teacher] = (),
     guard: Guard = nullcontext,
 ) -> Adaptation:
     """Adapt a copy of `backbone` to the clips and save it, with its record, as `folder`.
@@ -54,21 +54,21 @@ def adapt(
     cancelled goes on from its last validation, kept in `<folder>.part`, when it is called again with the same
     arguments, and comes to the same result.
 
-    A slice of clips is held out. The weights with the lowest loss on it are kept (with a teacher, the lowest
+    A slice of clips is held out. The weights with the lowest loss on it are kept (with teachers, the lowest
     distillation loss); the run stops early once that loss stops falling, and at once when the codes
     collapse. If nothing beats the start, `folder` gets the unadapted backbone, and the record says why.
 
     Args:
         backbone: left as it is.
         clips: of the runtime's pool; frames that it lacks are computed first.
-        teacher: its embeddings are learned as well, beside the family's own objective; for training from scratch.
+        teachers: their embeddings are learned as well, beside the family's own objective; for training from scratch.
         guard: entered around the moment in which `folder` takes its place.
     """
     part = folder.with_name(f"{folder.name}.part")
     adaptation = read_adaptation(folder)
     if adaptation is None:
         part.mkdir(parents=True, exist_ok=True)
-        adaptation, adapted = _adapted(backbone, clips, config, part, runtime, teacher)
+        adaptation, adapted = _adapted(backbone, clips, config, part, runtime, teachers)
         with whole_folder(folder, guard=guard) as scratch:
             adapted.save(scratch)
             adaptation.write(scratch)
@@ -94,13 +94,13 @@ def _adapted(
     config: PretrainingConfig,
     part: Path,
     runtime: Runtime,
-    teacher: Teacher | None,
+    teachers: Sequence[Teacher],
 ) -> tuple[Adaptation, Backbone]:
     training, held_out = split(clips, runtime.seed)
     run = _Run()
     if training:
-        trainer = Pretrainer(backbone, training, held_out, config, runtime, teacher)
-        key = _key(backbone, clips, config, runtime.seed, teacher)
+        trainer = Pretrainer(backbone, training, held_out, config, runtime, teachers)
+        key = _key(backbone, clips, config, runtime.seed, teachers)
         _train(run, trainer, config, part / "checkpoint.safetensors", key, runtime)
         trainer.load_weights(run.best)
         backbone = trainer.backbone
@@ -219,11 +219,17 @@ def _verdict(curve: list[CurvePoint], config: PretrainingConfig, held_out: int) 
 
 
 def _key(
-    backbone: Backbone, clips: Sequence[Clip], config: PretrainingConfig, seed: int, teacher: Teacher | None
+    backbone: Backbone, clips: Sequence[Clip], config: PretrainingConfig, seed: int, teachers: Sequence[Teacher]
 ) -> str:
     """Names a run by all that its result depends on, so that a checkpoint of another one is not taken for its own."""
     weights = digest(backbone.model.state_dict())
-    run = [sorted(clip.id for clip in clips), asdict(config), seed, teacher and teacher.fingerprint, weights]
+    run = [
+        sorted(clip.id for clip in clips),
+        asdict(config),
+        seed,
+        [teacher.fingerprint for teacher in teachers],
+        weights,
+    ]
     return hashlib.sha256(json.dumps(run).encode()).hexdigest()
 
 

@@ -14,12 +14,12 @@ from aftertone_model.config import PretrainingConfig
 from aftertone_model.data.batches import length_batches
 from aftertone_model.data.clips import SAMPLE_RATE, Clip
 from aftertone_model.pretraining.contrastive import Contrastive, perplexity
-from aftertone_model.pretraining.distillation import Distillation, teacher_ratio
+from aftertone_model.pretraining.distillation import Distillation, frames_per_embedding
 from aftertone_model.pretraining.frame_sources import CachedFrames, LearnedFrames, Stretch
 from aftertone_model.pretraining.masked_units import MaskedUnits
 from aftertone_model.pretraining.masking import clip_generator, draw_masks
 from aftertone_model.pretraining.objective import MaskedBatch, Objective, run_masked
-from aftertone_model.pretraining.teacher import Teacher
+from aftertone_model.pretraining.teachers.teacher import Teacher
 from aftertone_model.runtime import Runtime
 
 CLIP_NORM = 1.0  # of the gradient; healthy norms are 0.5 to 2
@@ -64,7 +64,7 @@ class Pretrainer:
         held_out: Sequence[Clip],
         config: PretrainingConfig,
         runtime: Runtime,
-        teacher: Teacher | None = None,
+        teachers: Sequence[Teacher] = (),
     ) -> None:
         self._training, self._held_out, self._config, self._runtime = training, held_out, config, runtime
         self._seed, self._device = runtime.seed, runtime.device
@@ -72,17 +72,17 @@ class Pretrainer:
         self.backbone.body.feature_extractor.requires_grad_(config.train_cnn)
         everything = [*training, *held_out]
         if config.train_cnn:
-            self._source = LearnedFrames(self.backbone, runtime)
+            self._source = LearnedFrames(self.backbone, runtime, config.noise)
         else:
             self._source = CachedFrames(self.backbone, everything, runtime)
-        self._ratio = teacher_ratio(backbone) if teacher else 1
+        self._ratio = frames_per_embedding(backbone.hop, teachers)
         order = np.random.default_rng([self._seed, 3]).permutation(len(training))
         self._examples = [training[i] for i in order[:EXAMPLES]]  # stand for all
         with torch.random.fork_rng():
             torch.manual_seed(self._seed)
             objectives: list[Objective] = [OBJECTIVES[backbone.family.objective](self.backbone, config)]
-            if teacher is not None:
-                objectives.append(Distillation(self.backbone, config, teacher))
+            if teachers:
+                objectives.append(Distillation(self.backbone, config, teachers))
             for objective in objectives:
                 objective.prepare(everything, self._examples, runtime)
         self._objectives = objectives
@@ -124,7 +124,7 @@ class Pretrainer:
         self._anneal(number)
         with torch.random.fork_rng():
             torch.manual_seed(int(rng.integers(2**63)))
-            frames, _ = self._source.read(stretches, self._device)
+            frames, _ = self._source.read(stretches, self._device, rng)
             seen = run_masked(self.backbone, stretches, frames, lengths, masks.to(self._device))
             terms = [term for objective in self._objectives for term in objective(seen).values()]
         loss = torch.stack([term.weight * term.value for term in terms]).sum()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aftertone_model.backbones.families import SpeechClassifier
+from aftertone_model.classification.model import EmotionModel
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import read_json, write_json
 from aftertone_model.learner import Learner
@@ -42,16 +42,16 @@ def run_cell(prepared: Prepared, grid: Grid, cell: Cell, device: str) -> list[Me
     counts = [len(training_clips)] if cell.strategy == ALL else _rounds(sorted(wanted), len(training_clips), grid.batch)
     train_seconds = rank_seconds = 0.0
     labelled: list[str] = []
-    previous: SpeechClassifier | None = None
+    previous: EmotionModel | None = None
     measured: list[Measured] = []
     for count in counts:
         began = time.monotonic()
         labelled += _next(learner, cell, training_clips, labelled, count - len(labelled), previous)
         rank_seconds += time.monotonic() - began
         began = time.monotonic()
-        training = learner.train({id: hidden[id] for id in labelled}, {}, training_clips, previous)
+        training = learner.train({id: hidden[id] for id in labelled}, {}, [*training_clips, *tested], previous)
         train_seconds += time.monotonic() - began
-        previous = training.classifier
+        previous = training.model
         if count in wanted:
             truth = np.array([hidden[clip.id] for clip in tested])
             metrics = prepared.schema.measure(truth, learner.predict(previous, tested))
@@ -100,7 +100,7 @@ def _next(
     training_clips: list[Clip],
     labelled: list[str],
     k: int,
-    classifier: SpeechClassifier | None,
+    classifier: EmotionModel | None,
 ) -> list[str]:
     """Ids of the k clips to reveal next."""
     if classifier is not None:

@@ -100,7 +100,7 @@ def _play(backbone: str, folder: Path) -> dict[str, Any]:
         labelled, previous, rounds = list(found["seeds"]["kmeans"]), None, []
         for _ in range(2):
             training = learner.train({id: labels[id] for id in labelled}, test, clips, previous)
-            previous = training.classifier
+            previous = training.model
             picks = {
                 strategy: list(learner.rank(previous, asked, BATCH, labelled, strategy).picks)
                 for strategy in STRATEGIES

@@ -46,7 +46,7 @@ def test_a_round_end_to_end(learner, extracted):
     assert training.metrics.clips == 12
     assert training.metrics.ua.value > 0.6
     assert sum(training.per_class) == 12
-    ranking = learner.rank(training.classifier, candidates, 5, seeded.picks)
+    ranking = learner.rank(training.model, candidates, 5, seeded.picks)
     assert len(ranking.picks) == 5
     assert len(ranking.order) == 36
     assert not set(ranking.order) & set(seeded.picks)
@@ -55,13 +55,13 @@ def test_a_round_end_to_end(learner, extracted):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_strategy_ranks(learner, trained, extracted, strategy):
     candidates = extracted[1][30:48]
-    ranking = learner.rank(trained.classifier, candidates, 4, strategy=strategy)
+    ranking = learner.rank(trained.model, candidates, 4, strategy=strategy)
     assert sorted(ranking.order) == sorted(clip.id for clip in candidates)
     assert ranking.strategy == strategy
     assert ranking.scores.shape == (18,)
     assert np.isfinite(ranking.scores).all()
     assert ranking.probabilities is not None
-    expected = learner.predict(trained.classifier, candidates)
+    expected = learner.predict(trained.model, candidates)
     rows = [next(i for i, clip in enumerate(candidates) if clip.id == id) for id in ranking.order]
     assert ranking.probabilities == pytest.approx(expected[rows], abs=1e-4)
 
@@ -82,13 +82,13 @@ def test_labelled_clips_are_not_asked_for_again(learner, extracted):
 def test_the_order_of_the_pool_changes_no_pick(learner, trained, extracted):
     candidates = extracted[1][30:]
     for strategy in STRATEGIES:
-        forwards = learner.rank(trained.classifier, candidates, 5, strategy=strategy)
-        backwards = learner.rank(trained.classifier, candidates[::-1], 5, strategy=strategy)
+        forwards = learner.rank(trained.model, candidates, 5, strategy=strategy)
+        backwards = learner.rank(trained.model, candidates[::-1], 5, strategy=strategy)
         assert forwards.order == backwards.order
 
 
 def test_no_candidates_no_order(learner, trained):
-    ranking = learner.rank(trained.classifier, [], 5)
+    ranking = learner.rank(trained.model, [], 5)
     assert (ranking.order, ranking.picks) == ((), ())
 
 
@@ -154,7 +154,7 @@ def test_a_label_for_an_unknown_clip_is_refused(learner, extracted):
 
 def test_an_unknown_strategy_is_refused(learner, trained, extracted):
     with pytest.raises(StrategyError):
-        learner.rank(trained.classifier, extracted[1], 5, strategy="guess")
+        learner.rank(trained.model, extracted[1], 5, strategy="guess")
 
 
 def test_adapting_changes_the_backbone_and_a_complete_folder_is_taken(extracted, backbone, folder):
@@ -186,7 +186,7 @@ schema = SingleChoice(classes=("a", "b", "c"))
 learner = Learner(load_backbone(given["backbone"]), schema, Runtime(pool=pool, seed=7), config)
 labels = {id: np.array(label) for id, label in given["labels"].items()}
 training = learner.train(dict(list(labels.items())[:12]), {}, clips)
-picks = {s: learner.rank(training.classifier, clips[12:], 6, strategy=s).picks for s in given["strategies"]}
+picks = {s: learner.rank(training.model, clips[12:], 6, strategy=s).picks for s in given["strategies"]}
 answer = json.dumps([learner.seed(clips, 6).picks, picks])
 """
 
@@ -217,7 +217,7 @@ def test_another_seed_other_picks_where_chance_is_meant(learner, trained, extrac
     pool, clips, _ = extracted
     other = Learner(backbone, SCHEMA, Runtime(pool=pool, seed=1), QUICK)
     for strategy in ("random", "powerbald"):
-        ours, theirs = (one.rank(trained.classifier, clips, 6, strategy=strategy).picks for one in (learner, other))
+        ours, theirs = (one.rank(trained.model, clips, 6, strategy=strategy).picks for one in (learner, other))
         assert ours != theirs
 
 

@@ -8,8 +8,8 @@ from transformers import HubertConfig, HubertModel, WavLMConfig, WavLMModel
 
 from aftertone_model.acquisition import STRATEGIES, StrategyError
 from aftertone_model.backbones.backbone import Backbone, load_backbone
-from aftertone_model.classification.classifier import load_classifier
 from aftertone_model.classification.finetune import finetune
+from aftertone_model.classification.model import load_model
 from aftertone_model.config import PRACTICAL, PretrainingConfig, Stage, Tuning
 from aftertone_model.data.clips import Clip
 from aftertone_model.errors import BackboneError
@@ -53,13 +53,13 @@ def test_a_hubert_or_wavlm_adapts_seeds_trains_and_ranks(other_family, tones, fo
     full = replace(QUICK, few_labels_tuning=Tuning.FULL)
     tuned = Learner(learner.backbone, SINGLE, learner.runtime, full).train({i: labels[i] for i in picks}, {}, clips)
     assert tuned.tuned.tuning is Tuning.FULL
-    ranking = learner.rank(training.classifier, clips, 5, picks, "badge")
+    ranking = learner.rank(training.model, clips, 5, picks, "badge")
     assert len(set(ranking.picks)) == 5
     with pytest.raises(BackboneError, match="alps needs a quantiser"):
-        learner.rank(training.classifier, clips, 5, picks, "alps")
-    training.classifier.save_pretrained(folder / "classifier")
+        learner.rank(training.model, clips, 5, picks, "alps")
+    training.model.save(folder / "classifier")
     assert np.array_equal(
-        learner.predict(load_classifier(folder / "classifier"), clips), learner.predict(training.classifier, clips)
+        learner.predict(load_model(folder / "classifier"), clips), learner.predict(training.model, clips)
     )
 
 
@@ -72,18 +72,18 @@ def test_two_labels_of_multiple_choice_are_learned_and_ranked(extracted, backbon
     training = learner.train({clip.id: both[clip.id] for clip in train}, test, clips)
     assert training.metrics is not None
     assert training.metrics.ua.value > 0.9
-    probabilities = learner.predict(training.classifier, clips[40:])
+    probabilities = learner.predict(training.model, clips[40:])
     assert np.array_equal(probabilities >= 0.5, np.array(list(test.values())) >= 0.5)
     exclusive = [name for name, strategy in STRATEGIES.items() if strategy.exclusive_only]
     for strategy in STRATEGIES:
         if strategy in exclusive:
             with pytest.raises(StrategyError, match="single-choice"):
-                learner.rank(training.classifier, clips[40:], 4, strategy=strategy)
+                learner.rank(training.model, clips[40:], 4, strategy=strategy)
         else:
-            ranking = learner.rank(training.classifier, clips[40:], 4, strategy=strategy)
+            ranking = learner.rank(training.model, clips[40:], 4, strategy=strategy)
             assert sorted(ranking.order) == sorted(test)
     assert exclusive == ["batchbald"]
-    by_entropy = learner.rank(training.classifier, clips[40:], 4, strategy="entropy")
+    by_entropy = learner.rank(training.model, clips[40:], 4, strategy="entropy")
     assert by_entropy.probabilities is not None
     assert np.argmax(schema.uncertainty(by_entropy.probabilities)) == 0
 
@@ -133,9 +133,9 @@ def test_segments_of_one_file_are_learned_as_clips_of_their_own(tmp_path, backbo
     learner = Learner(backbone, SINGLE, Runtime(pool=pool), QUICK)
     picks = learner.seed(segments, 12).picks
     training = learner.train({id: labels[id] for id in picks}, {}, segments)
-    ranking = learner.rank(training.classifier, segments, 5, picks)
+    ranking = learner.rank(training.model, segments, 5, picks)
     assert sorted(ranking.order) == sorted(labels.keys() - set(picks))
-    guesses = learner.predict(training.classifier, segments).argmax(axis=1)
+    guesses = learner.predict(training.model, segments).argmax(axis=1)
     assert (guesses == [labels[segment.id].argmax() for segment in segments]).mean() > 0.9
     full = finetune(
         backbone, SINGLE, segments, np.array([labels[s.id] for s in segments]), QUICK, Runtime(pool=pool),

@@ -1,15 +1,16 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import softmax
 
+from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.classification.classifier import (
     class_names,
     clip_features,
-    dropout_samples,
+    dropout_masks,
     embed,
     load_classifier,
     new_classifier,
+    sampled_logits,
     standardise,
 )
 from aftertone_model.data.batches import pad
@@ -79,19 +80,33 @@ def test_standardised_embeddings_have_mean_0_and_variance_1(backbone, mix):
 def test_dropout_samples_are_the_head_under_shared_masks(backbone):
     classifier = new_classifier(backbone, SCHEMA, mix_layers=False, seed=0)
     embeddings = np.random.default_rng(0).normal(size=(5, 32)).astype(np.float32)
-    found = dropout_samples(classifier, SCHEMA, embeddings, samples=4, dropout=0.5, seed=3)
+    found = sampled_logits(classifier, torch.from_numpy(embeddings), dropout_masks(4, 32, 0.5, seed=3)).numpy()
     masks = (np.random.default_rng(3).random((4, 32)) >= 0.5) / 0.5
     weight, bias = classifier.classifier.weight.detach().numpy(), classifier.classifier.bias.detach().numpy()
-    expected = softmax((embeddings[:, None] * masks) @ weight.T + bias, axis=-1)  # (N, K, C)
+    expected = (embeddings[:, None] * masks) @ weight.T + bias  # (N, K, C)
     assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_clips_dropout_samples_do_not_depend_on_the_others(backbone):
     classifier = new_classifier(backbone, SCHEMA, mix_layers=False, seed=0)
-    embeddings = np.random.default_rng(0).normal(size=(5, 32)).astype(np.float32)
-    together = dropout_samples(classifier, SCHEMA, embeddings, samples=4, dropout=0.2, seed=3)
-    alone = dropout_samples(classifier, SCHEMA, embeddings[2:3], samples=4, dropout=0.2, seed=3)
-    assert alone[0] == pytest.approx(together[2], abs=1e-6)
+    embeddings = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 32)).astype(np.float32))
+    keep = dropout_masks(4, 32, 0.2, seed=3)
+    together, alone = (sampled_logits(classifier, rows, keep) for rows in (embeddings, embeddings[2:3]))
+    assert alone[0].numpy() == pytest.approx(together[2].numpy(), abs=1e-6)
+
+
+def test_features_are_mean_and_deviation_over_a_clips_own_frames(backbone):
+    classifier = new_classifier(backbone, SCHEMA, mix_layers=True, seed=0)
+    frames = torch.randn(2, 20, backbone.config.conv_dim[-1], generator=torch.Generator().manual_seed(0))
+    lengths = torch.tensor([20, 12])
+    with torch.no_grad():
+        features = clip_features(classifier, frames, lengths)
+        layers = Encoder(classifier).layers(frames, lengths)
+    for row, length in enumerate(lengths.tolist()):
+        for number, layer in enumerate(layers):
+            own = layer[row, :length]
+            expected = torch.cat([own.mean(0), own.std(0, correction=0)])
+            torch.testing.assert_close(features[row, number], expected, atol=1e-3, rtol=1e-3)
 
 
 def test_saved_and_loaded_it_is_the_same(backbone, folder):

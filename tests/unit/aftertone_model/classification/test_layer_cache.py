@@ -79,9 +79,9 @@ def test_the_learner_ranks_probes_from_what_it_kept(extracted, backbone, tmp_pat
     pool, clips, labels = extracted
     learner = Learner(backbone, SCHEMA, Runtime(pool=pool))
     first = learner.train({clip.id: labels[clip.id] for clip in clips[:9]}, {}, clips)
-    expected = learner.predict(first.classifier, clips)
+    expected = learner.predict(first.model, clips)
     learner.runtime = Runtime(pool=Pool(tmp_path / "no frames here"))
-    assert np.array_equal(learner.predict(first.classifier, clips), expected)
+    assert np.array_equal(learner.predict(first.model, clips), expected)
 
 
 @pytest.mark.parametrize("suffix", ["json", "npy"])

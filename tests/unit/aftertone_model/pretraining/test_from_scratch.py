@@ -15,7 +15,7 @@ from aftertone_model.errors import BackboneError
 from aftertone_model.pretraining.from_scratch import pretrain
 from aftertone_model.pretraining.record import read_adaptation
 from tests.backbones import small
-from tests.unit.aftertone_model.pretraining.test_teacher import byol_weights
+from tests.unit.aftertone_model.pretraining.test_byol_s import byol_weights
 
 QUICK = replace(FROM_SCRATCH, batch_seconds=4.0, passes=6.0, validations=3, mask_span=1, learning_rate=3e-3)
 
@@ -61,13 +61,13 @@ def test_learns_from_a_teacher_and_the_cnn_learns_too(
     tmp_path: Path, manifest: Path, config: Path, teacher: Path
 ) -> None:
     out = tmp_path / "model"
-    record = pretrain(manifest, out, work=tmp_path / "work", config=config, teacher=teacher, pretraining=QUICK)
+    record = pretrain(manifest, out, work=tmp_path / "work", config=config, teachers=[str(teacher)], pretraining=QUICK)
     start, *_, end = record.curve
     assert end.losses["distillation"] < 0.95 * start.losses["distillation"]
     assert record.kept
     assert "distillation loss" in record.reason
     assert record.clips == 16  # the broken one is left out
-    again = pretrain(manifest, out, work=tmp_path / "work", config=config, teacher=teacher, pretraining=QUICK)
+    again = pretrain(manifest, out, work=tmp_path / "work", config=config, teachers=[str(teacher)], pretraining=QUICK)
     assert again == record == read_adaptation(out)
     assert load_backbone(str(out)).model.dtype == torch.float32
     assert json.loads((out / "config.json").read_text())["dtype"] == "float16"
@@ -90,7 +90,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(
         if stage == "adapt" and done > total / 2:
             raise Interrupted
 
-    run = {"config": config, "teacher": teacher, "pretraining": QUICK, "speeds": (1.0, 1.25)}
+    run = {"config": config, "teachers": [str(teacher)], "pretraining": QUICK, "speeds": (1.0, 1.25)}
     with pytest.raises(Interrupted):
         pretrain(manifest, tmp_path / "a", work=tmp_path / "one", progress=interrupt, **run)
     assert not (tmp_path / "a").exists()

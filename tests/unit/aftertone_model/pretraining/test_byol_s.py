@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from aftertone_model.errors import TeacherError
-from aftertone_model.pretraining.teacher import HOP, Teacher, load_teacher
+from aftertone_model.pretraining.teachers.byol_s import HOP, ByolS, load_byol_s
 
 
 def byol_weights(channels: int = 4, width: int = 6, bands: int = 16) -> dict[str, Tensor]:
@@ -29,15 +29,15 @@ def byol_weights(channels: int = 4, width: int = 6, bands: int = 16) -> dict[str
 
 
 @pytest.fixture
-def teacher() -> Teacher:
-    return Teacher(byol_weights())
+def teacher() -> ByolS:
+    return ByolS(byol_weights())
 
 
 def noise(samples: int) -> np.ndarray:
     return np.random.default_rng(0).normal(size=samples).astype(np.float32)
 
 
-def test_a_vector_per_80_ms_of_every_activation(teacher: Teacher) -> None:
+def test_a_vector_per_80_ms_of_every_activation(teacher: ByolS) -> None:
     embeddings = teacher.embed(noise(10 * HOP + 7))
     assert embeddings.shape == (10, 4 * 2 + 6 + 6)
     assert embeddings.dtype == np.float16
@@ -45,21 +45,21 @@ def test_a_vector_per_80_ms_of_every_activation(teacher: Teacher) -> None:
     assert (embeddings >= 0).all()  # all of them behind a ReLU
 
 
-def test_the_level_of_a_recording_does_not_matter(teacher: Teacher) -> None:
+def test_the_level_of_a_recording_does_not_matter(teacher: ByolS) -> None:
     quiet = (0.01 * noise(8_000)).astype(np.float32)
     np.testing.assert_allclose(teacher.embed(noise(8_000)), teacher.embed(quiet), rtol=0.02, atol=0.02)
 
 
-def test_a_clip_of_less_than_80_ms_still_has_a_vector(teacher: Teacher) -> None:
+def test_a_clip_of_less_than_80_ms_still_has_a_vector(teacher: ByolS) -> None:
     assert len(teacher.embed(noise(500))) == 1
 
 
-def test_weights_are_read_from_a_file_and_name_it(tmp_path: Path, teacher: Teacher) -> None:
+def test_weights_are_read_from_a_file_and_name_it(tmp_path: Path, teacher: ByolS) -> None:
     path = tmp_path / "byol-s_default.pth"
     torch.save(byol_weights(), path)
-    assert load_teacher(path).fingerprint == teacher.fingerprint
+    assert load_byol_s(path).fingerprint == teacher.fingerprint
     changed = byol_weights() | {"fc.3.bias": torch.zeros(6)}
-    assert Teacher(changed).fingerprint != teacher.fingerprint
+    assert ByolS(changed).fingerprint != teacher.fingerprint
 
 
 @pytest.mark.parametrize("content", [b"", b"no weights", None])
@@ -68,7 +68,7 @@ def test_a_file_that_is_no_teacher_is_refused_in_words(tmp_path: Path, content: 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(TeacherError, match="leave the teacher out"):
-        load_teacher(path)
+        load_byol_s(path)
     torch.save({"layer": torch.zeros(2)}, path)
     with pytest.raises(TeacherError, match="no BYOL-S network"):
-        load_teacher(path)
+        load_byol_s(path)

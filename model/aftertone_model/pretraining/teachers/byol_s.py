@@ -4,6 +4,7 @@ Its network is BYOL-A's (Niizumi et al., arXiv 2103.06695, §III-C): three block
 2 x 2 max pooling over 64 mel bands, then two fully connected layers over the bands and channels of each time step.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,18 @@ from torchaudio.transforms import MelSpectrogram
 from aftertone_model.backbones.digest import digest
 from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.errors import TeacherError
+from aftertone_model.pretraining.teachers.teacher import Lesson
 
 HOP = 1_280  # samples per embedding: three poolings halve the 10 ms of a mel frame's hop
 LEVEL, SPREAD = -1.13, 5.0  # mean and deviation of log-mel values of speech at unit variance; BYOL-S centres by corpus
 SILENCE = torch.finfo(torch.float32).eps  # added to the mel energy before the logarithm
 
 
-class Teacher(nn.Module):
+class ByolS(nn.Module):
     """Embeds speech, one vector per 80 ms; frozen, in eval mode."""
+
+    name, hop = "byol-s", HOP
+    lessons: Sequence[Lesson] = (Lesson(columns=slice(None), layer=-1, weight=1.0),)
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         super().__init__()
@@ -62,14 +67,14 @@ class Teacher(nn.Module):
         return torch.cat([convolved, hidden, self.fc[2:](hidden)], dim=1).half().numpy()
 
 
-def load_teacher(path: Path) -> Teacher:
+def load_byol_s(path: Path) -> ByolS:
     """Read the weights that BYOL-S publishes for its default network, a file `byol-s_default*.pth`.
 
     Raises:
         TeacherError: there is no such file, or it holds something else.
     """
     try:
-        return Teacher(torch.load(path, map_location="cpu", weights_only=True))
+        return ByolS(torch.load(path, map_location="cpu", weights_only=True))
     except FileNotFoundError:
         raise TeacherError(f"There is no {path}. Name a file of BYOL-S weights, or leave the teacher out.") from None
     except Exception as error:  # what torch raises depends on what the file is instead
