@@ -10,16 +10,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aftertone_model.acquisition import Inputs, Requires, find_strategy
+from aftertone_model.acquisition import Inputs, Labelled, Requires, find_strategy
+from aftertone_model.acquisition.guard import rank_guarded
 from aftertone_model.acquisition.ranking import Ranking
-from aftertone_model.acquisition.seeding import SEEDINGS
+from aftertone_model.acquisition.seeding import ON_CNN_MEANS, SEEDINGS
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.backbones.features import cnn_means
-from aftertone_model.classification.classifier import dropout_samples
+from aftertone_model.classification.classifier import dropout_samples, new_classifier
 from aftertone_model.classification.finetune import FineTuned, finetune
 from aftertone_model.classification.layer_cache import LayerCache, same_body
-from aftertone_model.classification.scoring import Scores, score
+from aftertone_model.classification.scoring import Scores, extract_features, score
 from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import Guard
@@ -31,6 +32,9 @@ from aftertone_model.pretraining.masked_loss_profiles import masked_loss_profile
 from aftertone_model.pretraining.record import Adaptation
 from aftertone_model.pretraining.run import adapt
 from aftertone_model.runtime import Runtime
+
+CHUNK = 4_096  # clips whose layers are held at once for the seed set
+NO_LABELS: Mapping[str, NDArray[np.floating]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +106,10 @@ class Learner:
         clips = _rows(clips, {clip.id for clip in labelled})
         others = sorted(labelled, key=lambda clip: clip.id)
         self.backbone.to(self.runtime.device)
-        representations = cnn_means(self.backbone, [*clips, *others], self.runtime)  # (N + L, D)
+        if self.config.seeding in ON_CNN_MEANS:
+            representations = cnn_means(self.backbone, [*clips, *others], self.runtime)  # (N + M, D)
+        else:
+            representations = self._representations([*clips, *others])
         ranked = SEEDINGS[self.config.seeding](
             representations[: len(clips)],
             k,
@@ -165,27 +172,30 @@ class Learner:
     def rank(
         self,
         classifier: SpeechClassifier,
-        candidates: Sequence[Clip],
+        clips: Sequence[Clip],
         k: int,
-        labelled: Collection[str] = (),
+        labels: Mapping[str, NDArray[np.floating]] = NO_LABELS,
         strategy: str | None = None,
     ) -> Ranking:
-        """Score the candidates, each once, and order them by a query strategy.
+        """Score the clips without a label, each once, and order them by a query strategy.
+
+        A share of the picks is drawn by chance, as the config says.
 
         Args:
-            candidates: that may be asked for; those already labelled are left out.
+            clips: that may be asked for, and those that have labels.
             k: clips to ask for now, >= 0.
-            labelled: ids of clips that have labels.
+            labels: clip id -> (C,) soft label, of some of the clips. No label of the test set.
             strategy: a name in `aftertone_model.acquisition.STRATEGIES`; the config's by default.
 
         Raises:
             StrategyError: there is no such strategy, or it can't rank this kind of label.
+            LabelError: a label that the schema doesn't know, or of a clip that `clips` lacks.
         """
         name = strategy or self.config.strategy
         chosen = find_strategy(name)
-        clips = _rows(candidates, frozenset(labelled))
-        scores = self._score(classifier, clips)
-        probabilities, mc, surprisal = self.schema.probabilities(scores.logits), None, None
+        candidates = _rows(clips, labels.keys())
+        scores = self._score(classifier, candidates)
+        probabilities, mc, surprisal, known = self.schema.probabilities(scores.logits), None, None, None
         if Requires.MC in chosen.requires:
             mc = dropout_samples(
                 classifier,
@@ -196,21 +206,64 @@ class Learner:
                 seed=self.runtime.seed,
             )
         if Requires.SURPRISAL in chosen.requires:
-            surprisal = self._surprisal_of(clips)
+            surprisal = self._surprisal_of(candidates)
+        if Requires.LABELLED in chosen.requires:
+            known = self._labelled(classifier, clips, labels)
         inputs = Inputs(
-            candidates=len(clips),
+            candidates=len(candidates),
             probabilities=probabilities,
             exclusive=self.schema.exclusive,
             mc=mc,
             embeddings=scores.embeddings,
             surprisal=surprisal,
+            labelled=known,
         )
-        ranked = chosen.rank(inputs, k, np.random.default_rng(self.runtime.seed))
-        return Ranking.of(clips, ranked, name, probabilities)
+        ranked = rank_guarded(
+            chosen,
+            inputs,
+            k,
+            self.config.random_share,
+            np.random.default_rng(self.runtime.seed),
+            np.random.default_rng([self.runtime.seed, len(labels)]),  # others in each round
+        )
+        return Ranking.of(candidates, ranked, name, probabilities)
 
     def predict(self, classifier: SpeechClassifier, clips: Sequence[Clip]) -> NDArray[np.float64]:
         """(N, C) class probabilities of clips, rows in their order; for the stop set and for relabelling."""
         return self.schema.probabilities(self._score(classifier, clips).logits)
+
+    def _representations(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
+        """(N, D) of each clip for the seed set: the mean over time and layers of the transformer, standardised.
+
+        This is what an untrained probe would see. The layers of all clips are kept for the probes to come.
+        """
+        reader = new_classifier(self.backbone, self.schema, mix_layers=True, seed=self.runtime.seed)
+        means = np.empty((len(clips), reader.config.hidden_size), np.float32)
+        for start in range(0, len(clips), CHUNK):
+            part = clips[start : start + CHUNK]
+            layers = extract_features(reader, part, self.runtime, cache=self._layer_cache, stage="represent")
+            means[start : start + CHUNK] = layers.mean(dim=1).cpu().numpy()  # (n, L, D) -> (n, D)
+        if not clips:
+            return means
+        deviation = means.std(axis=0)
+        # the floor: a dimension that hardly varies on few clips must not be blown up
+        return (means - means.mean(axis=0)) / np.maximum(deviation, 1e-2 * means.std() + 1e-6)
+
+    def _labelled(
+        self, classifier: SpeechClassifier, clips: Sequence[Clip], labels: Mapping[str, NDArray[np.floating]]
+    ) -> Labelled:
+        """What the classifier makes of the labelled clips, rows by id."""
+        by_id = {clip.id: clip for clip in clips}
+        for id in labels:
+            if id not in by_id:
+                raise LabelError(f"Clip {id} has a label but is not among the clips given. Pass labelled clips too.")
+        ids = sorted(labels)
+        scores = self._score(classifier, [by_id[id] for id in ids], "score labelled")
+        return Labelled(
+            labels=self.schema.stack(labels, ids),
+            probabilities=self.schema.probabilities(scores.logits),
+            embeddings=scores.embeddings,
+        )
 
     def _surprisal_of(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
         """(N, B) profiles; they are the same in every round, and computed in the first."""
