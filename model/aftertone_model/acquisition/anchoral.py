@@ -24,13 +24,13 @@ def rank_by_anchoral(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked
     of a class that found it. Classes take turns, the rarest first, to put their best into the subpool. The rest of the
     pool follows by margin.
 
-    Source: Lesci, Vlachos, arXiv 2404.05623, algorithm 1 and §4 for the numbers.
+    Source: Lesci, Vlachos, arXiv 2404.05623.
     """
     known, margins = inputs.known(), answer_margin(inputs)
     points = unit_length(inputs.require(Requires.EMBEDDINGS))  # (N, D)
     size = max(LEAST_SUBPOOL * k, min(MOST_SUBPOOL, int(SUBPOOL_SHARE * len(points))))
     of_class = members(known, exclusive=inputs.exclusive)
-    found = []
+    found: list[NDArray[np.intp]] = []
     for column in np.argsort(known.labels.sum(axis=0), kind="stable"):
         labelled = unit_length(known.embeddings[of_class[:, column]])
         if len(labelled):

@@ -20,8 +20,8 @@ def rank_by_direct(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
 
     Scores are minus the number of clips between a clip and the nearest cut of a class, as a share of all.
 
-    Source: Nuggehalli, Zhang, Jain, Nowak, arXiv 2312.09196, algorithm 1, with the authors' code (LabelBench) for the
-    order of the clips.
+    Source: Nuggehalli, Zhang, Jain, Nowak, arXiv 2312.09196, and the authors' code (in LabelBench) for the order of
+    the clips.
     """
     known, size = inputs.known(), inputs.candidates
     probabilities = np.concatenate([inputs.require(Requires.PROBABILITIES), known.probabilities])  # (N + M, C)

@@ -20,7 +20,7 @@ def rank_by_probcover(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranke
     Embeddings have length 1, balls have one radius. Once everything is covered a second cover of the whole pool begins.
     Scores are the share of the pool that a clip's ball newly covers beside the labelled ones.
 
-    Source: Yehuda, Dekel, Hacohen, Weinshall, arXiv 2205.11320, algorithm 1; the radius is that of §3.3.
+    Source: Yehuda, Dekel, Hacohen, Weinshall, arXiv 2205.11320, algorithm 1, with its radius of 95 % purity.
     """
     points = unit_length(inputs.require(Requires.EMBEDDINGS))  # (N, D)
     known = inputs.known()
@@ -89,7 +89,7 @@ def unit_length(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     """(N, D) scaled to length 1; a row of zeros stays."""
     rows = np.asarray(rows, dtype=np.float32)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(norms > 0, norms, np.float32(1))
+    return np.asarray(rows / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
 def _subset(size: int, most: int, rng: np.random.Generator) -> NDArray[np.intp]:

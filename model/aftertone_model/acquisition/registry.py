@@ -110,8 +110,8 @@ STRATEGIES: dict[str, Strategy] = {
         cost="O(N C + k² D)",
         source="after Citovsky et al. 2021, ClusterMargin, arXiv 2107.14263",
         departs="k-means of the small margins in every round. The paper clusters the whole pool once, hierarchically, "
-        "and draws from the clusters of 10 k small margins (k_m) in turns, the smallest first. The 4 k clips are at "
-        "most half of the pool.",
+        "and draws the small margins from its clusters in turns, the smallest cluster first. The 4 k clips are at most "
+        "half of the pool.",
         function=rank_by_margin_and_clusters,
     ),
     "typiclust-margin": Strategy(
@@ -135,7 +135,7 @@ STRATEGIES: dict[str, Strategy] = {
         description="Clips whose neighbourhoods hold the most clips that no labelled clip's neighbourhood holds.",
         requires=frozenset({Requires.EMBEDDINGS, Requires.LABELLED}),
         cost="O(N S D + k N S / 64) for S = 2,048 clips to be covered; N S bits",
-        source="Yehuda et al. 2022, ProbCover, arXiv 2205.11320 algorithm 1; radius of 95 % purity as in its §3.3",
+        source="Yehuda et al. 2022, ProbCover, arXiv 2205.11320 algorithm 1, with its radius of 95 % purity",
         departs="the radius is computed instead of tried on a grid; beyond 2,048 clips a random 2,048 are to be "
         "covered, by any clip. Once all are covered, a second cover begins. The vectors are the classifier's.",
         function=rank_by_probcover,
@@ -144,7 +144,7 @@ STRATEGIES: dict[str, Strategy] = {
         description="Of each class in turn clips around the score that parts its labelled ones best: for rare classes.",
         requires=frozenset({Requires.PROBABILITIES, Requires.LABELLED}),
         cost="O(C N log N)",
-        source="Nuggehalli et al. 2025, DIRECT, arXiv 2312.09196 algorithm 1, with the authors' code",
+        source="Nuggehalli et al. 2025, DIRECT, arXiv 2312.09196, and the authors' code (in LabelBench)",
         departs="half of a class's clips are drawn where the cut may lie and half lie around it, in one go: the cut "
         "isn't moved by labels given within the batch. Equal cuts: the middle one. Classes get equally many, in turns.",
         function=rank_by_direct,
@@ -153,9 +153,9 @@ STRATEGIES: dict[str, Strategy] = {
         description="By margin, only among clips that resemble some labelled ones of each class: for rare classes.",
         requires=frozenset({Requires.PROBABILITIES, Requires.EMBEDDINGS, Requires.LABELLED}),
         cost="O(C A N D) for A = 10 anchors per class",
-        source="Lesci, Vlachos 2024, AnchorAL, arXiv 2404.05623 algorithm 1",
-        departs="classes fill the subpool in turns; it holds at most a tenth of the pool (at least 2 k clips). Anchors "
-        "of every class are drawn by k-means++. Neighbours are found exactly, without an index.",
+        source="Lesci, Vlachos 2024, AnchorAL, arXiv 2404.05623",
+        departs="classes fill the subpool in turns; it holds at most a tenth of the pool (at least 2 k clips). "
+        "Neighbours are found exactly, without an index.",
         function=rank_by_anchoral,
     ),
 }

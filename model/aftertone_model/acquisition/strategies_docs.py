@@ -46,7 +46,8 @@ what the transformer's layers give, averaged over the layers, every dimension st
 - `kmeans-elbow`: AFTER's (arXiv 2310.00283 §3.2). K-means on mean CNN frames, as many clusters as the elbow of the
   inertia curve says (1 to 20), the clips nearest to the centres; 1 % of the pool, at least one clip per cluster. The
   paper names neither the elbow's rule nor how clips are shared out; we take the point furthest below the line between
-  the curve's ends, and equal turns. Many clips of few clusters are alike: this seed set is worse than a random one.
+  the curve's ends, and equal turns. Many clips of few clusters are alike: with aftertone-mini this was worse than
+  random clips.
 - `typiclust`: TypiClust (arXiv 2202.02794 algorithm 1). As many clusters as there will be labels (at most 500), the
   clip nearest to its neighbours (half of the cluster, at most 20). In clusters of more than 2,000 clips neighbours are
   looked for among 2,000 of them.
