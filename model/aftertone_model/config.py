@@ -111,7 +111,8 @@ class TrainingConfig:
 
     tapt: PretrainingConfig | None = None  # None: the profile that the backbone's config.json names
     strategy: str = "entropy-clusters"  # query strategy that ranks the pool when a call names none
-    seeding: Literal["kmeans", "typiclust"] = "kmeans"  # how the seed set is chosen
+    random_share: Share = 0.1  # share of each batch that chance draws, whatever the strategy; the strategy's at 0
+    seeding: Literal["kmeans", "kmeans-elbow", "typiclust"] = "kmeans"  # how the seed set is chosen
     warm_start: bool = False  # go on from the previous round's classifier (Algorithm 1, line 10), not from the backbone
     tuning: Tuning = Tuning.FULL  # from `tuning_from` training labels on
     few_labels_tuning: Tuning = Tuning.PROBE  # with fewer
@@ -162,6 +163,8 @@ PRACTICAL = TrainingConfig()
 PAPER = TrainingConfig(
     tapt=PretrainingConfig(),
     strategy="entropy",
+    random_share=0.0,
+    seeding="kmeans-elbow",
     warm_start=True,
     few_labels_tuning=Tuning.FULL,
     clip_head=False,

@@ -9,14 +9,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from aftertone_model.acquisition import Inputs, Requires, find_strategy
+from aftertone_model.acquisition import Inputs, Labelled, Requires, find_strategy
+from aftertone_model.acquisition.guard import rank_guarded
 from aftertone_model.acquisition.ranking import Ranking
-from aftertone_model.acquisition.seeding import SEEDINGS
+from aftertone_model.acquisition.seeding import ON_CNN_MEANS, SEEDINGS
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.backbones.features import cnn_means
-from aftertone_model.classification.clip_head import ClipHead, describe, fit_clip_head
+from aftertone_model.classification.classifier import new_classifier
+from aftertone_model.classification.clip_head import ClipHead, Standardisation, describe, fit_clip_head
 from aftertone_model.classification.finetune import FineTuned, finetune
 from aftertone_model.classification.layer_cache import LayerCache, same_body
 from aftertone_model.classification.model import EmotionModel
@@ -32,6 +35,9 @@ from aftertone_model.pretraining.masked_loss_profiles import masked_loss_profile
 from aftertone_model.pretraining.record import Adaptation
 from aftertone_model.pretraining.run import adapt
 from aftertone_model.runtime import Runtime
+
+CHUNK = 4_096  # clips whose layers are held at once for the seed set
+NO_LABELS: Mapping[str, NDArray[np.floating]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +106,10 @@ class Learner:
         clips = _rows(clips, {clip.id for clip in labelled})
         others = sorted(labelled, key=lambda clip: clip.id)
         self.backbone.to(self.runtime.device)
-        representations = cnn_means(self.backbone, [*clips, *others], self.runtime)  # (N + L, D)
+        if self.config.seeding in ON_CNN_MEANS:
+            representations = cnn_means(self.backbone, [*clips, *others], self.runtime)  # (N + M, D)
+        else:
+            representations = self._representations([*clips, *others])
         ranked = SEEDINGS[self.config.seeding](
             representations[: len(clips)],
             k,
@@ -177,48 +186,106 @@ class Learner:
     def rank(
         self,
         model: EmotionModel,
-        candidates: Sequence[Clip],
+        clips: Sequence[Clip],
         k: int,
-        labelled: Collection[str] = (),
+        labels: Mapping[str, NDArray[np.floating]] = NO_LABELS,
         strategy: str | None = None,
     ) -> Ranking:
-        """Score the candidates, each once, and order them by a query strategy.
+        """Score the clips without a label, each once, and order them by a query strategy.
+
+        A share of the picks is drawn by chance, as the config says.
 
         Args:
-            candidates: that may be asked for; those already labelled are left out.
+            clips: that may be asked for, and those that have labels.
             k: clips to ask for now, >= 0.
-            labelled: ids of clips that have labels.
+            labels: clip id -> (C,) soft label, of some of the clips. No label of the test set.
             strategy: a name in `aftertone_model.acquisition.STRATEGIES`; the config's by default.
 
         Raises:
             StrategyError: there is no such strategy, or it can't rank this kind of label.
+            LabelError: a label that the schema doesn't know, or of a clip that `clips` lacks.
         """
         name = strategy or self.config.strategy
         chosen = find_strategy(name)
-        clips = _rows(candidates, frozenset(labelled))
+        candidates = _rows(clips, labels.keys())
         dropout = None
         if Requires.MC in chosen.requires:
             dropout = Dropout(samples=self.config.mc_samples, share=self.config.dropout, seed=self.runtime.seed)
-        scores = self._score(model, clips, dropout=dropout)
-        probabilities, mc, surprisal = self.schema.probabilities(scores.logits), None, None
+        scores = self._score(model, candidates, dropout=dropout)
+        probabilities, mc, surprisal, known = self.schema.probabilities(scores.logits), None, None, None
         if scores.samples is not None:
             mc = self.schema.probabilities(scores.samples)
         if Requires.SURPRISAL in chosen.requires:
-            surprisal = self._surprisal_of(clips)
+            surprisal = self._surprisal_of(candidates)
+        if Requires.LABELLED in chosen.requires:
+            known = self._labelled(model, clips, labels)
         inputs = Inputs(
-            candidates=len(clips),
+            candidates=len(candidates),
             probabilities=probabilities,
             exclusive=self.schema.exclusive,
             mc=mc,
             embeddings=scores.embeddings,
             surprisal=surprisal,
+            labelled=known,
         )
-        ranked = chosen.rank(inputs, k, np.random.default_rng(self.runtime.seed))
-        return Ranking.of(clips, ranked, name, probabilities)
+        ranked = rank_guarded(
+            chosen,
+            inputs,
+            k,
+            self.config.random_share,
+            np.random.default_rng(self.runtime.seed),
+            np.random.default_rng([self.runtime.seed, len(labels)]),  # others in each round
+        )
+        return Ranking.of(candidates, ranked, name, probabilities)
 
     def predict(self, model: EmotionModel, clips: Sequence[Clip]) -> NDArray[np.float64]:
         """(N, C) class probabilities of clips, rows in their order; for the stop set and for relabelling."""
         return self.schema.probabilities(self._score(model, clips).logits)
+
+    def _representations(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
+        """(N, P) of each clip for the seed set: what a clip head would embed, had it been trained.
+
+        The layers of all clips are kept for the probes to come.
+        """
+        if not clips:
+            return np.empty((0, 1), np.float32)
+        reader = new_classifier(self.backbone, self.schema, mix_layers=True, seed=self.runtime.seed)
+        standardisation, projection = self._moments(reader, clips)
+        found = np.empty((len(clips), projection.shape[1]), np.float32)
+        for start in range(0, len(clips), CHUNK):
+            part = clips[start : start + CHUNK]
+            layers = extract_features(reader, part, self.runtime, cache=self._layer_cache, stage="represent")
+            features = describe(layers, deviation=self.config.deviation)
+            view = standardisation.views(features, [clip.speaker for clip in part])[1]
+            found[start : start + CHUNK] = (view @ projection).cpu().numpy()
+        return found
+
+    def _moments(self, classifier: SpeechClassifier, clips: Sequence[Clip]) -> tuple[Standardisation, Tensor]:
+        """How clips are standardised, and the (F, P) principal components of what that gives."""
+        return measure_moments(
+            classifier,
+            clips,
+            self.runtime,
+            deviation=self.config.deviation,
+            by_speaker=self.config.speakers,
+            cache=self._cache_for(classifier),
+        )
+
+    def _labelled(
+        self, model: EmotionModel, clips: Sequence[Clip], labels: Mapping[str, NDArray[np.floating]]
+    ) -> Labelled:
+        """What the model makes of the labelled clips, rows by id."""
+        by_id = {clip.id: clip for clip in clips}
+        for id in labels:
+            if id not in by_id:
+                raise LabelError(f"Clip {id} has a label but is not among the clips given. Pass labelled clips too.")
+        ids = sorted(labels)
+        scores = self._score(model, [by_id[id] for id in ids], "score labelled")
+        return Labelled(
+            labels=self.schema.stack(labels, ids),
+            probabilities=self.schema.probabilities(scores.logits),
+            embeddings=scores.embeddings,
+        )
 
     def _surprisal_of(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
         """(N, B) profiles; they are the same in every round, and computed in the first."""
@@ -237,14 +304,7 @@ class Learner:
     ) -> ClipHead:
         """Trained on labelled clips; speakers' locations are those of all their clips in the pool."""
         cache = self._cache_for(classifier)
-        standardisation, projection = measure_moments(
-            classifier,
-            pool,
-            self.runtime,
-            deviation=self.config.deviation,
-            by_speaker=self.config.speakers,
-            cache=cache,
-        )
+        standardisation, projection = self._moments(classifier, pool)
         features = extract_features(classifier, labelled, self.runtime, cache=cache, stage="features")
         return fit_clip_head(
             describe(features, deviation=self.config.deviation),

@@ -86,7 +86,10 @@ class LearningSteps:
         learner = self._learner(draft.label_schema)
         size = queue.batch_size(self._settings, self._dataset)
         count, strategy = queue.picks(self._settings, size), self._settings.strategy or None
-        ranking = learner.rank(model, self._candidates(), count, self._dataset.labels, strategy)
+        labelled = [clip for clip in self._labelled() if clip.id in draft.labelled]  # none of the test set
+        candidates = [clip for clip in self._candidates() if clip.id not in self._dataset.labels]
+        labels = {clip.id: np.array(draft.labelled[clip.id]) for clip in labelled}
+        ranking = learner.rank(model, [*candidates, *labelled], count, labels, strategy)
         asked = set(ranking.order)
         others = [clip for clip in self._dataset.clips if clip.id not in asked]
         found = dict(zip((clip.id for clip in others), learner.predict(model, others), strict=True))

@@ -10,6 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import pairwise_distances_argmin_min
 from threadpoolctl import threadpool_limits
 
+from aftertone_model.acquisition.strategy import Ranked
+
 FIT_ROWS = 20_000  # centres are fitted on at most this many points, drawn by the seed; every point is then assigned
 ELBOW_ROWS = 5_000  # the elbow compares many fits, so each sees fewer points
 ROUNDING = 1e-6  # an inertia that falls by less than this share is that of coinciding points
@@ -35,6 +37,26 @@ class Clustering:
         if taken is not None:
             turns += taken[self.labels]
         return np.lexsort((self.distances, self.labels, turns))
+
+    def rank(self, size: int, k: int, delay: NDArray[np.intp] | int = 0) -> Ranked:
+        """The first `size` points in turns; the others are labelled already and only use up their cluster's turns.
+
+        Args:
+            size: candidates N, 0..number of points.
+            k: how many of them are picks.
+            delay: (count,) turns that a cluster has to wait besides.
+
+        Returns:
+            Scores are minus the distance.
+        """
+        taken = np.bincount(self.labels[size:], minlength=self.count) + delay
+        candidates = Clustering(labels=self.labels[:size], distances=self.distances[:size], count=self.count)
+        return Ranked(
+            order=candidates.interleaved(taken),
+            k=min(k, size),
+            scores=-candidates.distances,
+            clusters=candidates.labels,
+        )
 
 
 def kmeans(

@@ -16,11 +16,39 @@ class Requires(StrEnum):
     MC = "mc"  # class probabilities under K dropout masks of the head, the same K masks for every clip
     EMBEDDINGS = "embeddings"  # the pooled hidden states that enter the classifier's last layer
     SURPRISAL = "surprisal"  # the adapted backbone's surprisal along each clip; needs no labels
+    LABELLED = "labelled"  # clips that have labels: these, and what the classifier makes of the clips
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """What is known about M clips that have labels, one row each; none of them is a candidate.
+
+    The classifier was trained on most of them, so that its probabilities flatter it.
+
+    Raises:
+        ValueError: shapes disagree, or a value is not finite.
+    """
+
+    labels: NDArray[np.floating]  # (M, C) soft, 0..1
+    probabilities: NDArray[np.floating]  # (M, C)
+    embeddings: NDArray[np.floating]  # (M, D)
+
+    def __post_init__(self) -> None:
+        if not self.labels.shape == self.probabilities.shape == (len(self.embeddings), *self.labels.shape[1:]):
+            raise ValueError(
+                f"Labels {self.labels.shape}, probabilities {self.probabilities.shape} and embeddings "
+                f"{self.embeddings.shape} must have a row for each labelled clip, the first two a column per class."
+            )
+        for array in (self.labels, self.probabilities, self.embeddings):
+            if array.ndim != 2 or not np.isfinite(array).all():
+                raise ValueError(
+                    "What is known of labelled clips must be finite numbers in two axes; score them again."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What is known about N candidates: unlabelled clips only, one row each, all arrays in the same row order.
+    """What is known about N candidates: unlabelled clips, one row each, all arrays in the same row order.
 
     Ties are broken by row and some strategies draw noise by row. The order of rows must be deterministic
     (sorted by clip id); then the same seed gives the same picks.
@@ -37,11 +65,12 @@ class Inputs:
         True  # classes exclude each other; if not, each is a yes-or-no question and `probabilities` says yes
     )
     surprisal: NDArray[np.floating] | None = None  # (N, B) quantiles in nats, >= 0; zeros: clip too short
+    labelled: Labelled | None = None
 
     def __post_init__(self) -> None:
         for need in Requires:
             array = getattr(self, need)
-            if array is None:
+            if array is None or need is Requires.LABELLED:
                 continue
             dimensions = 3 if need is Requires.MC else 2
             if array.ndim != dimensions or len(array) != self.candidates or 0 in array.shape[1:]:
@@ -55,19 +84,42 @@ class Inputs:
             if need in (Requires.PROBABILITIES, Requires.MC) and not _are_probabilities(array, self.exclusive):
                 sums = " and sum to 1 over classes" if self.exclusive else " and <= 1"
                 raise ValueError(f"{need} must be >= 0{sums}; pass probabilities, not logits.")
+        if self.labelled is not None:
+            for ours, theirs in (
+                (self.probabilities, self.labelled.probabilities),
+                (self.embeddings, self.labelled.embeddings),
+            ):
+                if ours is not None and ours.shape[1] != theirs.shape[1]:
+                    raise ValueError(
+                        f"Candidates have {ours.shape[1]} columns and labelled clips {theirs.shape[1]}; score both "
+                        "with the same classifier."
+                    )
+
+    def check(self, need: Requires) -> None:
+        """ValueError if that kind wasn't computed."""
+        if getattr(self, need) is None:
+            raise ValueError(
+                f"This strategy needs {need}, which the inputs lack; compute what Strategy.requires names."
+            )
 
     def require(self, need: Requires) -> NDArray[np.floating]:
-        """The array of that kind.
+        """The array of that kind; of labelled clips see `known`.
 
         Raises:
             ValueError: it wasn't computed.
         """
-        array = getattr(self, need)
-        if array is None:
-            raise ValueError(
-                f"This strategy needs {need}, which the inputs lack; compute what Strategy.requires names."
-            )
-        return array
+        self.check(need)
+        return getattr(self, need)
+
+    def known(self) -> Labelled:
+        """What is known about labelled clips.
+
+        Raises:
+            ValueError: it wasn't computed.
+        """
+        self.check(Requires.LABELLED)
+        assert self.labelled is not None
+        return self.labelled
 
     def answers(self, need: Requires) -> NDArray[np.floating]:
         """Probabilities as distributions over the answers to each question: (..., Q, A), sums to 1 over A.

@@ -1,13 +1,22 @@
 """Every acquisition strategy by name. The docs page and `aftertone strategies` are printed from this dict."""
 
 from aftertone_model.acquisition.alps import rank_by_alps
+from aftertone_model.acquisition.anchoral import rank_by_anchoral
 from aftertone_model.acquisition.badge import rank_by_badge
 from aftertone_model.acquisition.bald import rank_by_bald, rank_by_powerbald
 from aftertone_model.acquisition.batchbald import rank_by_batchbald
-from aftertone_model.acquisition.clusters import rank_by_entropy_and_clusters, rank_by_kmeans
+from aftertone_model.acquisition.clusters import (
+    rank_by_entropy_and_clusters,
+    rank_by_kmeans,
+    rank_by_margin_and_clusters,
+)
+from aftertone_model.acquisition.coreset import rank_by_coreset
+from aftertone_model.acquisition.direct import rank_by_direct
 from aftertone_model.acquisition.inputs import Requires
+from aftertone_model.acquisition.probcover import rank_by_probcover
 from aftertone_model.acquisition.random_sampling import rank_by_chance
 from aftertone_model.acquisition.strategy import Strategy, StrategyError
+from aftertone_model.acquisition.typiclust import rank_by_typiclust_then_margin
 from aftertone_model.acquisition.uncertainty import rank_by_entropy, rank_by_least_confidence, rank_by_margin
 
 STRATEGIES: dict[str, Strategy] = {
@@ -91,8 +100,63 @@ STRATEGIES: dict[str, Strategy] = {
         requires=frozenset({Requires.PROBABILITIES, Requires.EMBEDDINGS}),
         cost="O(N C + k² D)",
         source="Zhdanov 2019, arXiv 1901.05954 algorithm 1, with entropy as the informativeness",
-        departs="entropy in place of the margin. AFTER's Entropy+Clustering is `entropy` after a clustered seed set.",
+        departs="entropy in place of the margin; the 10 k clips are at most half of the pool. AFTER's "
+        "Entropy+Clustering is `entropy` after a clustered seed set.",
         function=rank_by_entropy_and_clusters,
+    ),
+    "cluster-margin": Strategy(
+        description="The 4 k clips whose two likeliest classes are the closest, clustered; one of each of k clusters.",
+        requires=frozenset({Requires.PROBABILITIES, Requires.EMBEDDINGS}),
+        cost="O(N C + k² D)",
+        source="after Citovsky et al. 2021, ClusterMargin, arXiv 2107.14263",
+        departs="k-means of the small margins in every round. The paper clusters the whole pool once, hierarchically, "
+        "and draws the small margins from its clusters in turns, the smallest cluster first. The 4 k clips are at most "
+        "half of the pool.",
+        function=rank_by_margin_and_clusters,
+    ),
+    "typiclust-margin": Strategy(
+        description="The most typical clip of each cluster without a label; from 20 labels per class on, by margin.",
+        requires=frozenset({Requires.PROBABILITIES, Requires.EMBEDDINGS, Requires.LABELLED}),
+        cost="O((k + M) N D) with fewer than 20 C labels M, O(N C) with more; centres fitted on at most 20,000 clips",
+        source="Doucet et al. 2024, TCM, arXiv 2403.03728; Hacohen et al. 2022, TypiClust, arXiv 2202.02794",
+        departs="20 labels per class are our choice of when to change over. The vectors are the classifier's, not "
+        "those of the backbone alone; of clusters over 2,000 clips neighbours are looked for among 2,000.",
+        function=rank_by_typiclust_then_margin,
+    ),
+    "coreset": Strategy(
+        description="Again and again the clip furthest from all labelled ones: no clip is left far from a label.",
+        requires=frozenset({Requires.EMBEDDINGS, Requires.LABELLED}),
+        cost="O((k + M) N D) for M labelled clips",
+        source="Sener, Savarese 2018, CoreSet, arXiv 1708.00489 algorithm 1 (greedy k-centre)",
+        departs="without the integer program that makes the cover robust to outliers, as in most implementations.",
+        function=rank_by_coreset,
+    ),
+    "probcover": Strategy(
+        description="Clips whose neighbourhoods hold the most clips that no labelled clip's neighbourhood holds.",
+        requires=frozenset({Requires.EMBEDDINGS, Requires.LABELLED}),
+        cost="O(N S D + k N S / 64) for S = 2,048 clips to be covered; N S bits",
+        source="Yehuda et al. 2022, ProbCover, arXiv 2205.11320 algorithm 1, with its radius of 95 % purity",
+        departs="the radius is computed instead of tried on a grid; beyond 2,048 clips a random 2,048 are to be "
+        "covered, by any clip. Once all are covered, a second cover begins. The vectors are the classifier's.",
+        function=rank_by_probcover,
+    ),
+    "direct": Strategy(
+        description="Of each class in turn clips around the score that parts its labelled ones best: for rare classes.",
+        requires=frozenset({Requires.PROBABILITIES, Requires.LABELLED}),
+        cost="O(C N log N)",
+        source="Nuggehalli et al. 2025, DIRECT, arXiv 2312.09196, and the authors' code (in LabelBench)",
+        departs="half of a class's clips are drawn where the cut may lie and half lie around it, in one go: the cut "
+        "isn't moved by labels given within the batch. Equal cuts: the middle one. Classes get equally many, in turns.",
+        function=rank_by_direct,
+    ),
+    "anchoral": Strategy(
+        description="By margin, only among clips that resemble some labelled ones of each class: for rare classes.",
+        requires=frozenset({Requires.PROBABILITIES, Requires.EMBEDDINGS, Requires.LABELLED}),
+        cost="O(C A N D) for A = 10 anchors per class",
+        source="Lesci, Vlachos 2024, AnchorAL, arXiv 2404.05623",
+        departs="classes fill the subpool in turns; it holds at most a tenth of the pool (at least 2 k clips). "
+        "Neighbours are found exactly, without an index.",
+        function=rank_by_anchoral,
     ),
 }
 

@@ -4,17 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
-from aftertone_model.acquisition import Ranked
-from aftertone_model.acquisition.clustering import Clustering, elbow, kmeans
+from aftertone_model.acquisition.clustering import elbow, kmeans
+from aftertone_model.acquisition.strategy import Ranked
+from aftertone_model.acquisition.typiclust import typical_first
 
 SHARE = 0.01  # of the pool, the paper's seed set
-MOST_CLUSTERS = 20  # the elbow is looked for among 1..20 clusters
-MOST_TYPICLUST_CLUSTERS = 500  # TypiClust's, in the authors' code
-NEIGHBOURS = 20  # whose mean distance says how typical a clip is; same place
-SMALL_CLUSTER = 5  # clips; TypiClust passes over clusters no larger, which hold outliers
-REFERENCES = 2_000  # neighbours are looked for among at most this many clips of a cluster
+MOST_CLUSTERS = 1_000  # of k-means; with more labels clusters take turns
+MOST_ELBOW_CLUSTERS = 20  # the elbow is looked for among 1..20 clusters
 
 Seeding = Callable[
     [NDArray[np.floating], int | None, np.random.Generator, NDArray[np.floating] | None],
@@ -28,18 +25,37 @@ def seed_by_kmeans(
     rng: np.random.Generator,
     labelled: NDArray[np.floating] | None = None,
 ) -> Ranked:
-    """Clips nearest to the centres of Euclidean k-means, as many clusters as the elbow says, clusters taking turns.
+    """As many clusters as there will be labels; from each that holds none the clip nearest to the centre.
 
     Args:
-        representations: (N, D) of the clips that may be asked for; the paper takes the mean CNN encoder frame.
-        k: clips to ask for, >= 0; None is the paper's 1 % of the pool, at least one per cluster. With a k there are at
-            most k clusters, so that each has its clip.
+        representations: (N, D) of the clips that may be asked for.
+        k: clips to ask for, >= 0; None is 1 % of them.
         rng: the only source of chance.
-        labelled: (L, D) of clips that have a label already. Each counts as its cluster's turn, so that a project that
+        labelled: (M, D) of clips that have a label already. Each counts as its cluster's turn, so that a project that
             starts with labels is asked for what these don't cover.
 
     Returns:
-        The order of all N clips, clusters interleaved; scores are minus the distance to the own centre.
+        The order of all N clips, largest cluster first, then every cluster's second clip, and so on; scores are minus
+        the distance to the own centre.
+    """
+    size = len(representations)
+    k = seed_size(size) if k is None else k
+    if size == 0 or k == 0:
+        return _nothing_asked(size)
+    points = _with_labelled(representations, labelled)
+    return kmeans(points, min(len(points) - size + k, MOST_CLUSTERS), rng).rank(size, k)
+
+
+def seed_by_kmeans_elbow(
+    representations: NDArray[np.floating],
+    k: int | None,
+    rng: np.random.Generator,
+    labelled: NDArray[np.floating] | None = None,
+) -> Ranked:
+    """Clips nearest to the centres of Euclidean k-means, as many clusters as the elbow says, clusters taking turns.
+
+    Arguments and result as for `seed_by_kmeans`, except that None for k is at least one clip per cluster. With a k
+    there are at most k clusters, so that each has its clip. The paper represents a clip by its mean CNN frame.
 
     Source: AFTER, arXiv 2310.00283 §3.2.
     """
@@ -47,8 +63,9 @@ def seed_by_kmeans(
     if size == 0 or k == 0:
         return _nothing_asked(size)
     points = _with_labelled(representations, labelled)
-    clustering = kmeans(points, elbow(points, min(MOST_CLUSTERS, k or MOST_CLUSTERS), rng), rng, restarts=4)
-    return _in_turns(clustering, size, k)
+    most = min(MOST_ELBOW_CLUSTERS, k or MOST_ELBOW_CLUSTERS)
+    clustering = kmeans(points, elbow(points, most, rng), rng, restarts=4)
+    return clustering.rank(size, max(seed_size(size), clustering.count) if k is None else k)
 
 
 def seed_by_typiclust(
@@ -57,34 +74,22 @@ def seed_by_typiclust(
     rng: np.random.Generator,
     labelled: NDArray[np.floating] | None = None,
 ) -> Ranked:
-    """The most typical clip of each cluster that holds no label, largest cluster first; then the second most typical, …
-
-    As many clusters as there will be labels (at most 500), typicality = 1 / mean distance to the 20 nearest neighbours
-    in the cluster. Clusters of up to 5 clips come last. Arguments and result as for `seed_by_kmeans`, except that
-    None for k is 1 % of the pool and scores are minus the mean distance.
-
-    Source: Hacohen, Dekel, Weinshall, arXiv 2202.02794, algorithm 1, with the authors' code for the numbers.
-    """
+    """The most typical clip of each cluster that holds no label: `typical_first`. Arguments as for `seed_by_kmeans`."""
     size = len(representations)
+    k = seed_size(size) if k is None else k
     if size == 0 or k == 0:
         return _nothing_asked(size)
-    k = seed_size(size) if k is None else k
-    points = _with_labelled(representations, labelled)
-    wanted = min(len(points) - size + k, MOST_TYPICLUST_CLUSTERS)
-    clustering = kmeans(points, wanted, rng)
-    typical_first = Clustering(
-        labels=clustering.labels,
-        distances=_mean_neighbour_distances(points, clustering, rng),
-        count=clustering.count,
-    )
-    small = np.bincount(clustering.labels) <= SMALL_CLUSTER
-    return _in_turns(typical_first, size, k, delay=np.where(small, len(points), 0))
+    return typical_first(representations, labelled, k, rng)
 
 
 SEEDINGS: dict[str, Seeding] = {
-    "kmeans": seed_by_kmeans,  # the paper's
-    "typiclust": seed_by_typiclust,  # the better theory when labels are few
+    "kmeans": seed_by_kmeans,
+    "kmeans-elbow": seed_by_kmeans_elbow,  # the paper's
+    "typiclust": seed_by_typiclust,
 }
+
+ON_CNN_MEANS = frozenset({"kmeans-elbow"})
+"""Seedings that take mean CNN frames, as the paper does; the others take what the transformer makes of them."""
 
 
 def seed_size(candidates: int) -> int:
@@ -100,39 +105,3 @@ def _with_labelled(
     representations: NDArray[np.floating], labelled: NDArray[np.floating] | None
 ) -> NDArray[np.floating]:
     return representations if labelled is None else np.concatenate([representations, labelled])
-
-
-def _in_turns(clustering: Clustering, size: int, k: int | None, delay: NDArray[np.intp] | int = 0) -> Ranked:
-    """Ranks the first `size` points of the clustering; the others are labelled and only use up turns."""
-    taken = np.bincount(clustering.labels[size:], minlength=clustering.count) + delay
-    candidates = Clustering(
-        labels=clustering.labels[:size], distances=clustering.distances[:size], count=clustering.count
-    )
-    k = max(seed_size(size), clustering.count) if k is None else k
-    return Ranked(
-        order=candidates.interleaved(taken),
-        k=min(k, size),
-        scores=-candidates.distances,
-        clusters=candidates.labels,
-    )
-
-
-def _mean_neighbour_distances(
-    points: NDArray[np.floating], clustering: Clustering, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """(N,) mean distance of each point to its nearest neighbours in its own cluster; 0 for a cluster of one."""
-    means = np.zeros(len(points))
-    for cluster in range(clustering.count):
-        members = np.flatnonzero(clustering.labels == cluster)
-        references = members
-        if len(members) > REFERENCES:
-            references = np.sort(rng.choice(members, REFERENCES, replace=False))
-        neighbours = min(NEIGHBOURS, len(references) - 1)
-        if neighbours == 0:
-            continue
-        search = NearestNeighbors(n_neighbors=neighbours + 1, algorithm="brute").fit(points[references])
-        distances, _ = search.kneighbors(points[members])  # (members, neighbours + 1), ascending
-        itself = np.isin(members, references)  # a reference's nearest reference is itself, at distance 0
-        sums = np.where(itself, distances.sum(axis=1), distances[:, :-1].sum(axis=1))
-        means[members] = sums / neighbours
-    return means

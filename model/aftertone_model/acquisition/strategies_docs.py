@@ -8,6 +8,7 @@ REQUIRES = {
     Requires.MC: "class probabilities under K dropout masks of the head, shared by all clips; the encoder runs once",
     Requires.EMBEDDINGS: "the pooled hidden states that enter the classifier's last layer",
     Requires.SURPRISAL: "the adapted backbone's contrastive loss at seeded masks of each clip; no labels",
+    Requires.LABELLED: "the labels so far, and the probabilities and embeddings of the clips that have them",
 }
 
 OPENING = """\
@@ -17,24 +18,39 @@ Which unlabelled clips to ask for next. Every strategy orders the whole pool: it
 The same inputs and the same seed give the same order.
 
 In the costs, N is the number of unlabelled clips, C of classes, K of dropout samples, D of dimensions of an embedding,
-k of clips asked for. Working memory beyond the inputs is O(N) plus blocks of a fixed size; no strategy builds an
-array of N x C x D.
+M of labelled clips, k of clips asked for. Working memory beyond the inputs is O(N + M) plus blocks of a fixed size; no
+strategy builds an array of N x C x D.
 
 ## What a strategy can need
+"""
+
+GUARD = """\
+## The random share
+
+Whatever the strategy, a share of each batch is drawn by chance (`random_share` of the preset: 0.1 in `practical`, 0 in
+`paper`) and spread evenly through it, so that a strategy that errs can't spoil a project. With a strategy that is
+ahead this costs its share of the gain. `guard_share` says how large the share should be once the held-out test set
+tells whether the strategy is ahead: 0.05 where it is, up to 1 where it is behind.
+
 """
 
 SEED_SET = """\
 ## The seed set
 
 Before there is a classifier, clips are asked for by clusters of their representations, clusters taking turns, the
-largest first; clips that have labels already use up their cluster's turns.
+largest first; clips that have labels already use up their cluster's turns. A representation is the mean over time of
+what the transformer's layers give, averaged over the layers, every dimension standardised over the pool.
 
-- `kmeans`: AFTER's (arXiv 2310.00283 §3.2). K-means on mean CNN frames, as many clusters as the elbow of the inertia
-  curve says (1 to 20), the clips nearest to the centres; 1 % of the pool, at least one clip per cluster. The paper
-  names neither the elbow's rule nor how clips are shared out; we take the point furthest below the line between the
-  curve's ends, and equal turns.
+- `kmeans`: k-means with as many clusters as there will be labels (at most 1,000), from each the clip nearest to the
+  centre; 1 % of the pool. Ours, and the default.
+- `kmeans-elbow`: AFTER's (arXiv 2310.00283 §3.2). K-means on mean CNN frames, as many clusters as the elbow of the
+  inertia curve says (1 to 20), the clips nearest to the centres; 1 % of the pool, at least one clip per cluster. The
+  paper names neither the elbow's rule nor how clips are shared out; we take the point furthest below the line between
+  the curve's ends, and equal turns. Many clips of few clusters are alike: with aftertone-mini this was worse than
+  random clips.
 - `typiclust`: TypiClust (arXiv 2202.02794 algorithm 1). As many clusters as there will be labels (at most 500), the
-  clip nearest to its 20 neighbours. In clusters of more than 2,000 clips neighbours are looked for among 2,000 of them.
+  clip nearest to its neighbours (half of the cluster, at most 20). In clusters of more than 2,000 clips neighbours are
+  looked for among 2,000 of them.
 """
 
 
@@ -57,7 +73,7 @@ def guide() -> str:
         if strategy.departs:
             lines.append(f"- Departs from it: {strategy.departs}")
         lines.append("")
-    return "\n".join([*lines, SEED_SET])
+    return "\n".join([*lines, GUARD + SEED_SET])
 
 
 if __name__ == "__main__":

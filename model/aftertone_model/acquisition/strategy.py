@@ -81,7 +81,7 @@ class Strategy:
                 "This strategy ranks single-choice labels only. For multiple choice set entropy, margin or badge."
             )
         for need in self.requires:
-            inputs.require(need)
+            inputs.check(need)
         k = min(k, inputs.candidates)
         if k == 0:
             order = np.arange(inputs.candidates, dtype=np.intp)

@@ -32,6 +32,11 @@ def answer_entropy(inputs: Inputs) -> NDArray[np.float64]:
     return entropy(inputs.answers(Requires.PROBABILITIES)).sum(axis=-1)
 
 
+def answer_margin(inputs: Inputs) -> NDArray[np.float64]:
+    """(N,) margin of a clip's answer, higher = closer; of independent questions the closest."""
+    return margin(inputs.answers(Requires.PROBABILITIES)).max(axis=-1)
+
+
 def rank_by_entropy(inputs: Inputs, k: int, _rng: np.random.Generator) -> Ranked:
     """AFTER's own strategy (arXiv 2310.00283 §3.2, after a clustered seed set)."""
     return Ranked.by_score(answer_entropy(inputs), k)
@@ -45,4 +50,4 @@ def rank_by_least_confidence(inputs: Inputs, k: int, _rng: np.random.Generator) 
 
 def rank_by_margin(inputs: Inputs, k: int, _rng: np.random.Generator) -> Ranked:
     """The margin of the closest question."""
-    return Ranked.by_score(margin(inputs.answers(Requires.PROBABILITIES)).max(axis=-1), k)
+    return Ranked.by_score(answer_margin(inputs), k)

@@ -1,10 +1,12 @@
 """One cell: a project from its seed set to its last label, and how good its models are on speakers left out."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aftertone_model.classification.model import EmotionModel
 from aftertone_model.data.clips import Clip
@@ -46,7 +48,8 @@ def run_cell(prepared: Prepared, grid: Grid, cell: Cell, device: str) -> list[Me
     measured: list[Measured] = []
     for count in counts:
         began = time.monotonic()
-        labelled += _next(learner, cell, training_clips, labelled, count - len(labelled), previous)
+        labels = {id: hidden[id] for id in labelled}
+        labelled += _next(learner, cell, training_clips, labels, count - len(labelled), previous)
         rank_seconds += time.monotonic() - began
         began = time.monotonic()
         training = learner.train({id: hidden[id] for id in labelled}, {}, [*training_clips, *tested], previous)
@@ -98,13 +101,13 @@ def _next(
     learner: Learner,
     cell: Cell,
     training_clips: list[Clip],
-    labelled: list[str],
+    labels: Mapping[str, NDArray[np.floating]],
     k: int,
     classifier: EmotionModel | None,
 ) -> list[str]:
     """Ids of the k clips to reveal next."""
     if classifier is not None:
-        return list(learner.rank(classifier, training_clips, k, labelled, cell.strategy).picks)
+        return list(learner.rank(classifier, training_clips, k, labels, cell.strategy).picks)
     if cell.strategy == ALL:
         return [clip.id for clip in training_clips]
     if cell.initialisation == Initialisation.CLUSTERED:

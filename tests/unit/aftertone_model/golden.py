@@ -101,9 +101,9 @@ def _play(backbone: str, folder: Path) -> dict[str, Any]:
         for _ in range(2):
             training = learner.train({id: labels[id] for id in labelled}, test, clips, previous)
             previous = training.model
+            known = {id: labels[id] for id in labelled}
             picks = {
-                strategy: list(learner.rank(previous, asked, BATCH, labelled, strategy).picks)
-                for strategy in STRATEGIES
+                strategy: list(learner.rank(previous, asked, BATCH, known, strategy).picks) for strategy in STRATEGIES
             }
             tuned = training.tuned
             rounds.append(

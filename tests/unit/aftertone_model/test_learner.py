@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from aftertone_model.acquisition import STRATEGIES, StrategyError
+from aftertone_model.acquisition import STRATEGIES, Ranked, StrategyError
 from aftertone_model.acquisition.seeding import SEEDINGS
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.config import PAPER, PRACTICAL, TAPT_PROFILES, PretrainingConfig, Tuning
+from aftertone_model.data.pool import Pool
 from aftertone_model.errors import LabelError
 from aftertone_model.labels import SingleChoice
 from aftertone_model.learner import Learner
@@ -46,16 +46,19 @@ def test_a_round_end_to_end(learner, extracted):
     assert training.metrics.clips == 12
     assert training.metrics.ua.value > 0.6
     assert sum(training.per_class) == 12
-    ranking = learner.rank(training.model, candidates, 5, seeded.picks)
+    ranking = learner.rank(training.model, candidates, 5, {id: labels[id] for id in seeded.picks})
     assert len(ranking.picks) == 5
     assert len(ranking.order) == 36
     assert not set(ranking.order) & set(seeded.picks)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_every_strategy_ranks(learner, trained, extracted, strategy):
-    candidates = extracted[1][30:48]
-    ranking = learner.rank(trained.model, candidates, 4, strategy=strategy)
+@pytest.mark.parametrize("labelled", [0, 30])
+def test_every_strategy_ranks(learner, trained, extracted, strategy, labelled):
+    _, clips, labels = extracted
+    candidates = clips[30:48]
+    known = {clip.id: labels[clip.id] for clip in clips[:labelled]}
+    ranking = learner.rank(trained.model, [*clips[:labelled], *candidates], 4, known, strategy)
     assert sorted(ranking.order) == sorted(clip.id for clip in candidates)
     assert ranking.strategy == strategy
     assert ranking.scores.shape == (18,)
@@ -80,11 +83,79 @@ def test_labelled_clips_are_not_asked_for_again(learner, extracted):
 
 
 def test_the_order_of_the_pool_changes_no_pick(learner, trained, extracted):
-    candidates = extracted[1][30:]
+    _, clips, labels = extracted
+    known = {clip.id: labels[clip.id] for clip in clips[:30]}
     for strategy in STRATEGIES:
-        forwards = learner.rank(trained.model, candidates, 5, strategy=strategy)
-        backwards = learner.rank(trained.model, candidates[::-1], 5, strategy=strategy)
+        forwards = learner.rank(trained.model, clips, 5, known, strategy)
+        backwards = learner.rank(trained.model, clips[::-1], 5, dict(reversed(known.items())), strategy)
         assert forwards.order == backwards.order
+
+
+def test_a_strategy_sees_the_labelled_clips_as_the_classifier_does(learner, trained, extracted, monkeypatch):
+    _, clips, labels = extracted
+    known = {clip.id: labels[clip.id] for clip in clips[20:10:-1]}
+    seen = []
+    watching = replace(STRATEGIES["coreset"], function=lambda inputs, k, rng: seen.append(inputs) or Ranked.by_score(
+        np.arange(inputs.candidates, dtype=float), k
+    ))  # fmt: skip
+    monkeypatch.setitem(STRATEGIES, "coreset", watching)
+    learner.rank(trained.model, clips, 5, known, "coreset")
+    (inputs,) = seen
+    by_id = sorted(known)
+    assert inputs.candidates == 50
+    assert np.array_equal(inputs.labelled.labels, [labels[id] for id in by_id])
+    expected = learner.predict(trained.model, [next(c for c in clips if c.id == id) for id in by_id])
+    assert inputs.labelled.probabilities == pytest.approx(expected, abs=1e-5)
+    assert inputs.labelled.embeddings.shape == (10, inputs.embeddings.shape[1])
+
+
+def test_a_labelled_clip_that_is_not_given_is_named(learner, trained, extracted):
+    _, clips, labels = extracted
+    with pytest.raises(LabelError, match=f"{clips[0].id}.*Pass labelled clips too"):
+        learner.rank(trained.model, clips[1:], 5, {clips[0].id: labels[clips[0].id]}, "coreset")
+
+
+def test_a_share_of_a_batch_is_drawn_anew_in_each_round(extracted, backbone, trained):
+    pool, clips, labels = extracted
+    picks = {}
+    for share in (0.0, 0.5):
+        learner = Learner(backbone, SCHEMA, Runtime(pool=pool), replace(QUICK, random_share=share))
+        for taught in (10, 11):
+            known = {clip.id: labels[clip.id] for clip in clips[:taught]}
+            ranking = learner.rank(trained.model, clips, 10, known, "margin")
+            picks[share, taught] = ranking.picks
+    drawn = {taught: set(picks[0.5, taught]) - set(picks[0.0, taught]) for taught in (10, 11)}
+    assert 2 <= len(drawn[10]) <= 5
+    assert drawn[10] != drawn[11]
+
+
+def test_seeds_see_what_the_transformer_makes_of_clips_and_keep_it_for_the_probe(tones, backbone, tmp_path):
+    heard, pool = tones[0], Pool(tmp_path / "pool")
+    clips = [pool.add(heard.waveform(clip.id)) for clip in tones[1]]
+    learner = Learner(backbone, SCHEMA, Runtime(pool=pool), QUICK)
+    learner.seed(clips, 5)
+    assert list((pool.folder / "layers").glob("*/*.npy"))
+    representations = learner._representations(clips)
+    assert representations.shape == (60, 60)  # no more principal components than clips
+    spread = representations.std(axis=0)
+    assert spread[0] > spread[10] > 0
+    one_voice = replace(QUICK, speakers=False)
+    named = [replace(clip, speaker="s1" if number < 30 else "s2") for number, clip in enumerate(clips)]
+    apart = [
+        np.linalg.norm(found[:30].mean(axis=0) - found[30:].mean(axis=0))
+        for found in (
+            Learner(backbone, SCHEMA, Runtime(pool=pool), config)._representations(named)
+            for config in (QUICK, one_voice)
+        )
+    ]
+    assert apart[0] < 0.5 * apart[1]  # what tells speakers apart is taken out
+    assert learner.seed([], 5).picks == ()
+
+
+def test_the_papers_seeds_see_mean_cnn_frames(extracted, backbone, monkeypatch):
+    pool, clips, _ = extracted
+    monkeypatch.setattr(Learner, "_representations", None)  # not called
+    assert len(Learner(backbone, SCHEMA, Runtime(pool=pool), PAPER).seed(clips, 5).picks) == 5
 
 
 def test_no_candidates_no_order(learner, trained):
@@ -123,9 +194,13 @@ def test_the_temperature_is_in_the_weights_and_moves_no_prediction(extracted, ba
     monkeypatch.setattr("aftertone_model.learner.MIN_CLIPS", 20)
     scaled = Learner(backbone, SCHEMA, Runtime(pool=pool), QUICK).train(taught, test, clips)
     assert scaled.temperature > 1
-    with torch.no_grad():
-        expected = cold.classifier.classifier.weight / scaled.temperature
-    assert scaled.classifier.classifier.weight.detach().numpy() == pytest.approx(expected.numpy(), rel=1e-5)
+    assert cold.model.head is not None
+    assert scaled.model.head is not None
+    expected = cold.model.head.known.weight / scaled.temperature
+    assert scaled.model.head.known.weight.numpy() == pytest.approx(expected.numpy(), rel=1e-5)
+    ratio = cold.model.classifier.classifier.weight / scaled.model.classifier.classifier.weight
+    assert ratio.detach().std().item() == pytest.approx(0, abs=1e-4)  # the plain classifier has a temperature too
+    assert ratio.mean().item() > 1
     assert scaled.metrics is not None
     assert cold.metrics is not None
     assert scaled.metrics.confusion == cold.metrics.confusion

@@ -53,10 +53,11 @@ def test_a_hubert_or_wavlm_adapts_seeds_trains_and_ranks(other_family, tones, fo
     full = replace(QUICK, few_labels_tuning=Tuning.FULL)
     tuned = Learner(learner.backbone, SINGLE, learner.runtime, full).train({i: labels[i] for i in picks}, {}, clips)
     assert tuned.tuned.tuning is Tuning.FULL
-    ranking = learner.rank(training.model, clips, 5, picks, "badge")
+    known = {id: labels[id] for id in picks}
+    ranking = learner.rank(training.model, clips, 5, known, "badge")
     assert len(set(ranking.picks)) == 5
     with pytest.raises(BackboneError, match="alps needs a quantiser"):
-        learner.rank(training.model, clips, 5, picks, "alps")
+        learner.rank(training.model, clips, 5, known, "alps")
     training.model.save(folder / "classifier")
     assert np.array_equal(
         learner.predict(load_model(folder / "classifier"), clips), learner.predict(training.model, clips)
@@ -80,7 +81,8 @@ def test_two_labels_of_multiple_choice_are_learned_and_ranked(extracted, backbon
             with pytest.raises(StrategyError, match="single-choice"):
                 learner.rank(training.model, clips[40:], 4, strategy=strategy)
         else:
-            ranking = learner.rank(training.model, clips[40:], 4, strategy=strategy)
+            known = {clip.id: both[clip.id] for clip in train}
+            ranking = learner.rank(training.model, clips, 4, known, strategy)
             assert sorted(ranking.order) == sorted(test)
     assert exclusive == ["batchbald"]
     by_entropy = learner.rank(training.model, clips[40:], 4, strategy="entropy")
@@ -133,7 +135,7 @@ def test_segments_of_one_file_are_learned_as_clips_of_their_own(tmp_path, backbo
     learner = Learner(backbone, SINGLE, Runtime(pool=pool), QUICK)
     picks = learner.seed(segments, 12).picks
     training = learner.train({id: labels[id] for id in picks}, {}, segments)
-    ranking = learner.rank(training.model, segments, 5, picks)
+    ranking = learner.rank(training.model, segments, 5, {id: labels[id] for id in picks})
     assert sorted(ranking.order) == sorted(labels.keys() - set(picks))
     guesses = learner.predict(training.model, segments).argmax(axis=1)
     assert (guesses == [labels[segment.id].argmax() for segment in segments]).mean() > 0.9

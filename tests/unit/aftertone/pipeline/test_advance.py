@@ -18,6 +18,7 @@ from aftertone.store.project import ProjectStore
 from aftertone.store.records import Doing, Problem, Quiet, Source, Sources, Warnings
 from aftertone.store.round_scores import Score
 from aftertone.store.rounds import Round
+from aftertone_model.learner import Learner
 from tests.unit.aftertone.fake_label_studio import CONFIG, FakeLabelStudio
 from tests.unit.aftertone.loops import MemoryLoop, connect
 
@@ -49,6 +50,32 @@ def test_seed_train_rank_publish(make_loop: MakeLoop) -> None:
     test_clips = loop.store.load().test_clips
     assert test_clips
     assert not test_clips & loop.last.labelled.keys()
+
+
+def test_strategies_see_the_labels_trained_on_and_none_of_the_test_set(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[set[str], set[str]]] = []
+    rank = Learner.rank
+
+    def watched(self: Learner, classifier: Any, clips: Any, k: int, labels: Any, strategy: str | None) -> Any:
+        seen.append(({clip.id for clip in clips}, set(labels)))
+        return rank(self, classifier, clips, k, labels, "coreset")
+
+    monkeypatch.setattr(Learner, "rank", watched)
+    loop = make_loop(24)
+    loop.advance()
+    for _ in range(2):
+        loop.label(6)
+        loop.advance()
+        loop.check_queue()
+    test_clips = loop.store.load().test_clips
+    assert test_clips & loop.last.tested.keys()
+    given, labelled = seen[-1]
+    assert labelled == set(loop.last.labelled)
+    assert labelled < given
+    assert not test_clips & given
+    assert len(given - labelled) == 24 - 12 - len(test_clips - loop.last.tested.keys())
 
 
 def test_nothing_new_changes_nothing(make_loop: MakeLoop) -> None:

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from aftertone_model.acquisition import STRATEGIES, Inputs
-from aftertone_model.acquisition.uncertainty import entropy
+from aftertone_model.acquisition.clustering import kmeans
+from aftertone_model.acquisition.clusters import shortlist
+from aftertone_model.acquisition.uncertainty import entropy, margin
 
 
 @pytest.fixture
@@ -37,3 +39,51 @@ def test_entropy_clusters_spreads_over_the_uncertain_clips_only(inputs: Inputs) 
     assert (np.diff(entropy(probabilities)[ranked.picks]) <= 0).all()
     assert set(ranked.clusters[:30]) == {0, 1, 2}
     assert set(ranked.clusters[30:]) == {3}  # off the shortlist
+
+
+def test_a_shortlist_is_at_most_half_of_the_pool_but_holds_the_picks() -> None:
+    scores = np.random.default_rng(0).random(100)
+    assert [len(shortlist(scores, 10, k)) for k in (1, 3, 10, 60, 100)] == [10, 30, 50, 60, 100]
+    assert shortlist(scores, 10, 2).tolist() == sorted(np.argsort(-scores)[:20])
+
+
+@pytest.mark.parametrize("name", ["entropy-clusters", "cluster-margin"])
+def test_with_a_tenth_of_the_pool_in_a_batch_uncertainty_still_chooses(name: str) -> None:
+    """Uncertain and sure clips side by side in every group: only uncertain ones are asked for."""
+    rng = np.random.default_rng(0)
+    confident = np.concatenate([rng.uniform(0.5, 0.6, 150), rng.uniform(0.9, 1, 150)])
+    embeddings = 100 * np.eye(6)[rng.integers(0, 6, 300)] + rng.normal(size=(300, 6))
+    inputs = Inputs(candidates=300, probabilities=np.stack([confident, 1 - confident], axis=1), embeddings=embeddings)
+    picks = STRATEGIES[name].rank(inputs, 30, rng).picks
+    assert len(picks) == 30
+    assert (picks < 150).all()
+
+
+def test_cluster_margin_takes_the_centre_of_each_cluster_by_margin() -> None:
+    rng = np.random.default_rng(3)
+    probabilities, embeddings = rng.dirichlet(np.ones(3), 200), rng.normal(size=(200, 4))
+    inputs = Inputs(candidates=200, probabilities=probabilities, embeddings=embeddings)
+    picks = STRATEGIES["cluster-margin"].rank(inputs, 10, np.random.default_rng(0)).picks
+    margins = margin(probabilities)
+    rows = np.sort(np.argsort(-margins)[:40])
+    clustering = kmeans(embeddings[rows], 10, np.random.default_rng(0))
+    nearest = [
+        rows[min(np.flatnonzero(clustering.labels == number), key=lambda row: clustering.distances[row])]
+        for number in range(10)
+    ]
+    assert picks.tolist() == sorted(nearest, key=lambda row: -margins[row])
+
+
+def test_cluster_margin_asks_for_no_near_duplicates() -> None:
+    """Every uncertain clip lies there in eight nearly equal takes, as speech corpora are made."""
+    rng = np.random.default_rng(0)
+    clips = rng.normal(size=(40, 8))
+    takes = np.repeat(clips, 8, axis=0) + 0.01 * rng.normal(size=(320, 8))
+    confident = np.repeat(rng.uniform(0.5, 1, 40), 8) - 0.001 * rng.random(320)
+    inputs = Inputs(candidates=320, probabilities=np.stack([confident, 1 - confident], axis=1), embeddings=takes)
+    different = {
+        name: len({row // 8 for row in STRATEGIES[name].rank(inputs, 16, np.random.default_rng(0)).picks})
+        for name in ("margin", "cluster-margin")
+    }
+    assert different["margin"] <= 3
+    assert different["cluster-margin"] >= 8  # as many as there are among the 4 k smallest margins

@@ -9,20 +9,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aftertone_model.acquisition import STRATEGIES, Inputs, Requires, StrategyError, find_strategy
+from aftertone_model.acquisition import STRATEGIES, Inputs, Labelled, Requires, StrategyError, find_strategy
 from aftertone_model.errors import AftertoneError
 
-CHANCY = ["random", "powerbald", "badge"]  # whose picks are random draws by definition
+CHANCY = ["random", "powerbald", "badge", "direct"]  # whose picks are random draws by definition
 
 SCRIPT = """
 import json
 import numpy as np
-from aftertone_model.acquisition import STRATEGIES, Inputs
+from aftertone_model.acquisition import STRATEGIES, Inputs, Labelled
 from aftertone_model.acquisition.seeding import SEEDINGS
 rng = np.random.default_rng(0)
 mc = rng.dirichlet(np.ones(4), (400, 8)).astype("f4")
 points = rng.normal(size=(400, 16)).astype("f4")
-inputs = Inputs(candidates=400, probabilities=mc.mean(axis=1), mc=mc, embeddings=points, surprisal=np.abs(points))
+known = Labelled(
+    labels=np.eye(4)[np.arange(50) % 4],
+    probabilities=rng.dirichlet(np.ones(4), 50).astype("f4"),
+    embeddings=rng.normal(size=(50, 16)).astype("f4"),
+)
+inputs = Inputs(
+    candidates=400,
+    probabilities=mc.mean(axis=1),
+    mc=mc,
+    embeddings=points,
+    surprisal=np.abs(points),
+    labelled=known,
+)
 orders = {1: {}, 2: {}}
 for seed, by_name in orders.items():
     for name, strategy in STRATEGIES.items():
@@ -48,9 +60,10 @@ def orders_in_fresh_process() -> dict[str, dict[str, list[int]]]:
 
 @st.composite
 def evidences(draw: st.DrawFn) -> Inputs:
-    """Pools of 1 to 12 clips, down to one class, one sample, one dimension, identical clips, certain predictions."""
+    """Pools of 1 to 12 clips, down to one class, one sample, one dimension, identical clips, certain predictions,
+    no label."""
     candidates, classes = draw(st.integers(1, 12)), draw(st.integers(1, 4))
-    samples, dimensions = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    samples, dimensions, labels = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(0, 30))
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     kind = draw(st.sampled_from(["any", "certain", "uniform", "identical"]))
     mc = rng.dirichlet(np.ones(classes), (candidates, samples))
@@ -63,6 +76,8 @@ def evidences(draw: st.DrawFn) -> Inputs:
     embeddings = (
         np.zeros((candidates, dimensions)) if kind == "identical" else rng.normal(size=(candidates, dimensions))
     )
+    exclusive = draw(st.booleans())
+    likely = rng.dirichlet(np.ones(classes), labels)
     precision = draw(st.sampled_from([np.float16, np.float32, np.float64]))
     return Inputs(
         candidates=candidates,
@@ -70,6 +85,12 @@ def evidences(draw: st.DrawFn) -> Inputs:
         mc=mc.astype(precision),
         embeddings=embeddings.astype(precision),
         surprisal=np.abs(embeddings).astype(precision),
+        labelled=Labelled(
+            labels=np.eye(classes)[likely.argmax(axis=1)] if draw(st.booleans()) else likely,
+            probabilities=likely.astype(precision),
+            embeddings=rng.normal(size=(labels, dimensions)).astype(precision),
+        ),
+        exclusive=exclusive,
     )
 
 
@@ -77,6 +98,10 @@ def evidences(draw: st.DrawFn) -> Inputs:
 @settings(max_examples=40, deadline=None)
 @given(inputs=evidences(), k=st.integers(0, 15), seed=st.integers(0, 5))
 def test_orders_every_pool_whole(name: str, inputs: Inputs, k: int, seed: int) -> None:
+    if STRATEGIES[name].exclusive_only and not inputs.exclusive:
+        with pytest.raises(StrategyError):
+            STRATEGIES[name].rank(inputs, k, np.random.default_rng(seed))
+        return
     ranked = STRATEGIES[name].rank(inputs, k, np.random.default_rng(seed))
     assert sorted(ranked.order) == list(range(inputs.candidates))
     assert len(ranked.picks) == min(k, inputs.candidates)
@@ -93,6 +118,7 @@ def test_an_empty_pool_has_nothing_to_ask(name: str) -> None:
         mc=np.empty((0, 3, 4)),
         embeddings=np.empty((0, 8)),
         surprisal=np.empty((0, 8)),
+        labelled=Labelled(labels=np.eye(4), probabilities=np.eye(4), embeddings=np.ones((4, 8))),
     )
     assert len(STRATEGIES[name].rank(inputs, 5, np.random.default_rng(0)).order) == 0
 
@@ -101,11 +127,12 @@ def test_an_empty_pool_has_nothing_to_ask(name: str) -> None:
 def test_uses_what_it_declares_and_no_more(name: str) -> None:
     rng = np.random.default_rng(0)
     mc = rng.dirichlet(np.ones(3), (30, 4))
-    arrays = {
+    arrays: dict[Requires, Any] = {
         Requires.PROBABILITIES: mc.mean(axis=1),
         Requires.MC: mc,
         Requires.EMBEDDINGS: rng.normal(size=(30, 5)),
         Requires.SURPRISAL: rng.random((30, 5)),
+        Requires.LABELLED: Labelled(labels=np.eye(3), probabilities=np.eye(3), embeddings=rng.normal(size=(3, 5))),
     }
     strategy = STRATEGIES[name]
     declared = {need.value: arrays[need] for need in strategy.requires}

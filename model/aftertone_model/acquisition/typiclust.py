@@ -1,0 +1,80 @@
+"""TypiClust: the most typical clip of each cluster that holds no label; alone, and followed by margin (TCM)."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
+
+from aftertone_model.acquisition.clustering import Clustering, kmeans
+from aftertone_model.acquisition.inputs import Inputs, Requires
+from aftertone_model.acquisition.strategy import Ranked
+from aftertone_model.acquisition.uncertainty import answer_margin
+
+MOST_CLUSTERS = 500  # in the authors' code
+NEIGHBOURS = 20  # whose mean distance says how typical a clip is; same place
+SMALL_CLUSTER = 5  # clips; clusters no larger, which hold outliers, are passed over; same place
+REFERENCES = 2_000  # neighbours are looked for among at most this many clips of a cluster
+FEW_LABELS = 20  # per class; with fewer on average a clip is chosen for being typical, then for its margin. Ours
+
+
+def typical_first(
+    points: NDArray[np.floating], labelled: NDArray[np.floating] | None, k: int, rng: np.random.Generator
+) -> Ranked:
+    """The most typical clip of each cluster that holds no label, largest cluster first; then the second most typical, …
+
+    As many clusters as there will be labels (at most 500), typicality = 1 / mean distance to the nearest neighbours in
+    the cluster: half of the cluster, at most 20. Clusters of up to 5 clips come last.
+
+    Args:
+        points: (N, D) of the clips that may be asked for, N >= 1.
+        labelled: (M, D) of clips that have a label already.
+        k: clips to ask for, >= 1.
+
+    Returns:
+        Scores are minus the mean distance.
+
+    Source: Hacohen, Dekel, Weinshall, arXiv 2202.02794, algorithm 1, with the authors' code for the numbers.
+    """
+    size = len(points)
+    points = points if labelled is None else np.concatenate([points, labelled])
+    clustering = kmeans(points, min(len(points) - size + k, MOST_CLUSTERS), rng)
+    typical = Clustering(
+        labels=clustering.labels,
+        distances=_mean_neighbour_distances(points, clustering, rng),
+        count=clustering.count,
+    )
+    small = np.bincount(clustering.labels) <= SMALL_CLUSTER
+    return typical.rank(size, k, delay=np.where(small, len(points), 0))
+
+
+def rank_by_typiclust_then_margin(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
+    """While there are fewer than 20 labels per class, TypiClust; the picks beyond that number, and the rest, by margin.
+
+    Source: TCM, Doucet et al., arXiv 2403.03728. When to change over is ours.
+    """
+    known, margins = inputs.known(), answer_margin(inputs)
+    lacking = max(FEW_LABELS * known.labels.shape[1] - len(known.labels), 0)
+    if lacking == 0:
+        return Ranked.by_score(margins, k)
+    typical = typical_first(inputs.require(Requires.EMBEDDINGS), known.embeddings, min(k, lacking), rng)
+    return Ranked.picks_first(typical.picks, margins, k, clusters=typical.clusters)
+
+
+def _mean_neighbour_distances(
+    points: NDArray[np.floating], clustering: Clustering, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """(N,) mean distance of each point to its nearest neighbours in its own cluster; 0 for a cluster of one."""
+    means = np.zeros(len(points))
+    for cluster in range(clustering.count):
+        members = np.flatnonzero(clustering.labels == cluster)
+        neighbours = min(NEIGHBOURS, len(members) // 2)
+        if neighbours == 0:
+            continue
+        references = members
+        if len(members) > REFERENCES:
+            references = np.sort(rng.choice(members, REFERENCES, replace=False))
+        search = NearestNeighbors(n_neighbors=neighbours + 1, algorithm="brute").fit(points[references])
+        distances, _ = search.kneighbors(points[members])  # (members, neighbours + 1), ascending
+        itself = np.isin(members, references)  # a reference's nearest reference is itself, at distance 0
+        sums = np.where(itself, distances.sum(axis=1), distances[:, :-1].sum(axis=1))
+        means[members] = sums / neighbours
+    return means
