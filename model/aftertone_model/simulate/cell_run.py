@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -36,7 +37,9 @@ class Measured:
     rare_per_100: float | None = None  # the same for every 100 labels
     rare_recall: float | None = None  # the same as a share of all rare clips in the pool
     labels_until_found: int | None = None  # labels until 20 clips of each rare class were found; None: not yet
-    confusions: Confusions = field(default_factory=dict)  # speaker left out -> counts, row per true class
+    confusions: Confusions = field(
+        default_factory=dict[str, list[list[int]]]
+    )  # speaker left out -> counts, row per true class
 
 
 def run_cell(prepared: Prepared, grid: Grid, cell: Cell, device: str) -> list[Measured]:
@@ -89,7 +92,16 @@ def run_cell(prepared: Prepared, grid: Grid, cell: Cell, device: str) -> list[Me
     return measured
 
 
-def _rare_figures(revealed: list[int], rare: list[int], pool: Counter[int]) -> dict[str, float | int | None]:
+class RareFigures(TypedDict, total=False):
+    """What was found of the rare classes; see `Measured`."""
+
+    rare_found: int
+    rare_per_100: float
+    rare_recall: float
+    labels_until_found: int | None
+
+
+def _rare_figures(revealed: list[int], rare: list[int], pool: Counter[int]) -> RareFigures:
     if not rare:
         return {}
     found = sum(c in rare for c in revealed)

@@ -115,9 +115,9 @@ class Play:
             for vote in self._asked[id]:
                 matrix[row, int(vote.annotator)] = self._classes.index(vote.chosen[0])
         probabilities = self._cross_fitted([by_id[id] for id in labelled], classifier)
-        others = (
-            self._learner.predict(classifier, [by_id[id] for id in unlabelled]) if unlabelled else probabilities[:0]
-        )
+        others = probabilities[:0]
+        if unlabelled:
+            others = self._learner.predict(classifier, [by_id[id] for id in unlabelled])
         scores = active_lab(matrix, probabilities, others)
         full = (matrix != NO_VOTE).all(axis=1)
         return list(next_votes(scores, labelled, unlabelled, k, full).again)
