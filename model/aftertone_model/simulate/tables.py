@@ -138,6 +138,11 @@ def effects(results: Sequence[Result], grid: Grid) -> Table | None:
             (condition, replace(condition, strategy="random")) for condition in tried if condition.strategy == name
         ]
         choices.append((f"{name}, against random labels", pairs))
+    for voting in grid.voting[1:]:
+        pairs = [
+            (condition, replace(condition, voting=grid.voting[0])) for condition in tried if condition.voting == voting
+        ]
+        choices.append((f"votes {voting}, against {grid.voting[0]}", pairs))
     first = grid.presets[0]
     for preset in grid.presets[1:]:
         pairs = [(condition, replace(condition, preset=first)) for condition in tried if condition.preset == preset]
