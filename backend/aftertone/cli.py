@@ -245,12 +245,30 @@ def simulate(
         typer.Option(help="light, practical or paper, perhaps changed: light:warm_start=true. May be repeated."),
     ] = None,
     shares: Annotated[str, typer.Option(help="Percentages of labels at which models are tested.")] = "5,10,20,40,100",
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell.")] = 10,
     folds: Annotated[int, typer.Option(min=2, help="Groups of speakers that are left out in turn.")] = 5,
     every_fold: Annotated[bool, typer.Option(help="Each seed on every fold, not on one.")] = False,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Labels between two rounds; as many as to the next share if unset.")
     ] = None,
+    leave_out: Annotated[
+        str, typer.Option(help="A column of the manifest, such as corpus: each of its values is left out in turn.")
+    ] = "",
+    prevalence: Annotated[
+        str, typer.Option(help="Thin the pool to these percentages: neutral=80,angry=5. The test set stays as it is.")
+    ] = "",
+    rare: Annotated[
+        str, typer.Option(help="Classes that are to be found; those below half of an even share if unset.")
+    ] = "",
+    annotators: Annotated[
+        int, typer.Option(min=0, help="Draw votes from so many; without, the corpus' own labels are revealed.")
+    ] = 0,
+    confusion: Annotated[
+        str, typer.Option(help="How often annotators err: 0.2, one rate each (0.1,0.3,0.5), or a matrix.csv.")
+    ] = "0.2",
+    votes: Annotated[
+        str, typer.Option(help="Votes that each clip gets, or allocated: where the next is worth most. 1,3,allocated")
+    ] = "1",
     four: Annotated[bool, typer.Option("--table-4", help="Only the four conditions of the paper's Table 4.")] = False,
     classes: Annotated[str, typer.Option(help="Emotions that may occur; all that do if unset.")] = "",
     backbone: Annotated[str | None, typer.Option(help="The setting BACKBONE if unset.")] = None,
@@ -260,7 +278,9 @@ def simulate(
 ) -> None:
     """Find out on a labelled corpus what labelling less costs: hide its labels, and reveal them as strategies ask."""
     from aftertone_model.simulate.cost import Simulation, check
+    from aftertone_model.simulate.crowd import parse_crowd
     from aftertone_model.simulate.grid import Grid
+    from aftertone_model.simulate.prevalence import parse_prevalence
 
     with _explained() as settings:
         simulation = Simulation(
@@ -277,7 +297,12 @@ def simulate(
                 every_fold=every_fold,
                 batch=batch,
                 four=four,
+                prevalence=parse_prevalence(prevalence),
+                rare=_listed(rare),
+                crowd=parse_crowd(annotators, confusion),
+                voting=_listed(votes),
             ),
+            leave_out=leave_out,
             backbone=backbone or settings.backbone,
             classes=_listed(classes),
             jobs=jobs or os.cpu_count() or 1,
@@ -285,6 +310,7 @@ def simulate(
             command=shlex.join(["aftertone", *sys.argv[1:]]),
         )
         corpus, estimate = check(simulation)
+        simulation = simulation.on(corpus)
         if plan:
             typer.echo("\n".join(cell.name for cell in simulation.grid.cells()))
         typer.echo(str(estimate), err=not plan)

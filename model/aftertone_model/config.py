@@ -141,6 +141,7 @@ class TrainingConfig:
     max_class_weight: Annotated[float, Field(ge=1)] = 4.0  # cap on how much a rare class's loss counts; 1: no weights
     validation: Share = 0.0  # share of the training labels held out for early stopping; at 0 there is none
     patience: Count = 0  # epochs without a lower validation loss after which training stops
+    votes: Literal["majority", "shares", "reliability"] = "reliability"  # how several annotators' votes make one label
     mc_samples: Annotated[int, Field(gt=0)] = 20  # dropout masks K for strategies that compare MC samples
 
     def tuning_for(self, labels: int) -> Tuning:
@@ -179,6 +180,7 @@ PAPER = TrainingConfig(
     epochs=100,
     batch_seconds=100.0,
     max_class_weight=1.0,
+    votes="shares",
     validation=0.1,
     patience=20,
 )

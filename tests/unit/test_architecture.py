@@ -21,12 +21,15 @@ MAY_KNOW = {  # room -> rooms beside it that it may import
     "aftertone.server": {"labelstudio", "store", "pipeline"},
     "aftertone.demo": {"labelstudio", "store"},
     "aftertone_model.data": set(),
+    "aftertone_model.votes": set(),
     "aftertone_model.backbones": {"data"},
     "aftertone_model.evaluation": {"data"},
     "aftertone_model.acquisition": {"data"},
     "aftertone_model.pretraining": {"data", "backbones"},
     "aftertone_model.classification": {"data", "backbones", "evaluation"},
-    "aftertone_model.simulate": {"data", "backbones", "pretraining", "classification", "acquisition", "evaluation"},
+    "aftertone_model.simulate": {
+        *("data", "votes", "backbones", "pretraining", "classification", "acquisition", "evaluation"),
+    },
 }
 
 

@@ -24,12 +24,18 @@ def count_votes(annotations: Iterable[Mapping[str, Any]], question: Question) ->
     latest: dict[Any, Mapping[str, Any]] = {}
     for annotation in sorted(starred or submitted, key=lambda a: (a.get("updated_at") or "", a.get("id") or 0)):
         latest[_annotator(annotation)] = annotation
-    answers = [chosen for annotation in latest.values() if (chosen := question.chosen(annotation))]
+    by = {str(who): chosen for who, annotation in latest.items() if (chosen := question.chosen(annotation))}
     votes: Counter[str] = Counter()
-    for chosen in answers:
+    for chosen in by.values():
         votes.update(question.schema.vote(chosen))
-    voters = sum(any(label in question.classes for label in chosen) for chosen in answers)
-    return Answer(votes=dict(votes), voters=voters, skipped=bool(annotations) and not answers)
+    voters = sum(any(label in question.classes for label in chosen) for chosen in by.values())
+    return Answer(
+        votes=dict(votes),
+        voters=voters,
+        by=by,
+        final=bool(starred and by),
+        skipped=bool(annotations) and not by,
+    )
 
 
 def _annotator(annotation: Mapping[str, Any]) -> Any:

@@ -49,7 +49,7 @@ def _read(
     asked_at = label_studio.answered_at
     question = parse_label_config(raw["label_config"])
     audio_field = audio_field or question.field
-    shape = (question.control, question.schema.kind, audio_field, speaker_field)
+    shape = (question.control, question.schema.kind, audio_field, speaker_field, "votes by annotator")
     tasks = {task.id: task for task in cache.tasks} if cache.shape == shape else {}
 
     def parse(exported: Mapping[str, Any]) -> Task:

@@ -17,6 +17,8 @@ class Answer:
 
     votes: Mapping[str, float] = field(default_factory=dict)  # class -> sum of `LabelSchema.vote`
     voters: int = 0  # annotators who chose something that the label config offers
+    by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # annotator -> classes chosen
+    final: bool = False  # starred as ground truth: nobody's reliability changes it
     skipped: bool = False  # skipped or submitted blank, and nobody answered: no label, and no reason to ask first
 
     @property

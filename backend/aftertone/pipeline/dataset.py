@@ -1,7 +1,7 @@
 """Tasks and clips joined: which clip each task holds, and what people have said about each clip."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,15 +13,29 @@ from aftertone.store.clock import elapsed
 from aftertone.store.records import Source
 from aftertone_model.data.clips import Clip
 from aftertone_model.labels import LabelSchema
+from aftertone_model.votes.soft_labels import Method, soft_labels
+from aftertone_model.votes.vote import Vote
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One clip of the pool with the tasks that hold it; the same audio imported twice is one clip."""
 
     clip: Clip
     tasks: tuple[int, ...]  # ascending
-    answer: Answer  # of all its tasks together
+    answers: tuple[Answer, ...]  # of each of its tasks
+
+    @cached_property
+    def answer(self) -> Answer:
+        """Of all its tasks together."""
+        return self.answers[0] if len(self.answers) == 1 else _together(self.answers)
+
+    @property
+    def votes(self) -> Iterator[Vote]:
+        """Each annotator's vote in each task."""
+        for answer in self.answers:
+            for who, chosen in answer.by.items():
+                yield Vote(clip=self.clip.id, annotator=who, chosen=chosen, final=answer.final)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +50,10 @@ class Dataset:
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
-        """Soft label (C,) of every clip that has a vote for one of the classes.
+        """Soft label (C,) of every clip that has a vote for one of the classes: the votes' shares.
 
-        A vote for a label that has left the label config counts for nothing until the label comes back.
+        What changes here tells whether to train again. A vote for a label that has left the label config counts for
+        nothing until the label comes back.
         """
         found = {
             clip: self.schema.target(entry.answer.votes, entry.answer.voters)
@@ -46,6 +61,15 @@ class Dataset:
             if entry.answer.votes
         }
         return {clip: label for clip, label in found.items() if label is not None}
+
+    def labels_by(self, method: Method) -> dict[str, NDArray[np.float64]]:
+        """The same clips' labels as training wants them: with `reliability`, one vote may change all.
+
+        Args:
+            method: `TrainingConfig.votes`.
+        """
+        votes = (vote for entry in self.entries.values() for vote in entry.votes)
+        return self.labels | soft_labels(votes, self.schema, method)
 
     @cached_property
     def clips(self) -> list[Clip]:
@@ -109,7 +133,7 @@ def _entry(clip: str, tasks: Sequence[Task], seconds: float) -> Entry:
     return Entry(
         clip=Clip(id=clip, seconds=seconds, speaker=speaker),
         tasks=tuple([task.id for task in tasks]),
-        answer=tasks[0].answer if len(tasks) == 1 else _together([task.answer for task in tasks]),
+        answers=tuple([task.answer for task in tasks]),
     )
 
 

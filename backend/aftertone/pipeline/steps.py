@@ -67,7 +67,13 @@ class LearningSteps:
         if PRESETS[self._settings.preset].warm_start and self._store.has_model():
             with self._store.round_model() as (_, folder):
                 previous = load_model(folder)
-        training = self._learner().train(labelled, tested, self._dataset.clips, previous)
+        learned = self._dataset.labels_by(PRESETS[self._settings.preset].votes)
+        training = self._learner().train(
+            {clip: learned[clip] for clip in labelled},
+            {clip: learned[clip] for clip in tested},
+            self._dataset.clips,
+            previous,
+        )
         draft = Draft(
             classes=self._dataset.schema.classes,
             label_kind=self._dataset.schema.kind,

@@ -1,8 +1,8 @@
 """Manifests: which audio files a corpus has, and what is known about each."""
 
 import csv
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from aftertone_model.errors import AftertoneError
@@ -12,6 +12,7 @@ AUDIO_SUFFIXES = frozenset(
     | {".oga", ".ogg", ".opus", ".wav", ".weba", ".webm", ".wma"}
 )
 
+ATTRIBUTES = ("corpus", "gender", "language")  # columns that are kept where a manifest has them
 SHOWN = 20  # faulty lines that an error names
 
 
@@ -28,14 +29,19 @@ class Row:
     speaker: str | None = None  # who speaks, where the corpus knows
     seconds: float | None = None  # how long it says the clip is; nobody checks
     line: int | None = None  # of the manifest
+    attributes: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)  # what other columns say
 
 
-def read_manifest(path: Path) -> list[Row]:
+def read_manifest(path: Path, columns: Sequence[str] = ()) -> list[Row]:
     """Read a corpus: a CSV file with a column `path` and perhaps `emotion`, `speaker` and `duration_s`, or a folder
     of audio files.
 
-    Paths in the CSV are relative to its folder; other columns are ignored. A folder is searched with its subfolders, in
+    Paths in the CSV are relative to its folder. `corpus`, `gender` and `language` are kept as attributes, as are the
+    columns that are asked for; others are ignored. A folder is searched with its subfolders, in
     the order of names, and gives neither emotion nor speaker.
+
+    Args:
+        columns: further attributes; a row may lack them.
 
     Raises:
         ManifestError: there is no such file or folder, no column `path`, no row, or rows that name no file; the message
@@ -52,14 +58,14 @@ def read_manifest(path: Path) -> list[Row]:
         return rows
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return _read_rows(csv.DictReader(file), path)
+            return _read_rows(csv.DictReader(file), path, (*ATTRIBUTES, *columns))
     except FileNotFoundError:
         raise ManifestError(f"There is no {path}. Name a manifest.csv or a folder of audio files.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path} is no CSV file in UTF-8 ({error}). Save it as one.") from error
 
 
-def _read_rows(reader: "csv.DictReader[str]", manifest: Path) -> list[Row]:
+def _read_rows(reader: "csv.DictReader[str]", manifest: Path, attributes: Sequence[str]) -> list[Row]:
     if "path" not in (reader.fieldnames or ()):
         raise ManifestError(
             f"{manifest} has no column `path`. Its first line must name the columns: path,emotion,speaker."
@@ -80,6 +86,7 @@ def _read_rows(reader: "csv.DictReader[str]", manifest: Path) -> list[Row]:
                     speaker=_text(record, "speaker"),
                     seconds=_number(record, "duration_s"),
                     line=reader.line_num,
+                    attributes={name: text for name in attributes if (text := _text(record, name))},
                 )
             )
     if faults:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import soundfile
@@ -11,8 +11,9 @@ from aftertone_model.acquisition import STRATEGIES
 from aftertone_model.acquisition.inputs import Requires
 from aftertone_model.config import TAPT_PROFILES, Tuning
 from aftertone_model.data.manifest import Row
-from aftertone_model.simulate.grid import ALL, Cell, Grid, config_of, label_counts
+from aftertone_model.simulate.grid import ALL, ALLOCATED, Cell, Grid, config_of, label_counts
 from aftertone_model.simulate.labelled_corpus import LabelledCorpus, read_labelled
+from aftertone_model.simulate.prevalence import check_names, check_prevalence
 
 SAMPLE = 50  # files whose length is read where the manifest has no column duration_s
 # Seconds of audio per second on one core, with aftertone-mini; ten or more times less for wav2vec2-base.
@@ -22,6 +23,7 @@ ADAPTED = 130.0
 TUNED = 130.0
 SURPRISED = 100.0
 PROBED = 4.0  # seconds for a round that trains the head alone
+CROSS_FITTED = 4  # trainings in a round where votes are allocated
 # Bytes per second of audio, and per clip and backbone.
 PCM, FRAMES = 32_000, 12_800
 LAYER_MEANS, ADAPTED_BACKBONE = 6_200, 28_000_000
@@ -36,9 +38,16 @@ class Simulation:
     grid: Grid
     backbone: str
     classes: tuple[str, ...] = ()
+    leave_out: str = ""  # a column of the manifest whose values are left out in turn
     jobs: int = 1
     device: str = "cpu"
     command: str = ""  # for the report
+
+    def on(self, corpus: LabelledCorpus) -> "Simulation":
+        """The same with as many folds as the corpus has values to leave out, each of which is tested on."""
+        if not corpus.left_out:
+            return self
+        return replace(self, grid=replace(self.grid, folds=len(corpus.left_out), every_fold=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +80,13 @@ def check(simulation: Simulation) -> tuple[LabelledCorpus, CostEstimate]:
 
     Raises:
         ManifestError: the message names the rows to correct.
+        SimulationError: a prevalence or a confusion matrix doesn't fit the corpus' classes.
     """
-    corpus = read_labelled(simulation.manifest, simulation.classes)
+    corpus = read_labelled(simulation.manifest, simulation.classes, simulation.leave_out)
+    simulation = simulation.on(corpus)
+    check_prevalence(simulation.grid.prevalence, corpus.classes)
+    check_names(simulation.grid.rare, corpus.classes)
+    simulation.grid.crowd.confusions(corpus.classes)  # a matrix without a class is found out now
     corpus.folds(simulation.grid.folds)  # fails now rather than after an hour of decoding
     return corpus, estimate(corpus, simulation.grid, simulation.jobs)
 
@@ -101,7 +115,7 @@ def cell_seconds(cell: Cell, grid: Grid, clips: int, audio: float) -> float:
     seconds = 0.0
     for labels in label_counts(grid.shares_of(cell), round(pool)):
         if config.tuning_for(labels) is Tuning.PROBE:
-            seconds += PROBED
+            seconds += PROBED * (CROSS_FITTED if cell.voting == ALLOCATED else 1)
         else:
             epochs = max(config.epochs, config.updates * config.batch_seconds / (labels * each))
             epochs = min(epochs, 2 * config.patience) if config.patience else epochs

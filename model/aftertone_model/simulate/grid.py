@@ -12,8 +12,11 @@ from aftertone_model.acquisition import STRATEGIES
 from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig, Tuning
 from aftertone_model.config import PRESETS as PRODUCT_PRESETS
 from aftertone_model.errors import SimulationError
+from aftertone_model.simulate.crowd import CORPUS_LABELS, Crowd
+from aftertone_model.simulate.prevalence import Prevalence
 
 ALL = "all"  # the strategy of cells that have every label at once
+ALLOCATED = "allocated"  # votes go where ActiveLab says; otherwise each clip gets the same number
 PRESETS: Mapping[str, TrainingConfig] = PRODUCT_PRESETS | {"light": replace(PRACTICAL, tuning=Tuning.PROBE)}
 """The product's presets, and `light`: `practical` without fine-tuning, which needs seconds instead of minutes."""
 
@@ -38,11 +41,13 @@ class Cell:
     strategy: str
     seed: int
     fold: int  # whose speakers are tested on
+    voting: str = "1"  # votes that each clip gets, or ALLOCATED
 
     @property
     def name(self) -> str:
         """What `--plan` prints and the cell's file begins with."""
         parts = (self.preset, "tapt" if self.tapt else "unadapted", self.initialisation, self.strategy)
+        parts += () if self.voting == "1" else (f"votes+{self.voting}",)
         return "-".join((*parts, f"seed{self.seed}", f"fold{self.fold}")).replace(":", "+").replace("=", "_")
 
 
@@ -55,11 +60,15 @@ class Grid:
     tapt: tuple[bool, ...] = (False, True)
     presets: tuple[str, ...] = ("light",)
     shares: tuple[float, ...] = (0.05, 0.1, 0.2, 0.4, 1.0)  # of the pool's labels, ascending
-    seeds: int = 5
+    seeds: int = 10
     folds: int = 5
     every_fold: bool = False  # every seed on every fold; otherwise seed s leaves out fold s, modulo the folds
     batch: int | None = None  # labels between two rounds; None: as many as to the next share
     four: bool = False  # only the four conditions of the paper's Table 4
+    prevalence: Prevalence = ()  # of the pool; () leaves it as the corpus is
+    rare: tuple[str, ...] = ()  # classes that are to be found; () are those under half of an even share
+    crowd: Crowd = CORPUS_LABELS  # who votes
+    voting: tuple[str, ...] = ("1",)
 
     def __post_init__(self) -> None:
         for name in self.strategies:
@@ -70,6 +79,12 @@ class Grid:
                 raise SimulationError(f"There is no initialisation {name}. There are: {', '.join(INITIALISATIONS)}.")
         for preset in self.presets:
             config_of(preset)
+        for voting in self.voting:
+            several = self.crowd.annotators
+            if voting != ALLOCATED and not (voting.isdigit() and int(voting) >= 1):
+                raise SimulationError(f"--votes takes numbers and {ALLOCATED}, such as 1,3,{ALLOCATED}; not {voting}.")
+            if voting != "1" and (several < 2 or (voting != ALLOCATED and int(voting) > several)):
+                raise SimulationError(f"{voting} votes a clip need more annotators than {several}; say --annotators.")
         if not self.shares or min(self.shares) <= 0 or max(self.shares) > 1:
             raise SimulationError("Shares of labels are percentages above 0 and up to 100, such as 5,10,20,100.")
 
@@ -80,8 +95,18 @@ class Grid:
             for preset, tapt in itertools.product(self.presets, self.tapt):
                 if min(self.shares) < 1:
                     found += [
-                        Cell(preset=preset, tapt=tapt, initialisation=start, strategy=strategy, seed=seed, fold=fold)
-                        for strategy, start in itertools.product(self.strategies, self.initialisations)
+                        Cell(
+                            preset=preset,
+                            tapt=tapt,
+                            initialisation=start,
+                            strategy=strategy,
+                            seed=seed,
+                            fold=fold,
+                            voting=voting,
+                        )
+                        for strategy, start, voting in itertools.product(
+                            self.strategies, self.initialisations, self.voting
+                        )
                         if not self.four or _in_table_4(tapt, start, strategy)
                     ]
                 if max(self.shares) == 1:
@@ -95,6 +120,7 @@ class Grid:
     def key(self, cell: Cell, corpus: str, backbone: str) -> str:
         """16 hex digits that name all that a cell's figures depend on."""
         told = [asdict(cell), asdict(config_of(cell.preset)), self.shares_of(cell), self.batch, self.folds]
+        told += [self.prevalence, self.rare, asdict(self.crowd)]
         return hashlib.sha256(json.dumps([*told, corpus, backbone]).encode()).hexdigest()[:16]
 
     def _splits(self) -> list[tuple[int, int]]:

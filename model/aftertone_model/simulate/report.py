@@ -7,12 +7,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from aftertone_model.data.files import write_text
+from aftertone_model.simulate.conditions import ours
 from aftertone_model.simulate.cost import clock
-from aftertone_model.simulate.figures import draw
+from aftertone_model.simulate.figures import DRAWN, draw
+from aftertone_model.simulate.gain_tables import each_left_out, gains, rare_clips
 from aftertone_model.simulate.grid import Grid
 from aftertone_model.simulate.prepared import Prepared
 from aftertone_model.simulate.results import Result
-from aftertone_model.simulate.tables import Table, effects, every_condition, findings, ours, table_2, table_4
+from aftertone_model.simulate.table import Table
+from aftertone_model.simulate.tables import effects, every_condition, findings, table_2, table_4
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
@@ -32,6 +35,9 @@ def write_report(
     found = [
         table_2(results, ours(grid)),
         table_4(results, grid),
+        gains(results, grid),
+        rare_clips(results, grid),
+        each_left_out(results, grid, prepared.left_out),
         effects(results, grid),
         every_condition(results, grid),
     ]
@@ -59,12 +65,33 @@ def _facts(
         ("Corpus", f"{len(prepared.clips)} clips, {hours:.2f} h, {len(speakers)} speakers; {', '.join(counts)}"),
         ("Left out", f"{len(prepared.refused)} files"),
         ("Backbone", prepared.backbone),
-        ("Folds", f"{grid.folds}, no speaker in two; the figures are of the speakers left out"),
+        ("Folds", _folds(grid, prepared)),
+        ("Pool", _pool(grid)),
+        ("Annotators", _annotators(grid)),
         ("Runs", f"{grid.seeds} seeds, {'each on every fold' if grid.every_fold else 'each on a fold of its own'}"),
         ("Cells", f"{len(cells)}, {clock(60 * sum(cells.values()))} of one core; this call took {clock(seconds)}"),
         ("Versions", f"{libraries}, Python {platform.python_version()}"),
         ("Machine", f"{platform.machine()}, {platform.system()}"),
     ]
+
+
+def _folds(grid: Grid, prepared: Prepared) -> str:
+    if prepared.left_out:
+        return f"{grid.folds}: {', '.join(prepared.left_out)}; each is left out in turn, and the figures are of it"
+    return f"{grid.folds}, no speaker in two; the figures are of the speakers left out"
+
+
+def _pool(grid: Grid) -> str:
+    told = ", ".join(f"{name} {share:.0%}" for name, share in grid.prevalence)
+    return f"thinned to {told}, the other classes as in the corpus; test sets are not" if told else "as the corpus is"
+
+
+def _annotators(grid: Grid) -> str:
+    crowd = grid.crowd
+    if crowd.annotators == 0:
+        return "none: the corpus' own labels"
+    errors = "by confusion matrix" if crowd.matrices else ", ".join(f"{rate:.0%}" for rate in crowd.rates)
+    return f"{crowd.annotators}, who err: {errors}; shares of labels count votes"
 
 
 def _list(facts: Sequence[tuple[str, str]]) -> list[str]:
@@ -74,7 +101,7 @@ def _list(facts: Sequence[tuple[str, str]]) -> list[str]:
 def _page(told: Sequence[str], tables: Sequence[Table], drawn: Sequence[Path], facts: Sequence[tuple[str, str]]) -> str:
     pictures = [path.read_text(encoding="utf-8") for path in drawn]
     inline = [picture[picture.index("<svg") :] for picture in pictures]
-    titles = ("UA by share of labels (the paper's Figure 2)", "Minutes by share of labels (the paper's Figure 3)")
+    titles = [DRAWN[path.stem] for path in drawn]
     shown = "\n".join(f"<h2>{html.escape(title)}</h2>\n{svg}" for title, svg in zip(titles, inline, strict=True))
     items = "\n".join(f"<li>{html.escape(line)}</li>" for line in told)
     run = "\n".join(f"<li>{html.escape(name)}: <code>{html.escape(value)}</code></li>" for name, value in facts)

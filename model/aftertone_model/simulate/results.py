@@ -3,19 +3,19 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from aftertone_model.data.files import write_text
 from aftertone_model.simulate.cell_run import Measured
+from aftertone_model.simulate.differences import FIGURES, clustered
 from aftertone_model.simulate.grid import ALL, Cell
+from aftertone_model.simulate.intervals import Interval, interval
 
-CONFIDENCE = 0.95
 RESAMPLES = 2_000
 TIMES = ("tapt_seconds", "train_seconds", "rank_seconds")
 
@@ -35,42 +35,38 @@ class Result:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One condition's figures at each share of the labels, one column per run."""
+    """One condition's results at each share of the labels, one column per run."""
 
     shares: tuple[float, ...]  # (S,) ascending
     runs: tuple[tuple[int, int], ...]  # (R,) seed and fold of each
-    ua: NDArray[np.float64]  # (S, R)
-    wa: NDArray[np.float64]  # (S, R)
-    minutes: NDArray[np.float64]  # (S, R)
+    results: tuple[tuple[Result, ...], ...]  # (S, R)
+
+    def figure(self, name: str) -> NDArray[np.float64]:
+        """(S, R) of a field of `Measured`; NaN where it is None."""
+        return np.array([[_number(getattr(result.measured, name)) for result in row] for row in self.results])
+
+    @property
+    def ua(self) -> NDArray[np.float64]:
+        """(S, R)"""
+        return self.figure("ua")
+
+    @property
+    def wa(self) -> NDArray[np.float64]:
+        """(S, R)"""
+        return self.figure("wa")
+
+    @property
+    def minutes(self) -> NDArray[np.float64]:
+        """(S, R)"""
+        return np.array([[result.minutes for result in row] for row in self.results])
 
     def at(self, share: float) -> int | None:
         """The row of a share, None where it wasn't measured."""
         return self.shares.index(share) if share in self.shares else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A mean and its 95 % interval; NaN ends where there is one run only."""
-
-    mean: float
-    low: float
-    high: float
-
-    def between(self, least: float, most: float) -> "Interval":
-        """The part of it that is possible; a few runs that differ much give an interval beyond."""
-        low, high = np.clip([self.low, self.high], least, most)
-        return replace(self, low=float(low), high=float(high))
-
-    def percent(self) -> str:
-        """Of a share: `61.2 [59.0 to 63.4]`."""
-        return self.between(0, 1).written(100, 1)
-
-    def written(self, factor: float, digits: int, sign: str = "") -> str:
-        """Multiplied by `factor`, as `61.2 [59.0 to 63.4]`; `sign` "+" shows that of positive numbers too."""
-        mean = f"{self.mean * factor:{sign}.{digits}f}"
-        if np.isnan(self.low):
-            return mean
-        return f"{mean} [{self.low * factor:{sign}.{digits}f} to {self.high * factor:{sign}.{digits}f}]"
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def write_csv(results: Iterable[Result], folder: Path) -> None:
@@ -78,6 +74,7 @@ def write_csv(results: Iterable[Result], folder: Path) -> None:
     figures, times = [], []
     for result in sorted(results, key=lambda result: (result.cell, result.measured.share)):
         measured = asdict(result.measured)
+        del measured["confusions"]  # too many for a table; the cell's file keeps them
         key = asdict(result.cell) | {"share": measured.pop("share")}
         seconds = {name: round(measured.pop(name), 2) for name in TIMES}
         figures.append(key | {k: round(v, 6) if isinstance(v, float) else v for k, v in measured.items()})
@@ -90,48 +87,72 @@ def write_csv(results: Iterable[Result], folder: Path) -> None:
         write_text(folder / name, text.getvalue())
 
 
-def series(results: Sequence[Result], preset: str, tapt: bool, initialisation: str, strategy: str) -> Series | None:
+def series(
+    results: Sequence[Result], preset: str, tapt: bool, initialisation: str, strategy: str, voting: str = "1"
+) -> Series | None:
     """The line of one condition; None where it wasn't run. It ends with all labels at once, trained afresh."""
     found: dict[tuple[int, int], dict[float, Result]] = defaultdict(dict)
     for result in results:
         cell = result.cell
-        conditions = {(initialisation, strategy), (ALL, ALL)}
-        if (cell.preset, cell.tapt) == (preset, tapt) and (cell.initialisation, cell.strategy) in conditions:
+        conditions = {(initialisation, strategy, voting), (ALL, ALL, "1")}
+        if (cell.preset, cell.tapt) == (preset, tapt) and (
+            cell.initialisation,
+            cell.strategy,
+            cell.voting,
+        ) in conditions:
             found[cell.seed, cell.fold].setdefault(result.measured.share, result)
     if not any(result.cell.strategy == strategy for shares in found.values() for result in shares.values()):
         return None
     shares = sorted(set.intersection(*(set(run) for run in found.values())))
     runs = sorted(found)
-
-    def grid(value: Callable[[Result], float]) -> NDArray[np.float64]:
-        return np.array([[value(found[run][share]) for run in runs] for share in shares])
-
     return Series(
         shares=tuple(shares),
         runs=tuple(runs),
-        ua=grid(lambda result: result.measured.ua),
-        wa=grid(lambda result: result.measured.wa),
-        minutes=grid(lambda result: result.minutes),
+        results=tuple(tuple(found[run][share] for run in runs) for share in shares),
     )
 
 
-def interval(values: NDArray[np.float64]) -> Interval:
-    """Mean over the runs (R,) and Student's interval for it; runs differ in seed and in who is tested on."""
-    mean = float(values.mean())
-    if len(values) < 2:
-        return Interval(mean=mean, low=np.nan, high=np.nan)
-    half = float(student.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Interval(mean=mean, low=mean - half, high=mean + half)
+def paired(
+    ours: Series, theirs: Series, share: float, reference: float | None = None, figure: str = "ua"
+) -> Interval | None:
+    """Mean difference over the runs that both have: ours at `share`, theirs at `reference` or the same share.
 
+    Its interval is clustered by speaker and by run, where it is known who was tested on.
 
-def paired(ours: Series, theirs: Series, share: float, reference: float | None = None) -> Interval | None:
-    """Mean difference in UA over the runs that both have: ours at `share`, theirs at `reference` or the same share."""
+    Args:
+        figure: a key of FIGURES.
+    """
     runs = [run for run in ours.runs if run in theirs.runs]
     row, other = ours.at(share), theirs.at(share if reference is None else reference)
     if not runs or row is None or other is None:
         return None
-    mine = ours.ua[row, [ours.runs.index(run) for run in runs]]
-    return interval(mine - theirs.ua[other, [theirs.runs.index(run) for run in runs]])
+    mine = [ours.results[row][ours.runs.index(run)].measured for run in runs]
+    others = [theirs.results[other][theirs.runs.index(run)].measured for run in runs]
+    if all(a.confusions and a.confusions.keys() == b.confusions.keys() for a, b in zip(mine, others, strict=True)):
+        return clustered([a.confusions for a in mine], [b.confusions for b in others], FIGURES[figure])
+    return interval(np.array([getattr(a, figure) - getattr(b, figure) for a, b in zip(mine, others, strict=True)]))
+
+
+def labels_needed(line: Series, goal: Series, share: float, figure: str = "macro_f1", seed: int = 0) -> Interval | None:
+    """The share of labels at which a condition's mean first reaches the goal's mean at `share`.
+
+    Straight lines between shares; 1 where it never does, so that the mean is a lower bound then. The interval is a
+    bootstrap over the runs that both have, paired.
+    """
+    runs = [run for run in line.runs if run in goal.runs]
+    row = goal.at(share)
+    if not runs or row is None or len(line.shares) < 2:
+        return None
+    curves = line.figure(figure)[:, [line.runs.index(run) for run in runs]]  # (S, R)
+    wanted = goal.figure(figure)[row, [goal.runs.index(run) for run in runs]]  # (R,)
+
+    def needed(chosen: NDArray[np.int64]) -> float:
+        return _first_reach(line.shares, curves[:, chosen].mean(axis=1), float(wanted[chosen].mean()))
+
+    rng = np.random.default_rng(seed)
+    draws = [needed(rng.integers(len(runs), size=len(runs))) for _ in range(RESAMPLES)] if len(runs) > 1 else [np.nan]
+    low, high = np.percentile(draws, [2.5, 97.5])
+    return Interval(mean=needed(np.arange(len(runs))), low=float(low), high=float(high))
 
 
 def share_needed(line: Series, seed: int = 0) -> Interval | None:
@@ -150,9 +171,16 @@ def share_needed(line: Series, seed: int = 0) -> Interval | None:
 
 def _crossing(line: Series, runs: NDArray[np.int64]) -> float:
     curve = line.ua[:, runs].mean(axis=1)  # (S,)
-    first = int(np.argmax(curve >= curve[-1]))
+    return _first_reach(line.shares, curve, float(curve[-1]))
+
+
+def _first_reach(shares: Sequence[float], curve: NDArray[np.float64], goal: float) -> float:
+    """Where the curve first reaches the goal; 1 where it doesn't."""
+    if curve.max() < goal:
+        return 1.0
+    first = int(np.argmax(curve >= goal))
     if first == 0:
-        return line.shares[0]
+        return shares[0]
     below, above = curve[first - 1], curve[first]
-    start, end = line.shares[first - 1], line.shares[first]
-    return start + (end - start) * float((curve[-1] - below) / (above - below))
+    start, end = shares[first - 1], shares[first]
+    return start + (end - start) * float((goal - below) / (above - below))

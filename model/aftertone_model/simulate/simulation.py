@@ -1,8 +1,8 @@
-"""A whole simulation: what cells share is computed once, then the cells in parallel, then tables and figures."""
+"""A whole simulation: what cells share is computed once, the cells run in parallel, then come tables and figures."""
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 
@@ -36,8 +36,9 @@ def simulate(
     Raises:
         ManifestError: too few of the corpus' files can be decoded.
     """
-    grid, began = simulation.grid, time.monotonic()
-    prepared = decode(corpus, simulation.out, simulation.backbone, grid.folds, progress)
+    simulation, began = simulation.on(corpus), time.monotonic()
+    grid = simulation.grid
+    prepared = decode(corpus, simulation.out, simulation.backbone, grid.folds, progress, grid.prevalence)
     for line in prepared.refused:
         say(f"Left out: {line}")
     files = {cell: _file(simulation, prepared, cell) for cell in grid.cells()}
@@ -64,33 +65,59 @@ def _run(
     executor = ProcessPoolExecutor(simulation.jobs, mp_context=processes, initializer=one_thread)
     try:
         parts = [range(start, len(prepared.clips), simulation.jobs * PARTS) for start in range(simulation.jobs * PARTS)]
-        _follow("features", [(executor.submit(extract, prepared, part, device), len(part)) for part in parts], progress)
-        wanted = {prepared.adapted(cell.fold, config_of(cell.preset)): cell for cell in todo if cell.tapt}
-        missing = [wanted[folder] for folder in sorted(wanted) if read_adaptation(folder) is None]
-        adaptations = [(executor.submit(adapt, prepared, cell.fold, cell.preset, device), 1) for cell in missing]
-        _follow("adapt", adaptations, progress)
-        cells = [
-            (
-                executor.submit(run_and_keep, prepared, simulation.grid, cell, files[cell], device),
-                round(cell_seconds(cell, simulation.grid, len(corpus.rows), audio)),
-            )
-            for cell in todo
-        ]
-        _follow("cells", cells, progress)
+        _follow("features", {executor.submit(extract, prepared, part, device): len(part) for part in parts}, progress)
+
+        def start(cell: Cell) -> dict[Future, int]:
+            future = executor.submit(run_and_keep, prepared, simulation.grid, cell, files[cell], device)
+            return {future: round(cell_seconds(cell, simulation.grid, len(corpus.rows), audio))}
+
+        waiting: dict[Path, list[Cell]] = {}  # cells by the adaptation that they need and that isn't there yet
+        ready: list[Cell] = []
+        for cell in todo:
+            folder = prepared.adapted(cell.fold, cell.seed, config_of(cell.preset))
+            if cell.tapt and (folder in waiting or read_adaptation(folder) is None):
+                waiting.setdefault(folder, []).append(cell)
+            else:
+                ready.append(cell)
+        tasks: dict[Future, int] = {}
+        for cell in ready:
+            tasks |= start(cell)
+        adaptations = {executor.submit(adapt, prepared, cells[0], device): cells for cells in waiting.values()}
+
+        def follow_up(done: Future) -> dict[Future, int]:
+            """The cells that an adaptation was for."""
+            found: dict[Future, int] = {}
+            for cell in adaptations.get(done, ()):
+                found |= start(cell)
+            return found
+
+        _follow("cells", tasks | dict.fromkeys(adaptations, 1), progress, follow_up)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _follow(stage: str, tasks: Iterable[tuple[Future, int]], progress: Progress) -> None:
-    """Wait for the tasks, each with a weight, and show how far they have come; the first that fails ends all."""
+def _follow(
+    stage: str,
+    tasks: Mapping[Future, int],
+    progress: Progress,
+    follow_up: Callable[[Future], Mapping[Future, int]] = lambda _: {},
+) -> None:
+    """Wait for the tasks, each with a weight, and show how far they have come; the first that fails ends all.
+
+    Args:
+        follow_up: tasks that may begin once a task has ended.
+    """
     weights = dict(tasks)
-    waiting, done, total = set(weights), 0, sum(weights.values())
+    waiting, done = set(weights), 0
     while waiting:
-        progress(stage, done, total)
+        progress(stage, done, sum(weights.values()))
         ended, waiting = wait(waiting, timeout=5, return_when=FIRST_COMPLETED)
         for future in ended:
             future.result()
             done += weights[future]
+            more = follow_up(future)
+            weights |= more
+            waiting |= more.keys()
 
 
 def _file(simulation: Simulation, prepared: Prepared, cell: Cell) -> Path:

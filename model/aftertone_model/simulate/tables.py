@@ -1,14 +1,16 @@
 """The paper's tables, filled with our figures and with the paper's own beside them."""
 
-import html
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from aftertone_model.simulate.conditions import Condition, conditions, ours
 from aftertone_model.simulate.cost import clock
-from aftertone_model.simulate.grid import Grid, Initialisation, config_of
-from aftertone_model.simulate.results import Result, Series, interval, paired, series, share_needed
+from aftertone_model.simulate.grid import Grid, Initialisation
+from aftertone_model.simulate.intervals import interval
+from aftertone_model.simulate.results import Result, Series, paired, share_needed
+from aftertone_model.simulate.table import Table
 
 # AFTER (arXiv 2310.00283), corpus "Merged": Table 2 by share of labels, Table 4 by share and condition.
 PAPER_TABLE_2 = {
@@ -25,73 +27,6 @@ PAPER_TABLE_4 = {
     0.4: (55.68, 76.01, 73.55, 78.64),
     1.0: (57.21, 78.21, 73.89, 79.15),
 }  # UA %
-
-
-@dataclass(frozen=True, kw_only=True)
-class Condition:
-    """What is compared: a preset, with or without TAPT, how the seed set is drawn, and a query strategy."""
-
-    preset: str
-    tapt: bool
-    initialisation: str
-    strategy: str
-
-    def __str__(self) -> str:
-        adapted = "TAPT" if self.tapt else "no TAPT"
-        return f"{self.strategy}, {self.initialisation} seeds, {adapted}, {self.preset}"
-
-    def of(self, results: Sequence[Result]) -> Series | None:
-        """Its line; None where it wasn't run."""
-        return series(results, self.preset, self.tapt, self.initialisation, self.strategy)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A table as text: title, note, column heads and rows."""
-
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """With its title as a heading of the third level."""
-        lines = [f"| {' | '.join(row)} |" for row in (self.head, ("---",) * len(self.head), *self.rows)]
-        return "\n".join([f"### {self.title}", "", self.note, "", *lines, ""])
-
-    def html(self) -> str:
-        """With its title as a heading of the second level; all text is escaped."""
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in self.head)
-        rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>\n" for row in self.rows)
-        return (
-            f"<h2>{html.escape(self.title)}</h2>\n<p>{html.escape(self.note)}</p>\n"
-            f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}</tbody></table>\n"
-        )
-
-
-def ours(grid: Grid) -> Condition:
-    """The condition nearest to the default: the preset's own strategy, clustered seeds and TAPT, where tried."""
-    preset = grid.presets[0]
-    informed = [name for name in grid.strategies if name != "random"] or list(grid.strategies)
-    default = config_of(preset).strategy
-    clustered = Initialisation.CLUSTERED
-    return Condition(
-        preset=preset,
-        tapt=True in grid.tapt,
-        initialisation=clustered if clustered in grid.initialisations else grid.initialisations[0],
-        strategy=default if default in grid.strategies else informed[0],
-    )
-
-
-def conditions(grid: Grid) -> list[Condition]:
-    """All that the grid asks for."""
-    return [
-        Condition(preset=preset, tapt=tapt, initialisation=initialisation, strategy=strategy)
-        for preset in grid.presets
-        for tapt in grid.tapt
-        for strategy in grid.strategies
-        for initialisation in grid.initialisations
-    ]
 
 
 def table_2(results: Sequence[Result], condition: Condition) -> Table | None:
@@ -152,35 +87,33 @@ def _averaged(line: Series) -> str:
 
 
 def every_condition(results: Sequence[Result], grid: Grid) -> Table:
-    """UA of every condition at every share, and its difference from random labelling at 20 %."""
+    """UA and macro-F1 of every condition at every share, and the labels needed for the UA of all labels."""
     rows = []
     for condition in conditions(grid):
         line = condition.of(results)
         if line is None:
             continue
-        uas = [interval(line.ua[row]).percent() for row in range(len(line.shares))]
+        figures = [
+            interval(line.figure(name)[row]).percent() for name in ("ua", "macro_f1") for row in range(len(line.shares))
+        ]
         needed = share_needed(line)
-        baseline = Condition(
-            preset=condition.preset, tapt=condition.tapt, initialisation="random", strategy="random"
-        ).of(results)
-        gain = None if baseline is None or condition.strategy == "random" else paired(line, baseline, 0.2)
         rows.append(
             (
                 condition.preset,
                 "yes" if condition.tapt else "no",
                 condition.strategy,
                 condition.initialisation,
-                *uas,
-                gain.written(100, 1, "+") if gain else "",
+                condition.voting,
+                *figures,
                 needed.written(100, 0) if needed else "",
             )
         )
-    shares = [f"UA at {share:.0%}" for share in sorted(grid.shares)]
+    shares = [f"{name} at {share:.0%}" for name in ("UA", "macro-F1") for share in sorted(grid.shares)]
     return Table(
         title="Every condition",
-        note="UA in %; points above random labels and random seeds at 20 %, paired by run; labels needed for the UA of "
-        "all labels, in %.",
-        head=("preset", "TAPT", "strategy", "seeds", *shares, "gain at 20 %", "labels needed"),
+        note="UA and macro-F1 in %; labels needed for the UA of all labels, in %. Shares are of the pool's clips, and "
+        "count votes.",
+        head=("preset", "TAPT", "strategy", "seeds", "votes", *shares, "labels needed"),
         rows=tuple(rows),
     )
 
@@ -205,6 +138,11 @@ def effects(results: Sequence[Result], grid: Grid) -> Table | None:
             (condition, replace(condition, strategy="random")) for condition in tried if condition.strategy == name
         ]
         choices.append((f"{name}, against random labels", pairs))
+    for voting in grid.voting[1:]:
+        pairs = [
+            (condition, replace(condition, voting=grid.voting[0])) for condition in tried if condition.voting == voting
+        ]
+        choices.append((f"votes {voting}, against {grid.voting[0]}", pairs))
     first = grid.presets[0]
     for preset in grid.presets[1:]:
         pairs = [(condition, replace(condition, preset=first)) for condition in tried if condition.preset == preset]
@@ -269,7 +207,7 @@ def findings(results: Sequence[Result], grid: Grid) -> list[str]:
             f"{clock(float(line.minutes[full].mean()) * 60)}: {saved.written(100, 0)} % less."
         )
     for tapt in grid.tapt:
-        baseline = Condition(preset=condition.preset, tapt=tapt, initialisation="random", strategy="random").of(results)
+        baseline = replace(condition, tapt=tapt).random.of(results)
         gain = None if baseline is None or condition.strategy == "random" else paired(line, baseline, 0.2)
         if gain:
             told.append(

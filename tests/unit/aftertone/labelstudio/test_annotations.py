@@ -112,3 +112,12 @@ def test_each_annotator_of_several_choices_counts_once_for_each_class() -> None:
     assert answer.votes == {"happy": 1, "sad": 2}
     assert answer.voters == 2
     np.testing.assert_array_equal(question.schema.target(answer.votes, answer.voters), [0, 0.5, 1])
+
+
+def test_who_voted_is_remembered_and_a_star_is_final() -> None:
+    answer = count_votes([annotation(1, "happy"), annotation(2, "sad"), annotation(3)], QUESTION)
+    assert answer.by == {"1": ("happy",), "2": ("sad",)}
+    assert not answer.final
+    starred = count_votes([annotation(1, "happy"), annotation(2, "sad", ground_truth=True)], QUESTION)
+    assert starred.by == {"2": ("sad",)}
+    assert starred.final

@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 
 from aftertone.labelstudio.tasks import Answer, Task
@@ -43,3 +45,26 @@ def test_labels_not_in_the_config_are_counted_by_clip() -> None:
     snapshot = make_snapshot({1: Answer(votes={"bored": 2}), 2: Answer(votes={"bored": 1, "sad": 1})})
     dataset = join(snapshot, {"/a/1": clip("a"), "/a/2": clip("b")}, 0.0)
     assert dataset.labels_not_in_config() == {"bored": 2}
+
+
+def votes_of(choices: dict[str, str], final: bool = False) -> Answer:
+    by = {who: (name,) for who, name in choices.items()}
+    return Answer(votes=dict(Counter(choices.values())), voters=len(by), by=by, final=final)
+
+
+def test_votes_of_reliable_annotators_count_more_in_training_and_shares_tell_what_changed() -> None:
+    """Two agree in twenty clips, in which a third always says something else."""
+    answers = {n: votes_of({"1": "happy", "2": "happy", "3": "sad"}) for n in range(1, 11)}
+    answers |= {n: votes_of({"1": "sad", "2": "sad", "3": "happy"}) for n in range(11, 21)}
+    answers[21] = votes_of({"1": "happy", "3": "sad"})
+    answers[22] = votes_of({"1": "sad", "2": "sad", "3": "happy"}, final=True)
+    answers[23] = Answer(votes={"sad": 1}, voters=1)  # read before annotators were remembered
+    dataset = join(make_snapshot(answers), {f"/a/{n}": clip(f"c{n}") for n in answers}, 0.0)
+    learned = dataset.labels_by("reliability")
+    assert learned.keys() == dataset.labels.keys() == {f"c{n}" for n in answers}
+    np.testing.assert_array_equal(dataset.labels["c21"], [0, 0.5, 0.5])
+    assert learned["c21"][1] > 0.8
+    np.testing.assert_allclose(learned["c22"], [0, 1 / 3, 2 / 3])
+    np.testing.assert_array_equal(learned["c23"], [0, 0, 1])
+    for clip_id, label in dataset.labels_by("shares").items():
+        np.testing.assert_array_equal(label, dataset.labels[clip_id])

@@ -14,11 +14,12 @@ def write(folder: Path, text: str) -> Path:
     return manifest
 
 
-def test_columns_are_read_and_others_ignored(tmp_path: Path) -> None:
+def test_columns_are_read_and_attributes_kept(tmp_path: Path) -> None:
     manifest = write(tmp_path, "\ufeffpath,corpus,speaker,emotion,duration_s\na.wav,x,s1,happy,2.5\na.wav,x,,,long\n")
     path = tmp_path / "a.wav"
-    first = Row(path=path, emotion="happy", speaker="s1", seconds=2.5, line=2)
-    assert read_manifest(manifest) == [first, Row(path=path, line=3)]
+    first = Row(path=path, emotion="happy", speaker="s1", seconds=2.5, line=2, attributes={"corpus": "x"})
+    assert read_manifest(manifest) == [first, Row(path=path, line=3, attributes={"corpus": "x"})]
+    assert read_manifest(manifest, ["duration_s"])[0].attributes == {"corpus": "x", "duration_s": "2.5"}
 
 
 def test_a_folder_gives_its_audio_files_in_order(tmp_path: Path) -> None:

@@ -22,13 +22,18 @@ from aftertone.cli import app
 from aftertone_model.config import PAPER, TAPT_PROFILES
 from aftertone_model.data.manifest import ManifestError
 from aftertone_model.errors import SimulationError
+from aftertone_model.progress import silent
 from aftertone_model.simulate.cell_run import Measured
+from aftertone_model.simulate.conditions import Condition
 from aftertone_model.simulate.cost import Simulation, check
-from aftertone_model.simulate.grid import ALL, Cell, Grid, config_of
+from aftertone_model.simulate.crowd import parse_crowd
+from aftertone_model.simulate.grid import ALL, ALLOCATED, Cell, Grid, config_of
+from aftertone_model.simulate.intervals import interval
 from aftertone_model.simulate.labelled_corpus import read_labelled
-from aftertone_model.simulate.results import Result, interval, paired, series, share_needed, write_csv
+from aftertone_model.simulate.prepared import Prepared, adapt, decode
+from aftertone_model.simulate.results import Result, labels_needed, paired, series, share_needed, write_csv
 from aftertone_model.simulate.simulation import simulate
-from aftertone_model.simulate.tables import Condition, effects, table_2, table_4
+from aftertone_model.simulate.tables import effects, table_2, table_4
 from tests.backbones import small
 
 PITCHES = {"low": 200, "middle": 600, "high": 1_800}  # Hz
@@ -108,13 +113,14 @@ def test_measures_every_cell_at_every_share_on_speakers_left_out(corpus: Path, f
 
 def test_writes_a_page_tables_and_figures(finished: Path) -> None:
     page = (finished / "report.html").read_text()
-    assert page.count("<svg") == 2
+    assert page.count("<svg") == 3
+    assert "Gain over random labels" in page
     assert "To reach the UA of all labels" in page
     assert "http" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     ).replace("https://matplotlib.org", "")  # nothing is loaded from elsewhere
     assert "paper 4" in (finished / "tables.md").read_text()
-    for name in ("accuracy.png", "accuracy.svg", "time.png", "time.svg"):
+    for name in ("accuracy.png", "accuracy.svg", "time.png", "time.svg", "macro-f1.png", "macro-f1.svg"):
         assert (finished / "figures" / name).stat().st_size > 1_000
 
 
@@ -133,7 +139,8 @@ def test_killed_half_way_and_started_again_it_ends_with_the_same_csv(
 ) -> None:
     script, out = tmp_path / "killed.py", tmp_path / "out"
     script.write_text(KILLED)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4])}
+    paths = [str(Path(__file__).parents[4]), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     child = subprocess.Popen(
         [sys.executable, script, corpus, out], env=environment, start_new_session=True, stdout=subprocess.DEVNULL
     )
@@ -366,3 +373,94 @@ def test_tables_stand_beside_the_papers_figures(tmp_path: Path) -> None:
     assert "| 20% |" in second.markdown()
     write_csv(results, tmp_path)
     assert json.loads(json.dumps(rows_of(tmp_path / "results.csv")[0]))["ua"] == "0.6"
+
+
+def test_the_labels_needed_for_anothers_figure() -> None:
+    results = [result("entropy", seed, share, ua) for seed in range(3) for share, ua in {0.1: 0.5, 0.2: 0.7}.items()]
+    results += [result("random", seed, share, ua) for seed in range(3) for share, ua in {0.1: 0.4, 0.2: 0.6}.items()]
+    lines = [series(results, "light", True, "clustered", name) for name in ("entropy", "random")]
+    assert lines[0] is not None
+    assert lines[1] is not None
+    needed = labels_needed(lines[0], lines[1], 0.2)
+    assert needed is not None
+    assert (needed.mean, needed.low, needed.high) == pytest.approx((0.15, 0.15, 0.15))
+    never = labels_needed(lines[1], lines[0], 0.2)
+    assert never is not None
+    assert never.mean == 1
+
+
+def test_a_thinned_pool_several_annotators_and_corpora_left_out(
+    corpus: Path, tmp_path: Path, one_process: None
+) -> None:
+    """Everything of the real world at once, on corpora of two speakers each."""
+    lines = (corpus / "manifest.csv").read_text().splitlines()
+    named = [
+        f"{line},{'abc'[(number - 1) % 6 // 2]}" if number else f"{line},corpus" for number, line in enumerate(lines)
+    ]
+    (corpus / "corpora.csv").write_text("\n".join(named) + "\n")
+    grid = Grid(
+        strategies=("random",),
+        initialisations=("random",),
+        tapt=(False,),
+        presets=("light:updates=20",),
+        shares=(0.8, 1.0),
+        seeds=1,
+        batch=6,
+        prevalence=(("low", 0.6), ("middle", 0.3)),
+        crowd=parse_crowd(3, "0.1,0.3,0.5"),
+        voting=("1", "3", ALLOCATED),
+    )
+    simulation = replace(asked(corpus, tmp_path, grid), manifest=corpus / "corpora.csv", leave_out="corpus")
+    run(simulation)
+    rows = rows_of(tmp_path / "results.csv")
+    assert {row["fold"] for row in rows} == {"0", "1", "2"}
+    assert len(rows) == 3 * (3 + 1)
+    # A speaker of these tones has one pitch: 10, 10 or 20 low clips are left, and the others as asked beside them.
+    pools = {"0": 16, "1": 16, "2": 33}
+    for row in rows:
+        if row["strategy"] == ALL:
+            continue
+        labels, votes, share = int(row["labels"]), int(row["votes"]), float(row["share"])
+        assert 0 <= round(share * pools[row["fold"]]) - votes <= 2
+        assert {"1": votes == labels, "3": votes == 3 * labels, ALLOCATED: labels <= votes}[row["voting"]]
+        assert 0 <= float(row["rare_recall"]) <= 1
+        assert float(row["rare_per_100"]) == pytest.approx(100 * int(row["rare_found"]) / labels)
+    assert any(int(row["labels"]) < int(row["votes"]) for row in rows if row["voting"] == ALLOCATED)
+    tables = (tmp_path / "tables.md").read_text()
+    for title in ("Gain over random labels", "Rare clips found", "Each left out by itself"):
+        assert f"### {title}" in tables
+    assert "a, b, c; each is left out" in tables
+    cell = json.loads(next((tmp_path / "cells").glob("*fold0*")).read_text())
+    counts = np.array(list(cell["measured"][0]["confusions"].values()))
+    assert counts.shape == (2, 3, 3)  # the two speakers of the corpus left out
+    assert counts.sum() == 20
+
+
+def test_cells_without_tapt_wait_for_no_adaptation(
+    corpus: Path, tmp_path: Path, one_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = Grid(strategies=("random",), initialisations=("random",), shares=(0.5,), seeds=1, folds=3)
+    late: list[str] = []
+
+    def adapt_last(prepared: Prepared, cell: Cell, device: str) -> float:
+        late.extend(path.name for path in (tmp_path / "cells").glob("*.json"))
+        return adapt(prepared, cell, device)
+
+    monkeypatch.setattr("aftertone_model.simulate.simulation.adapt", adapt_last)
+    run(asked(corpus, tmp_path, grid))
+    assert ["unadapted" in name for name in late] == [True]  # done, with one process, before the adaptation began
+    assert len(list((tmp_path / "cells").glob("*.json"))) == 2
+
+
+def test_thinning_leaves_the_test_set_and_adaptation_knows_its_pool(corpus: Path, tmp_path: Path) -> None:
+    labelled = read_labelled(corpus / "manifest.csv")
+    backbone = str(corpus / "backbone")
+    plain = decode(labelled, tmp_path, backbone, 3, silent)
+    thin = decode(labelled, tmp_path, backbone, 3, silent, (("high", 0.1),))
+    pool, tested = thin.sides(1, seed=4)
+    assert tested == plain.sides(1)[1]
+    assert len(pool) < len(plain.sides(1)[0])
+    assert pool == thin.sides(1, seed=4)[0]
+    config = config_of("light")
+    assert thin.adapted(1, 4, config) != thin.adapted(1, 5, config)
+    assert plain.adapted(1, 4, config) == plain.adapted(1, 5, config)

@@ -1,0 +1,13 @@
+"""One annotator's answer about one clip."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vote:
+    """A row of the table of votes."""
+
+    clip: str  # id
+    annotator: str  # who answered; votes of the same name come from the same person
+    chosen: tuple[str, ...]  # classes, at least one; of a single choice one, or a share of a vote for each of several
+    final: bool = False  # an expert's word: it alone is the clip's label, and nobody's reliability changes it
