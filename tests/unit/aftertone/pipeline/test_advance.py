@@ -49,6 +49,8 @@ def test_seed_train_rank_publish(make_loop: MakeLoop) -> None:
     test_clips = loop.store.load().test_clips
     assert test_clips
     assert not test_clips & loop.last.labelled.keys()
+    assert loop.last.test_answers.keys() == test_clips  # also of those that nobody has labelled yet
+    assert loop.last.tested.keys() < test_clips
 
 
 def test_nothing_new_changes_nothing(make_loop: MakeLoop) -> None:
