@@ -22,8 +22,11 @@ class PretrainingConfig:
     """Hyper-parameters of pre-training. The defaults continue a published checkpoint: the paper's TAPT."""
 
     learning_rate: Positive = 1e-4  # peak of AdamW, the paper's; rises for a tenth of the steps, then falls to zero
+    head_rate: Positive = 10.0  # of what is learned beside the backbone and dropped later, times `learning_rate`
     weight_decay: Share = 0.01  # on matrices
-    mask_ratio: Share = 0.15  # share of frames masked; the paper's. wav2vec 2.0 was made with about 0.5
+    mask_ratio: Share = 0.15
+    """Share of frames masked; the paper's. wav2vec 2.0 was made with about 0.5. Negatives are other masked frames of the
+    clip, so of 3 s (150 frames) 15 % leave 21 different ones, 50 % leave 74."""
     mask_span: Annotated[int, Field(gt=0)] = 10  # frames per masked span, 20 ms each; wav2vec 2.0's
     diversity_weight: Annotated[float, Field(ge=0)] = 0.1  # of the diversity term; wav2vec 2.0's
     warm_temperature: Positive = 1.0  # of the Gumbel softmax at the first step; falls geometrically to
@@ -44,6 +47,7 @@ TAPT_PROFILES = {
     # For a small backbone that starts from random weights: many small, bold steps instead of few careful ones.
     "from-scratch": PretrainingConfig(
         learning_rate=2e-3,
+        head_rate=1.0,  # the body starts at random as well
         mask_span=3,  # 60 ms: of spans of 200 ms an untrained model learns nothing for hundreds of steps
         warm_temperature=2.0,
         batch_seconds=10.0,
@@ -67,6 +71,7 @@ TAPT_PROFILES = {
 
 FROM_SCRATCH = PretrainingConfig(
     learning_rate=1e-3,
+    head_rate=1.0,
     mask_span=3,
     warm_temperature=2.0,
     train_cnn=True,
