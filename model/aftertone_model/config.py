@@ -25,8 +25,8 @@ class PretrainingConfig:
     head_rate: Positive = 10.0  # of what is learned beside the backbone and dropped later, times `learning_rate`
     weight_decay: Share = 0.01  # on matrices
     mask_ratio: Share = 0.15
-    """Share of frames masked; the paper's. wav2vec 2.0 was made with about 0.5. Negatives are other masked frames of the
-    clip, so of 3 s (150 frames) 15 % leave 21 different ones, 50 % leave 74."""
+    """Share of frames masked; the paper's. wav2vec 2.0 was made with about 0.5. Negatives are other masked frames of
+    the clip: of 3 s (150 frames of 20 ms) 15 % leave 21 of them, 50 % leave 74."""
     mask_span: Annotated[int, Field(gt=0)] = 10  # frames per masked span, 20 ms each; wav2vec 2.0's
     diversity_weight: Annotated[float, Field(ge=0)] = 0.1  # of the diversity term; wav2vec 2.0's
     warm_temperature: Positive = 1.0  # of the Gumbel softmax at the first step; falls geometrically to

@@ -7,6 +7,7 @@ codebook x dimension or frames x negatives x dimension is ever made.
 Sources: AFTER (arXiv 2310.00283) eq. 1 and 2; wav2vec 2.0 (arXiv 2006.11477) eq. 1, 3 and 4.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -52,7 +53,9 @@ class Contrastive(Objective):
         self._backbone = [backbone]  # in a list, so that its weights don't count as this module's
         self._config = config
         self.fresh = backbone.random_codes and not config.train_cnn
-        self._start = [] if config.train_cnn else [backbone.copy()]  # whose codes judge; a list as above
+        # Whose codes judge; in a list as above. Where the CNN learns too, the start's would no longer fit its frames.
+        parts = backbone.body.feature_projection.layer_norm, _quantizer(backbone)
+        self._start = [] if config.train_cnn else [copy.deepcopy(nn.ModuleList(parts)).eval()]
         self._warming = False
         quantizer = _quantizer(backbone)
         self._codebooks = quantizer.num_groups, quantizer.num_vars  # G, E
@@ -68,7 +71,7 @@ class Contrastive(Objective):
                 latents = backbone.body.feature_projection.layer_norm(torch.cat(read).float())  # (M, C)
             fit_codebooks(_quantizer(backbone), latents, np.random.default_rng([runtime.seed, 3]))
             for start in self._start:
-                _quantizer(start).load_state_dict(_quantizer(backbone).state_dict())
+                start[1].load_state_dict(_quantizer(backbone).state_dict())
 
     def anneal(self, done: float) -> None:
         """Cool the codes' Gumbel softmax; at first let new heads learn alone, or their noise would reach the body."""
@@ -83,8 +86,9 @@ class Contrastive(Objective):
         it can no longer tell apart cost as much as any mistake."""
         apart = None
         if not self.training and self._start:
+            norm, quantizer = self._start[0]
             rows = torch.arange(len(batch.frames), device=batch.frames.device)[:, None]
-            apart = codes_of(self._start[0], batch.frames[rows, batch.masks.positions]).ids
+            apart = quantise(quantizer, norm(batch.frames[rows, batch.masks.positions].float())).ids  # pyright: ignore[reportArgumentType]
         alone = self._warming and self.training
         own = replace(batch, context=batch.context.detach()) if alone else batch
         losses, codes = compare(self._backbone[0], own if self.fresh else batch, apart, frozen=alone and self.fresh)
@@ -134,11 +138,10 @@ def compare(
 
 
 def codes_of(backbone: Backbone, frames: Tensor, *, frozen: bool = False) -> Codes:
-    """The quantiser's choice at CNN frames (B, N, C)."""
+    """The quantiser's choice at CNN frames (B, N, C); `frozen`: no gradient reaches the body."""
     model: Any = backbone.model
-    return quantise(
-        model.quantizer, model.dropout_features(backbone.body.feature_projection.layer_norm(frames.float()))
-    )
+    latents = backbone.body.feature_projection.layer_norm(frames.float())
+    return quantise(model.quantizer, model.dropout_features(latents.detach() if frozen else latents))
 
 
 def quantise(quantizer: Wav2Vec2GumbelVectorQuantizer, latents: Tensor) -> Codes:

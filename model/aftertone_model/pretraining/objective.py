@@ -15,7 +15,6 @@ from aftertone_model.pretraining.frame_sources import FrameSource, Stretch
 from aftertone_model.pretraining.masking import Masks
 from aftertone_model.runtime import Runtime
 
-
 WARM_UP = 0.1  # share of the steps over which the learning rate rises, and in TAPT new heads learn alone
 
 
