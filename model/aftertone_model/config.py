@@ -4,10 +4,11 @@ The presets are `paper`, which does what AFTER says, and `practical`, the defaul
 """
 
 import dataclasses
+import json
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -67,6 +68,25 @@ TAPT_PROFILES = {
     ),
 }
 """TAPT settings by the name that a backbone's config.json may give as `tapt_profile`; without one it is "standard"."""
+
+
+def tapt_config(wanted: str, otherwise: PretrainingConfig) -> PretrainingConfig:
+    """TAPT settings as somebody names them: '' for `otherwise`, a profile's name, or JSON of fields that differ.
+
+    Raises:
+        ValueError: there is no such profile or field, or a value doesn't fit.
+    """
+    if not wanted.strip():
+        return otherwise
+    if wanted.strip() in TAPT_PROFILES:
+        return TAPT_PROFILES[wanted.strip()]
+    try:
+        changes = json.loads(wanted)
+    except ValueError:
+        changes = None
+    if not isinstance(changes, dict):
+        raise ValueError(f'must be one of {", ".join(TAPT_PROFILES)}, or JSON such as {{"mask_ratio": 0.5}}')
+    return TypeAdapter(PretrainingConfig).validate_python({**dataclasses.asdict(otherwise), **changes})
 
 
 FROM_SCRATCH = PretrainingConfig(

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -17,7 +18,7 @@ from aftertone.store.rounds import Draft, Round, SoftLabels, TrainingRecord
 from aftertone.store.state import State
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.classifier import load_classifier
-from aftertone_model.config import PRESETS
+from aftertone_model.config import PRESETS, tapt_config
 from aftertone_model.data.clips import Clip
 from aftertone_model.evaluation.stopping import stop_set
 from aftertone_model.labels import LabelSchema
@@ -129,7 +130,9 @@ class LearningSteps:
             seed=self._settings.seed,
             progress=self._progress,
         )
-        return Learner(backbone, schema or self._dataset.schema, runtime, PRESETS[self._settings.preset])
+        learner = Learner(backbone, schema or self._dataset.schema, runtime, PRESETS[self._settings.preset])
+        learner.config = replace(learner.config, tapt=tapt_config(self._settings.tapt, learner.tapt))
+        return learner
 
     def _labelled(self) -> list[Clip]:
         """Clips that have a label."""
