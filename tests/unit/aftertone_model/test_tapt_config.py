@@ -16,5 +16,5 @@ def test_a_profile_or_changes_to_what_would_be_taken_anyway() -> None:
 
 @pytest.mark.parametrize("wanted", ["swift", "[]", '{"mask_ratio": 7}', '{"masks": 1}'])
 def test_nonsense_is_refused(wanted: str) -> None:
-    with pytest.raises(ValueError, match="must be one of|mask"):
+    with pytest.raises(ValueError, match=r"must be one of|mask"):
         tapt_config(wanted, BRIEF)
