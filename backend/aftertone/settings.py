@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     )
     tapt: str = Field(
         "",
-        description="How the backbone is adapted: `standard`, `brief`, `from-scratch`, or JSON of what differs from the "
+        description="How to adapt the backbone: `standard`, `brief`, `from-scratch`, or JSON of what differs from the "
         "preset's, such as `{\"mask_ratio\": 0.5}` (`PretrainingConfig`); empty: the preset's. It counts when the "
         "backbone is adapted, or adapted again.",
     )

@@ -37,6 +37,7 @@ MIN_CLIPS = 8  # fewer can't spare clips to hold out
 HELD_OUT_SHARE = 0.02
 HELD_OUT = (16, 200)  # fewest and most held-out clips: enough masked frames for a mean, few enough to be quick
 MOST_SKIPPED = 10  # steps without a usable gradient, more of which end the run
+VARIED = 0.8  # least share of the reference's code perplexity at which a lower contrastive loss counts
 COLLAPSED = 0.05  # share of the maximal code perplexity below which the quantiser has collapsed
 
 
@@ -199,10 +200,9 @@ def _best(curve: list[CurvePoint]) -> CurvePoint:
     """The healthy point of the lowest objective from the reference on; the reference where none is better."""
     reference = _reference(curve)
     later = curve[curve.index(reference) + 1 :]
-    return min(
-        [reference, *(point for point in later if _healthy(point) and not point.warming)],
-        key=lambda point: point.objective,
-    )
+    least = VARIED * reference.perplexity if reference.judge == "contrastive" else 0.0
+    usable = [point for point in later if _healthy(point) and point.perplexity >= least]
+    return min([reference, *usable], key=lambda point: point.objective)
 
 
 def _stop_reason(run: _Run, config: PretrainingConfig) -> str | None:
