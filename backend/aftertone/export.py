@@ -7,7 +7,7 @@ from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import HeldOut, Sources, Tasks
 from aftertone.store.rounds import Round
-from aftertone_model.classification.classifier import load_classifier
+from aftertone_model.classification.model import load_model
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import whole_folder
 from aftertone_model.evaluation.test_split import speaker_disjoint
@@ -27,7 +27,7 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
     if folder.exists():
         raise StoreError(f"{folder} exists already. Name another folder with --out, or remove it.")
     with store.round_model(number) as (number, weights):
-        classifier = load_classifier(weights)
+        model = load_model(weights)
     record, adaptation, clips = store.round(number), store.adaptation(), _clips(store)
     with whole_folder(folder) as scratch:
         provenance = Provenance(
@@ -41,7 +41,7 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
             metrics=record.metrics,
             speaker_disjoint=speaker_disjoint(clips, store.get(HeldOut).clips),
         )
-        export(classifier, scratch, provenance)
+        export(model.classifier, scratch, provenance)
     return record
 
 

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aftertone.errors import SettingsError
+from aftertone_model.config import PretrainingConfig, tapt_config
 
 PROJECT_OPTIONS = (
     "audio_field",
@@ -19,6 +20,7 @@ PROJECT_OPTIONS = (
     "seed_size",
     "speaker_field",
     "strategy",
+    "tapt",
 )
 """Settings that a project's connection may override (Label Studio: Settings > Model > Extra params, as JSON)."""
 
@@ -97,6 +99,12 @@ class Settings(BaseSettings):
     preset: Literal["practical", "paper"] = Field(
         "practical", description="Hyper-parameters: `practical`, or `paper` to the letter."
     )
+    tapt: str = Field(
+        "",
+        description="How to adapt the backbone: `standard`, `brief`, `from-scratch`, or JSON of what differs from the "
+        "preset's, such as `{\"mask_ratio\": 0.5}` (`PretrainingConfig`); empty: the preset's. It counts when the "
+        "backbone is adapted, or adapted again.",
+    )
     strategy: str = Field("", description="Query strategy, see `aftertone strategies`; empty: the preset's.")
     batch_size: int = Field(
         0, ge=0, le=MOST, description="Labels that a round waits for (k); 0: 5 % of the pool, at least 20."
@@ -140,6 +148,17 @@ class Settings(BaseSettings):
         if 0 < value < LEAST_SHARE:
             raise ValueError(f"must be 0, or at least {LEAST_SHARE}")
         return value
+
+    @field_validator("tapt", mode="before")
+    @classmethod
+    def _tapt(cls, value: Any) -> Any:
+        text = json.dumps(value) if isinstance(value, dict) else value  # extra params may hold an object
+        if isinstance(text, str):
+            try:
+                tapt_config(text, PretrainingConfig())
+            except ValidationError as error:
+                raise ValueError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from None
+        return text
 
     @field_validator("device")
     @classmethod

@@ -63,7 +63,7 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
                 "version": r.version,
                 "kind": r.kind,
                 "labels": r.labels,
-                "metrics": None if r.metrics is None else asdict(r.metrics),
+                "metrics": None if r.metrics is None else {**asdict(r.metrics), "scope": r.metrics.scope},
                 "advice": r.advice,
                 "seconds": r.seconds,
             }
@@ -163,4 +163,7 @@ def _metrics(record: dict[str, Any]) -> str:
     if not metrics:
         return "no test labels yet"
     ua, wa, clips = metrics["ua"], metrics["wa"], metrics["clips"]
-    return f"UA {ua['value']:.3f} [{ua['low']:.3f}, {ua['high']:.3f}], WA {wa['value']:.3f} on {clips} test clips"
+    return (
+        f"UA {ua['value']:.3f} [{ua['low']:.3f}, {ua['high']:.3f}], WA {wa['value']:.3f} on {clips} test clips "
+        f"({metrics['scope']})"
+    )

@@ -4,10 +4,11 @@ The presets are `paper`, which does what AFTER says, and `practical`, the defaul
 """
 
 import dataclasses
+import json
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,8 +23,11 @@ class PretrainingConfig:
     """Hyper-parameters of pre-training. The defaults continue a published checkpoint: the paper's TAPT."""
 
     learning_rate: Positive = 1e-4  # peak of AdamW, the paper's; rises for a tenth of the steps, then falls to zero
+    head_rate: Positive = 10.0  # of what is learned beside the backbone and dropped later, times `learning_rate`
     weight_decay: Share = 0.01  # on matrices
-    mask_ratio: Share = 0.15  # share of frames masked; the paper's. wav2vec 2.0 was made with about 0.5
+    mask_ratio: Share = 0.15
+    """Share of frames masked; the paper's. wav2vec 2.0 was made with about 0.5. Negatives are other masked frames of
+    the clip: of 3 s (150 frames of 20 ms) 15 % leave 21 of them, 50 % leave 74."""
     mask_span: Annotated[int, Field(gt=0)] = 10  # frames per masked span, 20 ms each; wav2vec 2.0's
     diversity_weight: Annotated[float, Field(ge=0)] = 0.1  # of the diversity term; wav2vec 2.0's
     warm_temperature: Positive = 1.0  # of the Gumbel softmax at the first step; falls geometrically to
@@ -45,6 +49,7 @@ TAPT_PROFILES = {
     # For a small backbone that starts from random weights: many small, bold steps instead of few careful ones.
     "from-scratch": PretrainingConfig(
         learning_rate=2e-3,
+        head_rate=1.0,  # the body starts at random as well
         mask_span=3,  # 60 ms: of spans of 200 ms an untrained model learns nothing for hundreds of steps
         warm_temperature=2.0,
         batch_seconds=10.0,
@@ -66,8 +71,28 @@ TAPT_PROFILES = {
 """TAPT settings by the name that a backbone's config.json may give as `tapt_profile`; without one it is "standard"."""
 
 
+def tapt_config(wanted: str, otherwise: PretrainingConfig) -> PretrainingConfig:
+    """TAPT settings as somebody names them: '' for `otherwise`, a profile's name, or JSON of fields that differ.
+
+    Raises:
+        ValueError: there is no such profile or field, or a value doesn't fit.
+    """
+    if not wanted.strip():
+        return otherwise
+    if wanted.strip() in TAPT_PROFILES:
+        return TAPT_PROFILES[wanted.strip()]
+    try:
+        changes = json.loads(wanted)
+    except ValueError:
+        changes = None
+    if not isinstance(changes, dict):
+        raise ValueError(f'must be one of {", ".join(TAPT_PROFILES)}, or JSON such as {{"mask_ratio": 0.5}}')
+    return TypeAdapter(PretrainingConfig).validate_python({**dataclasses.asdict(otherwise), **changes})
+
+
 FROM_SCRATCH = PretrainingConfig(
     learning_rate=1e-3,
+    head_rate=1.0,
     mask_span=3,
     warm_temperature=2.0,
     train_cnn=True,

@@ -116,7 +116,7 @@ def _figures(provenance: Provenance, several: bool) -> str:
         for name, recall in zip(metrics.classes, metrics.recall, strict=True)
     )
     return f"""Measured on a held-out test set of {metrics.clips} clips, chosen at random and never trained on, by
-speakers {spoken}. Intervals are 95 % bootstrap intervals.
+speakers {spoken}. {_scope(metrics)}
 
 | figure | value | interval |
 | --- | --- | --- |
@@ -129,6 +129,22 @@ Expected calibration error: {metrics.ece:.3f}.
 | class | recall |
 | --- | --- |
 {recalls}"""
+
+
+def _scope(metrics: Metrics) -> str:
+    """What the intervals are, and for whom they hold."""
+    if metrics.basis == "speakers":
+        return f"Intervals are 95 % bootstrap intervals over its {metrics.speakers} speakers, and hold for new ones."
+    if metrics.speakers is None:
+        return (
+            "Who speaks is not known of every clip, so there is no interval for new speakers: the 95 % intervals hold "
+            "for more clips of the voices tested."
+        )
+    voices = "1 voice is" if metrics.speakers == 1 else f"{metrics.speakers} voices are"
+    return (
+        f"Only {voices} among them, too few for an interval for new speakers: the 95 % intervals hold for more clips "
+        "of the voices tested."
+    )
 
 
 def _row(figure: Estimate) -> str:

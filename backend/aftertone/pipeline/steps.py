@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from aftertone.pipeline import queue
 from aftertone.pipeline.dataset import Dataset
+from aftertone.pipeline.stop_advice import stop_advice
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import StopSet
@@ -16,9 +18,9 @@ from aftertone.store.rounds import Draft, Round, SoftLabels, TrainingRecord
 from aftertone.store.state import State
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.model import load_model
-from aftertone_model.config import PRESETS
+from aftertone_model.config import PRESETS, tapt_config
 from aftertone_model.data.clips import Clip
-from aftertone_model.evaluation.stopping import Milestone, advise, stop_set
+from aftertone_model.evaluation.stopping import stop_set
 from aftertone_model.labels import LabelSchema
 from aftertone_model.learner import Learner, Training
 from aftertone_model.progress import Progress
@@ -113,9 +115,16 @@ class LearningSteps:
             batch=size,
             published=queue.build(self._settings, self._dataset, self._state.test_clips, ranking, size),
             stops={clip: int(decision) for clip, decision in zip(compared, decisions, strict=True)},
+            test_answers={
+                clip: draft.label_schema.answer(list(probabilities))
+                for clip, probabilities in found.items()
+                if clip in self._state.test_clips
+            },
             seconds={**draft.seconds, "rank": time.monotonic() - self._began},
         )
-        record = record.model_copy(update={"advice": _advice([*self._state.rounds, record])})
+        speakers = {clip.id: clip.speaker for clip in self._dataset.clips}
+        advice = stop_advice([*self._state.rounds, record], speakers, self._settings.seed)
+        record = record.model_copy(update={"advice": advice})
         self._store.complete_round(record, queue.score_table(self._dataset, ranking, record.published, found))
 
     def _learner(self, schema: LabelSchema | None = None) -> Learner:
@@ -130,7 +139,9 @@ class LearningSteps:
             seed=self._settings.seed,
             progress=self._progress,
         )
-        return Learner(backbone, schema or self._dataset.schema, runtime, PRESETS[self._settings.preset])
+        learner = Learner(backbone, schema or self._dataset.schema, runtime, PRESETS[self._settings.preset])
+        learner.config = replace(learner.config, tapt=tapt_config(self._settings.tapt, learner.tapt))
+        return learner
 
     def _labelled(self) -> list[Clip]:
         """Clips that have a label."""
@@ -146,22 +157,6 @@ class LearningSteps:
             clips = tuple(stop_set(trainable, seed=self._settings.seed))
             self._store.save(StopSet(clips=clips))
         return clips
-
-
-def _advice(rounds: Sequence[Round]) -> str:
-    newest = rounds[-1]
-    milestones = [
-        Milestone(
-            labels=len(record.labelled),
-            per_class=record.training.per_class,
-            predictions=tuple(record.stops[clip] for clip in newest.stops if clip in record.stops),
-            metrics=record.metrics,
-        )
-        for record in rounds
-        # Rounds about other classes, or other clips, don't compare.
-        if record.training and record.label_schema == newest.label_schema and record.stops.keys() >= newest.stops.keys()
-    ]
-    return advise(milestones, newest.classes).sentence
 
 
 def _training_record(training: Training) -> TrainingRecord:

@@ -77,6 +77,9 @@ class Round(Draft):
     batch: int  # k: labels that the next round waits for
     published: tuple[int, ...]  # task ids, highest priority first
     stops: dict[str, int] = Field(default_factory=dict)  # clip of the stop set -> class predicted
+    test_answers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Clip of the held-out test set, labelled or not -> the classes that the model chose. Empty where an earlier
+    version wrote the round. With these, later rounds are compared with this one on the very same clips."""
     advice: str = ""  # whether labelling more still pays, and why
 
     @model_validator(mode="before")

@@ -10,17 +10,19 @@ from aftertone_model.acquisition.strategy import Ranked
 def rank_by_alps(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
     """k-means on L2-normalised surprisal profiles; the clip nearest to each of the k centres, largest cluster first.
 
-    Clips too short to be masked (rows of zeros) stand at the median of the others. Scores are minus the distance to the
-    own centre; the rest of the pool follows cluster by cluster in turns.
+    Clips too short to be masked (negative rows) stand at the median of the others. Clips that nothing surprises (rows
+    of zeros) stand at the origin, as far from every direction. Scores are minus the distance to the own centre; the
+    rest of the pool follows cluster by cluster in turns.
 
     Source: Yuan, Lin, Boyd-Graber, arXiv 2010.09535. For what a surprisal profile of audio is, see
     `aftertone_model.pretraining.masked_loss_profiles`.
     """
     profiles = np.asarray(inputs.require(Requires.SURPRISAL), dtype=np.float64)  # (N, B)
-    norms = np.linalg.norm(profiles, axis=1)
-    heard = norms > 0
-    points = profiles / np.where(heard, norms, 1)[:, None]
-    if heard.any():
-        points[~heard] = np.median(points[heard], axis=0)
+    measured = np.all(profiles >= 0, axis=1)  # (N,)
+    points = np.where(measured[:, None], profiles, 0.0)
+    norms = np.linalg.norm(points, axis=1, keepdims=True)
+    points /= np.where(norms > 0, norms, 1)
+    if measured.any():
+        points[~measured] = np.median(points[measured], axis=0)
     clustering = kmeans(points, k, rng)
     return Ranked(order=clustering.interleaved(), k=k, scores=-clustering.distances, clusters=clustering.labels)

@@ -61,24 +61,27 @@ class Moments:
     """Sums over a pool's clips, by speaker, from which a `Standardisation` follows; a clip is seen once."""
 
     def __init__(self) -> None:
-        self._sums: dict[str | None, list] = {}  # speaker -> [clips, (F,) sum, (F,) sum of squares], float64
+        self._sums: dict[str | None, tuple[int, Tensor, Tensor]] = {}
+        """Speaker -> clips, their sum (F,), the sum of their squares (F,), in float64."""
 
     def add(self, features: Tensor, speakers: Sequence[str | None]) -> None:
         """Take in clips (B, F)."""
         doubled = features.double().cpu()
         for speaker in dict.fromkeys(speakers):
             own = doubled[torch.tensor([other == speaker for other in speakers])]
-            count, total, squares = self._sums.get(speaker, [0, 0.0, 0.0])
-            self._sums[speaker] = [count + len(own), total + own.sum(0), squares + own.square().sum(0)]
+            nothing = torch.zeros(doubled.shape[1], dtype=torch.float64)
+            count, total, squares = self._sums.get(speaker, (0, nothing, nothing))
+            self._sums[speaker] = count + len(own), total + own.sum(0), squares + own.square().sum(0)
 
     def standardisation(self, device: torch.device) -> Standardisation:
         """Of all clips taken in, at least one; on the device.
 
         A speaker's location is the mean of n own clips and `SHRINKAGE` of the pool's; the variance likewise.
         """
-        count = sum(part[0] for part in self._sums.values())
-        mean = sum(part[1] for part in self._sums.values()) / count
-        deviation = (sum(part[2] for part in self._sums.values()) / count - mean.square()).clamp_min(0).sqrt()
+        count = sum(clips for clips, _, _ in self._sums.values())
+        mean = torch.stack([total for _, total, _ in self._sums.values()]).sum(0) / count
+        squared = torch.stack([squares for _, _, squares in self._sums.values()]).sum(0) / count
+        deviation = (squared - mean.square()).clamp_min(0).sqrt()
         deviation = deviation.clamp_min(FLOOR * float(deviation.mean()) + 1e-6)
         known = sorted(name for name, part in self._sums.items() if name is not None and part[0] >= FEWEST)
         locations, scales = [], []

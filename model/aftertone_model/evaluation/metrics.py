@@ -6,18 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-RESAMPLES = 1_000  # bootstrap replicates: the ends of a 95 % interval then rest on 25 replicates each
+from aftertone_model.evaluation.bootstrap import Basis, Units, scope, units_of
+
 ECE_BINS = 15  # equal-width confidence bins, as in Guo et al. 2017
-MIN_SPEAKERS = 10  # fewer speakers than this are too few to resample
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimate:
-    """A figure with its 95 % bootstrap percentile interval."""
+    """A figure with its 95 % bootstrap interval. For whom that holds is said by the `basis` beside it."""
 
     value: float  # measured on the clips themselves
-    low: float  # 2.5th percentile over the replicates
-    high: float  # 97.5th percentile over the replicates
+    low: float  # lower end
+    high: float  # upper end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +34,13 @@ class Metrics:
     """Counts: (C, C) with a row per true and a column per predicted class; of independent classes (C, 4): true
     negatives, false positives, false negatives, true positives of each."""
     ece: float  # expected calibration error over 15 bins, in [0, 1]
+    basis: Basis = "clips"  # what intervals were made from; by "clips" they say nothing about new speakers
+    speakers: int | None = None  # voices tested; None where not all are known, and in records of older versions
+
+    @property
+    def scope(self) -> str:
+        """For whom the intervals hold, for people."""
+        return scope(self.basis, self.speakers)
 
 
 def measure(
@@ -46,8 +53,8 @@ def measure(
 ) -> Metrics:
     """Every metric on one test set.
 
-    Intervals resample speakers when all are known and there are ten or more, since clips of one speaker are right
-    or wrong together; otherwise they resample clips.
+    Intervals are made from speakers when all are known and there are five or more, since clips of one speaker are
+    right or wrong together; otherwise from clips, and then they hold for more clips of these voices alone.
 
     Args:
         truth: (N,) class index per clip, N > 0.
@@ -68,20 +75,22 @@ def measure(
     predicted = probabilities.argmax(axis=1)  # (N,)
     confusion = confusion_matrix(truth, predicted, labels=np.arange(len(classes)))  # (C, C)
     cells = truth * len(classes) + predicted
-    groups = _groups(speakers, len(truth))
-    replicates = _resampled(cells, len(classes) ** 2, groups, seed).reshape(-1, len(classes), len(classes))  # (R, C, C)
+    units = units_of(speakers, len(truth))
+    replicates = _resampled(cells, len(classes) ** 2, units, seed).reshape(-1, len(classes), len(classes))  # (R, C, C)
     support = confusion.sum(axis=1)
     occurring = np.flatnonzero(support)  # UA averages over these, as scikit-learn's balanced accuracy does
     ua = confusion[occurring, occurring] / support[occurring]
     return Metrics(
         classes=tuple(classes),
         clips=len(truth),
-        ua=_estimate(float(ua.mean()), _ua(replicates)),
-        wa=_estimate(float(accuracy_score(truth, predicted)), _wa(replicates)),
-        macro_f1=_estimate(float(f1_score(truth, predicted, average="macro")), _f1(replicates)),
+        ua=_estimate(float(ua.mean()), _ua(replicates), units),
+        wa=_estimate(float(accuracy_score(truth, predicted)), _wa(replicates), units),
+        macro_f1=_estimate(float(f1_score(truth, predicted, average="macro")), _f1(replicates), units),
         recall=tuple(float(confusion[c, c] / n) if n else None for c, n in enumerate(support)),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         ece=calibration_error(truth, probabilities),
+        basis=units.basis,
+        speakers=units.speakers,
     )
 
 
@@ -102,9 +111,9 @@ def measure_independent(
         probabilities: (N, C) of yes.
     """
     predicted = probabilities >= 0.5
-    groups = _groups(speakers, len(truth))
+    units = units_of(speakers, len(truth))
     questions = [
-        _resampled(2 * truth[:, c] + predicted[:, c], 4, groups, seed).reshape(-1, 2, 2) for c in range(len(classes))
+        _resampled(2 * truth[:, c] + predicted[:, c], 4, units, seed).reshape(-1, 2, 2) for c in range(len(classes))
     ]
     replicates = np.stack(questions)  # (C, R, 2, 2)
     cells = [np.bincount(2 * truth[:, c] + predicted[:, c], minlength=4) for c in range(len(classes))]
@@ -113,14 +122,16 @@ def measure_independent(
     return Metrics(
         classes=tuple(classes),
         clips=len(truth),
-        ua=_averaged(_ua, counts, replicates),
-        wa=_averaged(_wa, counts, replicates),
-        macro_f1=_averaged(_f1_of_yes, counts, replicates),
+        ua=_averaged(_ua, counts, replicates, units),
+        wa=_averaged(_wa, counts, replicates, units),
+        macro_f1=_averaged(_f1_of_yes, counts, replicates, units),
         recall=tuple(float(question[0, 1, 1] / n) if n else None for question, n in zip(counts, yes, strict=True)),
         confusion=tuple(tuple(int(count) for count in question.ravel()) for question in counts),
         ece=calibration_error(
             truth.ravel().astype(np.intp), np.stack([1 - probabilities, probabilities], axis=-1).reshape(-1, 2)
         ),
+        basis=units.basis,
+        speakers=units.speakers,
     )
 
 
@@ -136,28 +147,16 @@ def calibration_error(truth: NDArray[np.integer], probabilities: NDArray[np.floa
     return float(np.abs(gaps).sum() / len(truth))
 
 
-def _groups(speakers: Sequence[str | None] | None, clips: int) -> NDArray[np.intp]:
-    """(N,) which clips are drawn together: by speaker where that can work, else each alone."""
-    if speakers is not None and None not in speakers:
-        names, groups = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
-        if len(names) >= MIN_SPEAKERS:
-            return groups
-    return np.arange(clips)
+def _resampled(cells: NDArray, count: int, units: Units, seed: int) -> NDArray[np.float64]:
+    """(R, count) how often each of `count` cells of a table (N,) occurs in bootstrap replicates."""
+    by_unit = np.bincount(units.of_clip * count + cells, minlength=units.count * count).reshape(-1, count)  # (U, count)
+    return units.draws(seed) @ by_unit
 
 
-def _resampled(cells: NDArray, count: int, groups: NDArray, seed: int) -> NDArray[np.float64]:
-    """(R, count) how often each of `count` cells of a table (N,) occurs in bootstrap replicates: groups drawn with
-    replacement."""
-    drawn = int(groups.max()) + 1
-    by_group = np.bincount(groups * count + cells, minlength=drawn * count).reshape(drawn, count)
-    draws = np.random.default_rng(seed).multinomial(drawn, np.full(drawn, 1 / drawn), size=RESAMPLES)  # (R, G)
-    return (draws @ by_group).astype(np.float64)
-
-
-def _averaged(figure: Callable[[NDArray], NDArray], counts: NDArray, replicates: NDArray) -> "Estimate":
+def _averaged(figure: Callable[[NDArray], NDArray], counts: NDArray, replicates: NDArray, units: Units) -> Estimate:
     """Of a figure of 2 x 2 tables, its mean over the classes."""
     each = np.stack([figure(question) for question in counts])  # (C, 1)
-    return _estimate(float(each.mean()), np.stack([figure(question) for question in replicates]).mean(axis=0))
+    return _estimate(float(each.mean()), np.stack([figure(question) for question in replicates]).mean(axis=0), units)
 
 
 def _f1_of_yes(confusion: NDArray) -> NDArray:
@@ -185,6 +184,6 @@ def _mean_where(values: NDArray, present: NDArray) -> NDArray:
     return (values * present).sum(axis=1) / present.sum(axis=1)
 
 
-def _estimate(value: float, replicates: NDArray) -> Estimate:
-    low, high = np.percentile(replicates, [2.5, 97.5])
+def _estimate(value: float, replicates: NDArray, units: Units) -> Estimate:
+    low, high = np.clip(units.interval(value, replicates), 0, 1)
     return Estimate(value=value, low=float(low), high=float(high))

@@ -7,8 +7,10 @@ from hashlib import sha256
 import numpy as np
 
 from aftertone_model.data.clips import Clip
+from aftertone_model.evaluation.bootstrap import MIN_SPEAKERS
 
 SHARE = 0.1  # of the pool, and of what annotators are asked for
+MOST = 3  # times the share that may be held out so that enough speakers are tested
 
 
 def assign_test_split(
@@ -19,6 +21,10 @@ def assign_test_split(
     Whole speakers go to one side, so that no voice is both trained on and tested on. A clip without a speaker counts
     as a speaker of its own. Where speakers are too few for that (a tenth would be less than half of any speaker),
     the test set is made of random clips; `speaker_disjoint` tells.
+
+    A figure for new speakers needs five that are tested. Where the share brings fewer and everybody is known, more
+    speakers are held out, if five then make up no more than three times the share. Annotators are asked for test clips
+    at the same rate all the same; only fewer clips may be trained on.
 
     Earlier assignments never change, also those of clips that have vanished. The draw depends on the seed and on
     names only, not on the order of the clips.
@@ -45,14 +51,31 @@ def assign_test_split(
             voices[f"clip {clip.id}" if clip.speaker is None else f"speaker {clip.speaker}"].append(clip.id)
 
     room = share * len(clips) - sum(sides.get(clip.id, False) for clip in clips)
-    for voice in shuffled(voices, seed):
+    order = shuffled(voices, seed)
+    for voice in order:
         chosen = len(voices[voice]) <= 2 * room  # overshoot by no more than what leaving it out would lack
         sides |= dict.fromkeys(voices[voice], chosen)
         room -= len(voices[voice]) * chosen
+    if all(clip.speaker is not None for clip in clips):
+        tested = {clip.speaker for clip in clips if sides[clip.id]}
+        spare = [voices[voice] for voice in order if not sides[voices[voice][0]]]
+        more = _more_speakers(spare, MIN_SPEAKERS - len(tested), room + (MOST - 1) * share * len(clips))
+        sides |= dict.fromkeys(more, True)
+        room -= len(more)
     if room >= max(1.0, share * len(clips) / 2):  # speakers too large to move as a whole
         new = [id for ids in voices.values() for id in ids if not sides[id]]
         sides |= dict.fromkeys(shuffled(new, seed)[: round(room)], True)
     return sides
+
+
+def _more_speakers(voices: Sequence[Sequence[str]], wanted: int, room: float) -> list[str]:
+    """The clips of the first `wanted` voices that fit into the room together; none where so many don't fit."""
+    taken: list[Sequence[str]] = []
+    for clips in voices:
+        if len(taken) < wanted and len(clips) <= room:
+            taken.append(clips)
+            room -= len(clips)
+    return [id for clips in taken for id in clips] if len(taken) == wanted else []
 
 
 def speaker_disjoint(clips: Iterable[Clip], assigned: Mapping[str, bool]) -> bool:

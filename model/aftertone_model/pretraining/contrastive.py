@@ -7,8 +7,9 @@ codebook x dimension or frames x negatives x dimension is ever made.
 Sources: AFTER (arXiv 2310.00283) eq. 1 and 2; wav2vec 2.0 (arXiv 2006.11477) eq. 1, 3 and 4.
 """
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +23,7 @@ from aftertone_model.config import PretrainingConfig
 from aftertone_model.data.clips import Clip
 from aftertone_model.pretraining.codebook import fit_codebooks
 from aftertone_model.pretraining.frame_sources import FrameSource
-from aftertone_model.pretraining.objective import MaskedBatch, Objective, Term
+from aftertone_model.pretraining.objective import WARM_UP, MaskedBatch, Objective, Term
 from aftertone_model.runtime import Runtime
 
 KAPPA = 0.1  # temperature of the contrastive softmax, AFTER eq. 1
@@ -51,6 +52,11 @@ class Contrastive(Objective):
         super().__init__()
         self._backbone = [backbone]  # in a list, so that its weights don't count as this module's
         self._config = config
+        self.fresh = backbone.random_codes and not config.train_cnn
+        # Whose codes judge; in a list as above. Where the CNN learns too, the start's would no longer fit its frames.
+        parts = backbone.body.feature_projection.layer_norm, _quantizer(backbone)
+        self._start = [] if config.train_cnn else [copy.deepcopy(nn.ModuleList(parts)).eval()]
+        self._warming = False
         quantizer = _quantizer(backbone)
         self._codebooks = quantizer.num_groups, quantizer.num_vars  # G, E
         self.head = nn.Linear(backbone.config.hidden_size, self._codebooks[0] * self._codebooks[1])
@@ -64,17 +70,30 @@ class Contrastive(Objective):
                 read = [source.read([stretch], runtime.device)[0][0] for stretch in stretches]  # each (T, C)
                 latents = backbone.body.feature_projection.layer_norm(torch.cat(read).float())  # (M, C)
             fit_codebooks(_quantizer(backbone), latents, np.random.default_rng([runtime.seed, 3]))
+            for start in self._start:
+                start[1].load_state_dict(_quantizer(backbone).state_dict())
 
     def anneal(self, done: float) -> None:
-        """Cool the codes' Gumbel softmax."""
+        """Cool the codes' Gumbel softmax; at first let new heads learn alone, or their noise would reach the body."""
         config = self._config
+        self._warming = done < WARM_UP and not config.train_cnn
         cooling = config.cold_temperature / config.warm_temperature
         _quantizer(self._backbone[0]).temperature = config.warm_temperature * cooling**done
 
     def forward(self, batch: MaskedBatch) -> dict[str, Term]:
-        losses, codes = compare(self._backbone[0], batch)
+        """In eval mode the starting point's quantiser says which negatives count. The one in training could lower the
+        loss by choosing fewer codes, as negatives with the positive's own code are left out; so judged, two frames that
+        it can no longer tell apart cost as much as any mistake."""
+        apart = None
+        if not self.training and self._start:
+            norm, quantizer = self._start[0]
+            rows = torch.arange(len(batch.frames), device=batch.frames.device)[:, None]
+            apart = quantise(quantizer, norm(batch.frames[rows, batch.masks.positions].float())).ids  # pyright: ignore[reportArgumentType]
+        alone = self._warming and self.training
+        own = replace(batch, context=batch.context.detach()) if alone else batch
+        losses, codes = compare(self._backbone[0], own if self.fresh else batch, apart, frozen=alone and self.fresh)
         valid, frames = batch.masks.valid, int(batch.masks.valid.sum())
-        logits = self.head(batch.context).unflatten(-1, self._codebooks)  # (B, N, G, E)
+        logits = self.head(own.context).unflatten(-1, self._codebooks)  # (B, N, G, E)
         rebuilt = masked_mean(reconstruction_loss(logits, codes.ids), valid)
         diverse = diversity_loss(codes.soft, valid)
         return {
@@ -96,19 +115,33 @@ def _quantizer(backbone: Backbone) -> Wav2Vec2GumbelVectorQuantizer:
     return model.quantizer
 
 
-def compare(backbone: Backbone, batch: MaskedBatch) -> tuple[Tensor, Codes]:
+def compare(
+    backbone: Backbone, batch: MaskedBatch, apart: Tensor | None = None, *, frozen: bool = False
+) -> tuple[Tensor, Codes]:
     """The contrastive loss (B, N) in nats of each masked frame, 0 where not valid, and the frames' codes.
 
     In train mode codes are drawn by Gumbel softmax at the quantiser's temperature, with straight-through gradients; in
     eval mode they are the argmax, so that the outcome is a function of its arguments.
+
+    Args:
+        apart: (B, N, G) codes by which a negative is told from the positive; the frames' own by default.
+        frozen: no gradient reaches the body by way of the codes.
     """
     model: Any = backbone.model
     rows = torch.arange(len(batch.frames), device=batch.frames.device)[:, None]
-    masked = batch.frames[rows, batch.masks.positions].float()  # (B, N, C)
-    codes = quantise(model.quantizer, model.dropout_features(backbone.body.feature_projection.layer_norm(masked)))
+    codes = codes_of(backbone, batch.frames[rows, batch.masks.positions], frozen=frozen)
     predicted, targets = model.project_hid(batch.context), model.project_q(codes.vectors)  # (B, N, P)
-    loss = contrastive_loss(predicted, targets, codes.ids, batch.masks.negatives, kappa=KAPPA)
+    loss = contrastive_loss(
+        predicted, targets, codes.ids if apart is None else apart, batch.masks.negatives, kappa=KAPPA
+    )
     return loss.where(batch.masks.valid, 0.0), codes
+
+
+def codes_of(backbone: Backbone, frames: Tensor, *, frozen: bool = False) -> Codes:
+    """The quantiser's choice at CNN frames (B, N, C); `frozen`: no gradient reaches the body."""
+    model: Any = backbone.model
+    latents = backbone.body.feature_projection.layer_norm(frames.float())
+    return quantise(model.quantizer, model.dropout_features(latents.detach() if frozen else latents))
 
 
 def quantise(quantizer: Wav2Vec2GumbelVectorQuantizer, latents: Tensor) -> Codes:

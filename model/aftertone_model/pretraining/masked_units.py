@@ -20,7 +20,7 @@ from aftertone_model.config import PretrainingConfig
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
 from aftertone_model.pretraining.codebook import k_means
-from aftertone_model.pretraining.objective import MaskedBatch, Objective, Term
+from aftertone_model.pretraining.objective import WARM_UP, MaskedBatch, Objective, Term
 from aftertone_model.runtime import Runtime
 
 
@@ -39,6 +39,7 @@ class MaskedUnits(Objective):
         self._count = config.units
         self._name, self._pool = "", None
         self.head = nn.Linear(backbone.config.hidden_size, config.units)
+        self.fresh, self._warming = not config.train_cnn, False
 
     def prepare(self, clips: Sequence[Clip], examples: Sequence[Clip], runtime: Runtime) -> None:
         """Cluster the frames of the examples and keep the unit of every frame of all clips in the pool."""
@@ -61,6 +62,10 @@ class MaskedUnits(Objective):
         self._name = f"units-{digest({'centres': centres, **start.body.state_dict()})}"
         runtime.pool.keep(self._name, units, clips, runtime.progress)
 
+    def anneal(self, done: float) -> None:
+        """At first the new head learns alone, or its noise would reach the body."""
+        self._warming = self.fresh and done < WARM_UP
+
     def forward(self, batch: MaskedBatch) -> dict[str, Term]:
         units = torch.zeros(batch.frames.shape[:2], dtype=torch.int64)  # (B, T)
         for row, stretch in zip(units, batch.stretches, strict=True):
@@ -68,7 +73,8 @@ class MaskedUnits(Objective):
                 self._units(stretch.clip)[stretch.start :][: stretch.frames].copy()
             )
         targets = units.to(batch.frames.device).gather(1, batch.masks.positions)  # (B, N)
-        logits = self.head(batch.context).float()  # (B, N, E)
+        context = batch.context.detach() if self._warming and self.training else batch.context
+        logits = self.head(context).float()  # (B, N, E)
         losses = functional.cross_entropy(logits.movedim(-1, 1), targets, reduction="none")  # (B, N)
         frames = int(batch.masks.valid.sum())
         return {"units": Term((losses * batch.masks.valid).sum() / frames, size=frames)}

@@ -60,6 +60,35 @@ def draw_spans(frames: int, ratio: float, span: int, rng: np.random.Generator) -
     return np.concatenate([np.arange(start, start + size) for start, size in zip(starts, sizes, strict=True)])
 
 
+def deal_spans(frames: int, ratio: float, span: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Cut an utterance into spans and deal them to complementary masks: each frame is masked in exactly one.
+
+    There are about 1 / ratio masks, 7 at 15 %, and fewer where each would get less than two frames.
+
+    Args:
+        frames: of the utterance, at least `MIN_FRAMES`.
+        ratio: share of frames that one mask hides, in (0, 1).
+        span: frames per span, at most; spans are of equal length give or take one, and may touch.
+
+    Returns:
+        Ascending frame numbers of each mask; their numbers differ by about a span.
+    """
+    masks = max(2, min(round(1 / ratio), frames // 2))
+    spans = max(-(-frames // span), masks)
+    sizes = np.full(spans, frames // spans)
+    sizes[: frames % spans] += 1
+    rng.shuffle(sizes)
+    starts = np.cumsum(sizes) - sizes
+    hands: list[list[NDArray[np.int64]]] = [[] for _ in range(masks)]
+    held = np.zeros(masks, np.int64)
+    shuffled = rng.permutation(spans)
+    for place in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:  # the longer ones first, so that hands even out
+        hand = int(held.argmin())
+        hands[hand].append(np.arange(starts[place], starts[place] + sizes[place]))
+        held[hand] += sizes[place]
+    return [np.sort(np.concatenate(hand)) for hand in hands]
+
+
 def clip_generator(seed: int, clip_id: str) -> np.random.Generator:
     """A generator for one clip, so that what is drawn for it depends on nothing else in the batch."""
     return np.random.default_rng([seed, *clip_id.encode()])
@@ -76,7 +105,18 @@ def draw_masks(
         ratio, span: as in `draw_spans`.
         negatives: K, drawn with replacement from the other masked frames.
     """
-    masked = [draw_spans(int(t), ratio, span, rng) for t, rng in zip(lengths, rngs, strict=True)]
+    return masks_at(
+        [draw_spans(int(t), ratio, span, rng) for t, rng in zip(lengths, rngs, strict=True)], rngs, negatives
+    )
+
+
+def masks_at(masked: list[NDArray[np.int64]], rngs: list[np.random.Generator], negatives: int = NEGATIVES) -> Masks:
+    """Masks of a batch at given frames, with negatives drawn from the other masked frames of the same utterance.
+
+    Args:
+        masked: for each utterance the ascending numbers of its masked frames, two or more.
+        rngs: a generator per utterance.
+    """
     shape = len(masked), max(map(len, masked))
     positions, valid = np.zeros(shape, np.int64), np.zeros(shape, bool)
     against = np.zeros((*shape, negatives), np.int64)

@@ -15,6 +15,8 @@ from aftertone_model.pretraining.frame_sources import FrameSource, Stretch
 from aftertone_model.pretraining.masking import Masks
 from aftertone_model.runtime import Runtime
 
+WARM_UP = 0.1  # share of the steps over which the learning rate rises, and in TAPT new heads learn alone
+
 
 class Term(NamedTuple):
     """One named part of a loss."""
@@ -41,6 +43,7 @@ class Objective(nn.Module, ABC):
     """A loss, with whatever is learned for it beside the backbone; dropped when pre-training ends."""
 
     judge: ClassVar[str]  # name of the term by which the best weights are chosen, lower is better
+    fresh: bool = False  # what `judge` measures starts untrained, so that it falls whatever the backbone learns
 
     def prepare(self, clips: Sequence[Clip], examples: Sequence[Clip], runtime: Runtime) -> None:
         """Compute once what can be: targets of all clips, scales from some of them."""

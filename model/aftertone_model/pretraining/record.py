@@ -23,6 +23,7 @@ class CurvePoint:
     judge: str  # name of the loss that the best weights are chosen by
     perplexity: float  # of the codes or units in use, as a share of its maximum, in (0, 1]
     training: float | None  # the loss trained on, mean per step since the last validation; None at the start
+    warming: bool = False  # heads that started untrained were still learning alone: no reference for what follows
 
     @property
     def objective(self) -> float:
@@ -40,11 +41,12 @@ class Adaptation:
     seconds_of_audio: float  # of the clips trained on
     held_out: int  # clips that gave the validation losses
     mask_ratio: float  # share of frames that were in fact masked in training
-    steps: int  # optimiser steps taken
+    steps: int  # optimiser steps taken, those skipped included
     seconds: float  # wall clock, over all attempts
     seed: int
     settings: dict[str, Any] = field(default_factory=dict[str, Any])  # of its `PretrainingConfig`
     curve: tuple[CurvePoint, ...] = ()
+    skipped: int = 0  # steps whose gradient was not a number
 
     def outgrown_by(self, clips: int, share: float) -> bool:
         """Whether a pool that now has `clips` clips grew by more than `share` since: worth another run on request."""

@@ -36,6 +36,8 @@ MIN_SECONDS = 0.5  # shorter clips have too few masked frames to tell apart
 MIN_CLIPS = 8  # fewer can't spare clips to hold out
 HELD_OUT_SHARE = 0.02
 HELD_OUT = (16, 200)  # fewest and most held-out clips: enough masked frames for a mean, few enough to be quick
+MOST_SKIPPED = 10  # steps without a usable gradient, more of which end the run
+VARIED = 0.8  # least share of the reference's code perplexity at which a lower contrastive loss counts
 COLLAPSED = 0.05  # share of the maximal code perplexity below which the quantiser has collapsed
 
 
@@ -105,7 +107,7 @@ def _adapted(
         trainer.load_weights(run.best)
         backbone = trainer.backbone
         backbone.model.eval()
-    kept, reason = _verdict(run.curve, config, len(held_out))
+    kept, reason = _verdict(run, config, len(held_out))
     adaptation = Adaptation(
         kept=kept,
         reason=reason,
@@ -118,6 +120,7 @@ def _adapted(
         seed=runtime.seed,
         settings=asdict(config),
         curve=tuple(run.curve),
+        skipped=run.skipped,
     )
     return adaptation, backbone
 
@@ -130,6 +133,7 @@ class _Run:
     seconds: float = 0.0  # wall clock, over all attempts
     masked_frames: int = 0
     seen_frames: int = 0
+    skipped: int = 0  # steps whose gradient was not a number
     curve: list[CurvePoint] = field(default_factory=list[CurvePoint])
     best: dict[str, Tensor] = field(
         default_factory=dict[str, Tensor]
@@ -140,27 +144,30 @@ def _train(
     run: _Run, trainer: Pretrainer, config: PretrainingConfig, checkpoint: Path, key: str, runtime: Runtime
 ) -> None:
     """Train until the last step or a reason to stop, from the checkpoint on where there is one of this very run."""
+    trainer.settle()
     _restore(run, trainer, checkpoint, key)
     started = time.monotonic() - run.seconds
     if not run.curve:
         _validate(run, trainer, None)
-        trainer.settle()
     every = math.ceil(trainer.steps / config.validations)
     losses: list[Tensor] = []
-    batches = islice(trainer.schedule(), run.step, trainer.steps) if _stop_reason(run.curve, config) is None else ()
+    batches = islice(trainer.schedule(), run.step, trainer.steps) if _stop_reason(run, config) is None else ()
     for batch in batches:
         step = trainer.step(run.step, batch)
-        losses.append(step.loss)
+        if step.taken:
+            losses.append(step.loss)
         run.step += 1
+        run.skipped += not step.taken
         run.masked_frames += step.masked_frames
         run.seen_frames += step.seen_frames
         runtime.progress("adapt", run.step, trainer.steps)
-        if run.step % every == 0 or run.step == trainer.steps:
-            _validate(run, trainer, torch.stack(losses).mean().item())
+        due = run.step % every == 0 or run.step in (trainer.warm_up, trainer.steps)
+        if due or run.skipped > MOST_SKIPPED:
+            _validate(run, trainer, torch.stack(losses).mean().item() if losses else None)
             losses.clear()
             run.seconds = time.monotonic() - started
             _save(run, trainer, checkpoint, key)
-            if _stop_reason(run.curve, config) is not None:
+            if _stop_reason(run, config) is not None:
                 break
 
 
@@ -173,6 +180,7 @@ def _validate(run: _Run, trainer: Pretrainer, training_loss: float | None) -> No
             judge=trainer.judge,
             perplexity=found.perplexity,
             training=training_loss,
+            warming=run.step < trainer.warm_up,
         )
     )
     if _best(run.curve) is run.curve[-1]:
@@ -183,33 +191,46 @@ def _healthy(point: CurvePoint) -> bool:
     return all(map(math.isfinite, point.losses.values())) and point.perplexity >= COLLAPSED
 
 
+def _reference(curve: list[CurvePoint]) -> CurvePoint:
+    """What the others are compared with: the start, or where heads that a checkpoint lacks had learned to read it."""
+    return next((point for point in curve if not point.warming), curve[0])
+
+
 def _best(curve: list[CurvePoint]) -> CurvePoint:
-    """The healthy point of the lowest objective; the start where none is better."""
-    return min(curve[:1] + [point for point in curve[1:] if _healthy(point)], key=lambda point: point.objective)
+    """The healthy point of the lowest objective from the reference on; the reference where none is better."""
+    reference = _reference(curve)
+    later = curve[curve.index(reference) + 1 :]
+    least = VARIED * reference.perplexity if reference.judge == "contrastive" else 0.0
+    usable = [point for point in later if _healthy(point) and point.perplexity >= least]
+    return min([reference, *usable], key=lambda point: point.objective)
 
 
-def _stop_reason(curve: list[CurvePoint], config: PretrainingConfig) -> str | None:
+def _stop_reason(run: _Run, config: PretrainingConfig) -> str | None:
     """Why no further step makes sense, or None."""
+    curve = run.curve
     last = curve[-1]
+    if run.skipped > MOST_SKIPPED:
+        return f"the gradient was not a number in {run.skipped} steps"
     if not all(map(math.isfinite, last.losses.values())):
         return f"the loss at step {last.step} was not a number"
     if len(curve) > 1 and not _healthy(last):
         return f"the codes collapsed to {last.perplexity:.0%} of their maximal perplexity at step {last.step}"
-    since = len(curve) - 1 - curve.index(_best(curve))
+    since = 0 if last.warming else len(curve) - 1 - curve.index(_best(curve))
     if since >= config.patience:
         return f"the last {since} validations were no better"
     return None
 
 
-def _verdict(curve: list[CurvePoint], config: PretrainingConfig, held_out: int) -> tuple[bool, str]:
+def _verdict(run: _Run, config: PretrainingConfig, held_out: int) -> tuple[bool, str]:
     """Whether the adapted backbone is used, and a sentence on why."""
+    curve = run.curve
     if not curve:
         return False, f"The backbone stays unadapted: fewer than {MIN_CLIPS} clips last {MIN_SECONDS} s or longer."
-    start, best, stop = curve[0], _best(curve), _stop_reason(curve, config)
+    start, best, stop = _reference(curve), _best(curve), _stop_reason(run, config)
     loss = f"{start.judge} loss on {held_out} held-out clips"
     ending = f"; stopped at step {curve[-1].step} because {stop}" if stop else ""
     if best is start:
-        usable = [point.objective for point in curve[1:] if _healthy(point)]
+        usable = [point.objective for point in curve[curve.index(start) + 1 :] if _healthy(point)]
         after = f" and no better than {min(usable):.3f} after" if usable else ""
         return False, f"The backbone stays unadapted: the {loss} was {start.objective:.3f} before{after}{ending}."
     return True, (
@@ -242,6 +263,7 @@ def _save(run: _Run, trainer: Pretrainer, checkpoint: Path, key: str) -> None:
         "seconds": run.seconds,
         "masked_frames": run.masked_frames,
         "seen_frames": run.seen_frames,
+        "skipped": run.skipped,
         "curve": [asdict(point) for point in run.curve],
     }
     save_checkpoint(checkpoint, tensors, state)

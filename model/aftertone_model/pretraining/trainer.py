@@ -1,5 +1,6 @@
 """One backbone in pre-training: how it takes a step, is validated, and is put into a checkpoint."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,12 @@ from aftertone_model.pretraining.distillation import Distillation, frames_per_em
 from aftertone_model.pretraining.frame_sources import CachedFrames, LearnedFrames, Stretch
 from aftertone_model.pretraining.masked_units import MaskedUnits
 from aftertone_model.pretraining.masking import clip_generator, draw_masks
-from aftertone_model.pretraining.objective import MaskedBatch, Objective, run_masked
+from aftertone_model.pretraining.objective import WARM_UP, MaskedBatch, Objective, run_masked
 from aftertone_model.pretraining.teachers.teacher import Teacher
 from aftertone_model.runtime import Runtime
 
 CLIP_NORM = 1.0  # of the gradient; healthy norms are 0.5 to 2
 EXAMPLES = 100  # clips whose frames a fresh quantiser, units, and a teacher's scale, are fitted to
-WARM_UP = 0.1  # share of the steps over which the learning rate rises
 
 OBJECTIVES: dict[str, type[Contrastive] | type[MaskedUnits]] = {
     "contrastive": Contrastive,
@@ -46,6 +46,7 @@ class StepReport:
     """What one optimiser step saw."""
 
     loss: Tensor  # () float32 on the device, the weighted sum of all terms
+    taken: bool  # False: the gradient was not a number, and the weights stayed as they were
     masked_frames: int
     seen_frames: int
 
@@ -86,18 +87,24 @@ class Pretrainer:
             for objective in objectives:
                 objective.prepare(everything, self._examples, runtime)
         self._objectives = objectives
-        self.judge = objectives[-1].judge
+        self.judge, self.fresh = objectives[-1].judge, objectives[-1].fresh
         modules = {"backbone": self.backbone.model, "objectives": nn.ModuleList(objectives)}
         self._model = nn.ModuleDict(modules).to(self._device)
-        weights = list(self.weights().values())
+        weights = self.weights()
         groups = [
-            {"params": [weight for weight in weights if weight.ndim > 1], "weight_decay": config.weight_decay},
-            {"params": [weight for weight in weights if weight.ndim <= 1], "weight_decay": 0.0},
+            {
+                "params": [w for name, w in weights.items() if (w.ndim > 1, name.startswith(part)) == (matrix, True)],
+                "weight_decay": config.weight_decay * matrix,
+                "factor": factor,
+            }
+            for part, factor in (("backbone.", 1.0), ("objectives.", config.head_rate))
+            for matrix in (True, False)
         ]
         self._optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, fused=True)
         self._seconds = np.array([min(clip.seconds, config.crop_seconds) for clip in training])
         steps = round(config.passes * sum(self._seconds.tolist()) / config.batch_seconds)
         self.steps = min(config.max_steps, max(1, steps))
+        self.warm_up = math.ceil(WARM_UP * self.steps) if self.fresh else 0  # steps for which heads learn alone
 
     def schedule(self) -> Iterator[NDArray[np.int64]]:
         """The batches of step 0, 1, 2, ... as indices of training clips, pass after pass without end."""
@@ -130,9 +137,11 @@ class Pretrainer:
         loss = torch.stack([term.weight * term.value for term in terms]).sum()
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.weights().values(), CLIP_NORM)
-        self._optimizer.step()
-        return StepReport(loss=loss.detach(), masked_frames=masked_frames, seen_frames=int(lengths.sum()))
+        taken = bool(nn.utils.clip_grad_norm_(self.weights().values(), CLIP_NORM).isfinite())
+        if taken:
+            self._optimizer.step()
+        seen_frames = int(lengths.sum())
+        return StepReport(loss=loss.detach(), taken=taken, masked_frames=masked_frames, seen_frames=seen_frames)
 
     @torch.no_grad()
     def validate(self) -> Validation:
@@ -199,6 +208,6 @@ class Pretrainer:
         warm_up = WARM_UP * self.steps
         rate = min((number + 1) / warm_up, (self.steps - number) / (self.steps - warm_up), 1.0)
         for group in self._optimizer.param_groups:
-            group["lr"] = self._config.learning_rate * rate
+            group["lr"] = self._config.learning_rate * rate * group["factor"]
         for objective in self._objectives:
             objective.anneal(number / self.steps)

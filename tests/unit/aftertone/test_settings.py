@@ -1,5 +1,7 @@
 """Settings: from the environment, with a project's options on top, old names included."""
 
+import json
+
 import pytest
 
 from aftertone.errors import SettingsError
@@ -58,3 +60,14 @@ def test_half_a_password_is_refused_and_not_shown(
     with pytest.raises(SettingsError, match="go together") as refused:
         load_settings()
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize("tapt", ["brief", '{"mask_ratio": 0.5}', {"mask_ratio": 0.5, "passes": 2}])
+def test_a_project_says_how_its_backbone_is_adapted(settings: Settings, tapt: object) -> None:
+    assert load_settings().for_project({"tapt": tapt}).tapt == (tapt if isinstance(tapt, str) else json.dumps(tapt))
+
+
+@pytest.mark.parametrize("tapt", ["swift", '{"mask_ratio": 2}', {"mask_share": 0.5}, "[1]"])
+def test_adaptation_that_makes_no_sense_is_refused(settings: Settings, tapt: object) -> None:
+    with pytest.raises(SettingsError, match="TAPT"):
+        load_settings().for_project({"tapt": tapt})

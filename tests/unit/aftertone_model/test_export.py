@@ -87,6 +87,22 @@ def test_the_card_admits_that_nothing_was_examined(provenance, backbone):
     )
 
 
+def test_the_card_says_for_whom_the_intervals_hold(provenance, backbone):
+    classifier = new_classifier(backbone, SingleChoice(classes=CLASSES), mix_layers=True, seed=0)
+    truth = np.arange(60) % 2
+
+    def card(speakers):
+        metrics = measure(truth, np.eye(3)[truth], CLASSES, speakers=speakers)
+        return " ".join(model_card(classifier, replace(provenance, metrics=metrics)).split())
+
+    assert "95 % bootstrap intervals over its 6 speakers, and hold for new ones" in card(
+        [f"s{i % 6}" for i in range(60)]
+    )
+    assert "Only 2 voices are among them, too few" in card([f"s{i % 2}" for i in range(60)])
+    assert "Only 1 voice is among them" in card(["s"] * 60)
+    assert "Who speaks is not known of every clip" in card(None)
+
+
 def test_a_model_of_several_choices_is_exported_with_how_to_read_it(backbone, provenance, folder):
     schema = MultipleChoice(classes=CLASSES)
     classifier = new_classifier(backbone, schema, mix_layers=True, seed=0)

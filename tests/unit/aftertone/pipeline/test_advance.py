@@ -50,6 +50,8 @@ def test_seed_train_rank_publish(make_loop: MakeLoop) -> None:
     test_clips = loop.store.load().test_clips
     assert test_clips
     assert not test_clips & loop.last.labelled.keys()
+    assert loop.last.test_answers.keys() == test_clips  # also of those that nobody has labelled yet
+    assert loop.last.tested.keys() < test_clips
 
 
 def test_strategies_see_the_labels_trained_on_and_none_of_the_test_set(

@@ -15,7 +15,7 @@ from tests.unit.aftertone.records import make_snapshot
 
 
 def pool_of(clips: int, classes: int = 4) -> Dataset:
-    entries = {str(i): Entry(clip=Clip(id=str(i), seconds=1.0), tasks=(i,), answer=Answer()) for i in range(clips)}
+    entries = {str(i): Entry(clip=Clip(id=str(i), seconds=1.0), tasks=(i,), answers=(Answer(),)) for i in range(clips)}
     return Dataset(schema=SingleChoice(classes=tuple("abcdefgh"[:classes])), entries=entries, failed={}, missing=())
 
 

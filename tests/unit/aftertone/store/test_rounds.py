@@ -20,8 +20,24 @@ METRICS = Metrics(
 
 
 def test_the_record_survives_json() -> None:
-    record = make_round(3, kind="trained", labelled={"a": [1.0, 0.0, 0.0]}, metrics=METRICS, seconds={"train": 1.5})
+    record = make_round(
+        3,
+        kind="trained",
+        labelled={"a": [1.0, 0.0, 0.0]},
+        metrics=METRICS,
+        seconds={"train": 1.5},
+        test_answers={"b": ["happy"], "c": []},
+    )
     assert Round.of_json(json.loads(json.dumps(record.model_dump(mode="json")))) == record
+
+
+def test_a_round_that_kept_no_test_answers_still_opens() -> None:
+    written = json.loads(json.dumps(make_round(3, kind="trained", metrics=METRICS).model_dump(mode="json")))
+    del written["test_answers"], written["metrics"]["basis"], written["metrics"]["speakers"]
+    record = Round.of_json(written)
+    assert record.test_answers == {}
+    assert record.metrics is not None
+    assert record.metrics.scope == "speakers unknown: no interval for new speakers"
 
 
 def test_versions_name_the_round_and_differ_between_stores() -> None:

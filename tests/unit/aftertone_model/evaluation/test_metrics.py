@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
 from aftertone_model.evaluation.metrics import calibration_error, measure, measure_independent
@@ -58,6 +59,45 @@ def test_clips_of_one_speaker_are_resampled_together():
     alone = measure(*repeated, CLASSES).wa
     together = measure(*repeated, CLASSES, speakers=[f"s{i // 30}" for i in range(600)]).wa
     assert together.high - together.low > 3 * (alone.high - alone.low)
+
+
+EFFECT = 0.7  # logits by which voices differ in how well they are understood, standard deviation
+LOGIT = 0.4  # of being right, for the average voice
+
+
+def measured_speakers(seed, speakers, each, known=True):
+    """A test set of new voices, some harder than others."""
+    rng = np.random.default_rng(seed)
+    truth = np.arange(speakers * each) % 4
+    voice = np.repeat(np.arange(speakers), each)
+    right = rng.random(len(truth)) < expit(LOGIT + EFFECT * rng.normal(size=speakers)[voice])
+    predicted = np.where(right, truth, (truth + rng.integers(1, 4, len(truth))) % 4)
+    return measure(truth, np.eye(4)[predicted], CLASSES, speakers=[str(v) for v in voice] if known else None, seed=seed)
+
+
+@pytest.mark.parametrize(("speakers", "each"), [(6, 30), (9, 30), (9, 60), (10, 30), (24, 30)])
+def test_intervals_cover_what_new_speakers_would_give(speakers, each):
+    population = expit(LOGIT + EFFECT * np.random.default_rng(1).normal(size=100_000)).mean()
+    found = [measured_speakers(seed, speakers, each) for seed in range(120)]
+    assert {one.basis for one in found} == {"speakers"}
+    assert np.mean([one.ua.low <= population <= one.ua.high for one in found]) >= 0.90
+    assert np.mean([one.wa.low <= population <= one.wa.high for one in found]) >= 0.90
+
+
+def test_few_voices_or_unknown_ones_claim_nothing_for_new_speakers():
+    few, one, unknown = measured_speakers(0, 2, 30), measured_speakers(0, 1, 30), measured_speakers(0, 9, 30, False)
+    assert [m.basis for m in (few, one, unknown)] == ["clips"] * 3
+    assert [m.speakers for m in (few, one, unknown)] == [2, 1, None]
+    assert few.scope == "2 voices: no interval for new speakers"
+    assert one.scope == "1 voice: no interval for new speakers"
+    assert unknown.scope == "speakers unknown: no interval for new speakers"
+    assert measured_speakers(0, 5, 30).scope == "over 5 speakers"
+
+
+def test_one_unknown_voice_makes_speakers_unknown():
+    truth, probabilities = held_out(60)
+    speakers = [*(f"s{i % 10}" for i in range(59)), None]
+    assert measure(truth, probabilities, CLASSES, speakers=speakers).speakers is None
 
 
 def test_same_seed_same_intervals():

@@ -17,11 +17,43 @@ def size(sides):
 
 
 def test_a_tenth_by_whole_speakers():
-    clips = pool(40, 10)
+    clips = pool(60, 10)
     sides = assign_test_split(clips, {})
     assert sides.keys() == {clip.id for clip in clips}
-    assert size(sides) == 40
+    assert size(sides) == 60
     assert speaker_disjoint(clips, sides)
+
+
+def speakers_tested(clips, sides):
+    return {clip.speaker for clip in clips if sides[clip.id]}
+
+
+@pytest.mark.parametrize(("speakers", "each", "tested"), [(24, 60, 5), (17, 100, 5), (91, 54, 9)])
+def test_five_speakers_are_tested_where_they_are_no_more_than_three_tenths(speakers, each, tested):
+    clips = pool(speakers, each)
+    sides = assign_test_split(clips, {})
+    assert len(speakers_tested(clips, sides)) == tested
+    assert speaker_disjoint(clips, sides)
+
+
+@pytest.mark.parametrize(("speakers", "share", "tested"), [(10, 0.1, 1), (16, 0.1, 2), (24, 0.05, 1), (24, 0.0, 0)])
+def test_no_more_is_held_out_where_five_speakers_would_be_too_much(speakers, share, tested):
+    clips = pool(speakers, 60)
+    assert len(speakers_tested(clips, assign_test_split(clips, {}, share=share))) == tested
+
+
+def test_new_speakers_join_a_test_set_of_too_few_voices_and_nothing_else_moves():
+    clips = pool(24, 60)
+    earlier = {clip.id: clip.speaker in {"s0", "s1"} for clip in clips[: 8 * 60]}  # as an older version drew it
+    sides = assign_test_split(clips, earlier)
+    assert earlier.items() <= sides.items()
+    assert len(speakers_tested(clips, sides)) == 5
+    assert speaker_disjoint(clips, sides)
+
+
+def test_a_voice_that_nobody_knows_keeps_the_test_set_at_its_share():
+    clips = [*pool(24, 60), Clip(id="x", seconds=1.0)]
+    assert size(assign_test_split(clips, {})) == pytest.approx(0.1 * len(clips), abs=30)
 
 
 def test_a_tenth_of_clips_without_speakers():
@@ -65,7 +97,8 @@ def test_never_far_above_a_tenth_and_always_sticky(sizes, seed, cut):
     assert first.items() <= sides.items()
     assert sides.keys() == {clip.id for clip in clips}
     if not cut:
-        assert size(sides) <= 0.2 * len(clips) + 1
+        five = len(speakers_tested(clips, sides)) == 5
+        assert size(sides) <= (0.3 * len(clips) if five else 0.2 * len(clips) + 1)
 
 
 def test_every_ten_places_hold_one_test_clip():

@@ -21,7 +21,7 @@ from aftertone_model.pretraining.contrastive import (
     perplexity,
     reconstruction_loss,
 )
-from aftertone_model.pretraining.masking import Masks, clip_generator, draw_masks, draw_spans
+from aftertone_model.pretraining.masking import Masks, clip_generator, deal_spans, draw_masks, draw_spans
 from aftertone_model.pretraining.objective import run_masked
 from tests.backbones import small
 
@@ -157,6 +157,15 @@ def test_every_frame_can_be_masked_and_spans_hold_together() -> None:
     assert set(np.concatenate(drawn).tolist()) == set(range(20))
     runs = [len(run) for masked in drawn for run in np.split(masked, np.flatnonzero(np.diff(masked) > 1) + 1)]
     assert set(runs) == {3, 6}
+
+
+@given(st.integers(4, 400), st.floats(0.05, 0.9), st.integers(1, 20), st.integers(0, 2**32))
+def test_dealt_masks_hide_every_frame_once(frames: int, ratio: float, span: int, seed: int) -> None:
+    dealt = deal_spans(frames, ratio, span, np.random.default_rng(seed))
+    assert sorted(np.concatenate(dealt).tolist()) == list(range(frames))
+    assert all(len(masked) >= 2 and (np.diff(masked) > 0).all() for masked in dealt)
+    assert len(dealt) == max(2, min(round(1 / ratio), frames // 2))
+    assert max(map(len, dealt)) - min(map(len, dealt)) <= span
 
 
 def test_negatives_are_other_masked_frames_of_the_same_clip() -> None:

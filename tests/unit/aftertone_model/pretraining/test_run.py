@@ -16,8 +16,12 @@ from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.config import TAPT_PROFILES
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
+from aftertone_model.pretraining import run
+from aftertone_model.pretraining.contrastive import Contrastive
+from aftertone_model.pretraining.objective import MaskedBatch, Term
 from aftertone_model.pretraining.record import read_adaptation
 from aftertone_model.pretraining.run import adapt, split
+from aftertone_model.pretraining.trainer import Pretrainer, StepReport
 from aftertone_model.runtime import Runtime
 from tests.backbones import small
 
@@ -83,7 +87,9 @@ def test_adapts_a_copy_and_leaves_a_whole_folder(pool: Pool, clips: list[Clip], 
     )
 
     assert adaptation.kept, adaptation.reason
-    start, best = adaptation.curve[0], min(adaptation.curve, key=lambda point: point.objective)
+    assert [point.warming for point in adaptation.curve[:3]] == [True, False, False]  # its quantiser was fresh
+    start, best = adaptation.curve[1], min(adaptation.curve, key=lambda point: point.objective)
+    assert start.step == 6
     assert best.objective < 0.9 * start.objective
     assert f"fell from {start.objective:.3f} to {best.objective:.3f}" in adaptation.reason
     assert adaptation.held_out == 4
@@ -205,9 +211,94 @@ def test_collapsed_codes_keep_the_backbone_unadapted(pool: Pool, clips: list[Cli
     assert all(torch.equal(weight, after[name]) for name, weight in backbone.model.state_dict().items())
 
 
+def pretrained() -> Backbone:
+    """Its checkpoint has a quantiser, whose codes are all in use."""
+    backbone = small_backbone()
+    backbone.random_codes = False
+    return backbone
+
+
+def test_a_loss_that_falls_because_codes_collapse_keeps_the_backbone_unadapted(
+    pool: Pool, clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negatives of the positive's own code are left out, so that few codes alone make its task easier."""
+    taught = Pretrainer.step
+
+    def forget(trainer: Pretrainer, number: int, batch: NDArray[np.int64]) -> StepReport:
+        report = taught(trainer, number, batch)
+        bias = trainer.backbone.model.get_parameter("quantizer.weight_proj.bias")
+        with torch.no_grad():  # every frame takes the first entry
+            bias.view(2, -1)[:, 1:] = -1e4
+        return report
+
+    monkeypatch.setattr(Pretrainer, "step", forget)
+    monkeypatch.setattr(run, "COLLAPSED", 0.0)  # the loss itself must tell
+    settings = replace(QUICK, learning_rate=1e-30)
+    adaptation = adapt(pretrained(), clips, settings, tmp_path / "adapted", Runtime(pool=pool))
+    assert adaptation.curve[-1].perplexity < adaptation.curve[0].perplexity
+    assert not adaptation.kept, adaptation.reason
+
+
+def test_steps_without_a_gradient_are_skipped_and_counted(
+    pool: Pool, clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Contrastive.forward
+    broken: list[int] = []
+
+    def at_times(objective: Contrastive, batch: MaskedBatch) -> dict[str, Term]:
+        terms = forward(objective, batch)
+        if objective.training:
+            broken.append(len(broken))
+            if len(broken) in (3, 20):
+                terms["contrastive"] = terms["contrastive"]._replace(value=terms["contrastive"].value * torch.nan)
+        return terms
+
+    monkeypatch.setattr(Contrastive, "forward", at_times)
+    adaptation = adapt(small_backbone(), clips, QUICK, tmp_path / "adapted", Runtime(pool=pool))
+    assert adaptation.kept, adaptation.reason
+    assert (adaptation.steps, adaptation.skipped) == (60, 2)
+    assert all(weight.isfinite().all() for weight in weights(tmp_path / "adapted").values())
+
+
+def test_too_many_broken_steps_end_the_run(
+    pool: Pool, clips: list[Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Contrastive.forward
+
+    def broken(objective: Contrastive, batch: MaskedBatch) -> dict[str, Term]:
+        terms = forward(objective, batch)
+        lost = terms["contrastive"]._replace(value=terms["contrastive"].value * torch.nan)
+        return {**terms, "contrastive": lost} if objective.training else terms
+
+    monkeypatch.setattr(Contrastive, "forward", broken)
+    adaptation = adapt(pretrained(), clips, QUICK, tmp_path / "adapted", Runtime(pool=pool))
+    assert not adaptation.kept
+    assert (adaptation.steps, adaptation.skipped) == (11, 11)
+    assert "the gradient was not a number in 11 steps" in adaptation.reason
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_new_heads_learn_alone_at_first_and_ten_times_as_fast(pool: Pool, clips: list[Clip], fresh: bool) -> None:
+    backbone = pretrained()
+    backbone.random_codes = fresh
+    settings = replace(QUICK, head_rate=10.0, diversity_weight=0.0, weight_decay=0.0)
+    trainer = Pretrainer(backbone, clips[4:], clips[:4], settings, Runtime(pool=pool))
+    trainer.settle()
+    before = {name: weight.detach().clone() for name, weight in trainer.weights().items()}
+    batches = trainer.schedule()
+    for number in range(6):  # a tenth of the steps
+        trainer.step(number, next(batches))
+    moved = {name for name, weight in trainer.weights().items() if not torch.equal(weight, before[name])}
+    body = {name for name in before if name.startswith("backbone.wav2vec2.")}
+    assert trainer.warm_up == (6 if fresh else 0)
+    assert bool(moved & body) is not fresh  # a checkpoint's own heads teach the body from the first step on
+    assert "objectives.0.head.weight" in moved
+    assert {group["lr"] for group in trainer._optimizer.param_groups} == {3e-3, 3e-2}  # pyright: ignore[reportPrivateUsage]
+
+
 def test_no_gain_stops_early_and_keeps_the_backbone_unadapted(pool: Pool, clips: list[Clip], tmp_path: Path) -> None:
     settings = replace(QUICK, learning_rate=1e-30, validations=20, patience=2)
-    adaptation = adapt(small_backbone(), clips, settings, tmp_path / "adapted", Runtime(pool=pool))
+    adaptation = adapt(pretrained(), clips, settings, tmp_path / "adapted", Runtime(pool=pool))
     assert not adaptation.kept
     assert "no better" in adaptation.reason
     assert "the last 2 validations were no better" in adaptation.reason

@@ -15,8 +15,8 @@ from aftertone_model.pretraining.teachers.smart_turn import LAYERS, WINDOW, Smar
 
 def tone(hertz: float, seconds: float = 1.0, level: float = 0.3) -> np.ndarray:
     time = np.arange(int(16_000 * seconds)) / 16_000
-    harmonics = sum(np.sin(2 * np.pi * hertz * number * time) / number for number in range(1, 6))
-    return (level * harmonics).astype(np.float32)
+    harmonics = np.array([np.sin(2 * np.pi * hertz * number * time) / number for number in range(1, 6)])
+    return (level * harmonics.sum(axis=0)).astype(np.float32)
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""The stop advice of a project: what its rounds' records say to `evaluation.stopping`."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from aftertone.store.rounds import Round
+from aftertone_model.evaluation.slope import HeldOutLabels
+from aftertone_model.evaluation.stopping import Milestone, advise
+
+
+def stop_advice(rounds: Sequence[Round], speakers: Mapping[str, str | None], seed: int) -> str:
+    """Whether more labels still pay, for people.
+
+    Every round is judged by the newest round's test labels, also on clips that had none when it was made.
+
+    Args:
+        rounds: oldest first, the newest among them; those about other classes don't count.
+        speakers: clip -> who speaks, where known.
+    """
+    newest = rounds[-1]
+    alike = [record for record in rounds if record.training and record.label_schema == newest.label_schema]
+    return advise([_milestone(record) for record in alike], newest.classes, _tested(newest, speakers), seed).sentence
+
+
+def _milestone(record: Round) -> Milestone:
+    return Milestone(
+        labels=len(record.labelled),
+        per_class=record.training.per_class if record.training else (),
+        predictions={clip: decision for clip, decision in record.stops.items() if clip not in record.labelled},
+        answers=record.test_answers,
+    )
+
+
+def _tested(record: Round, speakers: Mapping[str, str | None]) -> HeldOutLabels:
+    """The labels of test clips on which annotators agree."""
+    schema = record.label_schema
+    labels = {clip: np.array(label) for clip, label in record.tested.items()}
+    return HeldOutLabels(
+        answers={clip: schema.answer(label.tolist()) for clip, label in labels.items() if schema.clear(label[None])[0]},
+        speakers=speakers,
+        exclusive=schema.exclusive,
+    )
