@@ -1,6 +1,7 @@
 """ALPS: clusters of what surprises the adapted backbone. Needs no label and no classifier."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aftertone_model.acquisition.clustering import kmeans
 from aftertone_model.acquisition.inputs import Inputs, Requires
@@ -19,7 +20,7 @@ def rank_by_alps(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
     """
     profiles = np.asarray(inputs.require(Requires.SURPRISAL), dtype=np.float64)  # (N, B)
     measured = np.all(profiles >= 0, axis=1)  # (N,)
-    points = np.where(measured[:, None], profiles, 0.0)
+    points: NDArray[np.float64] = profiles * measured[:, None]
     norms = np.linalg.norm(points, axis=1, keepdims=True)
     points /= np.where(norms > 0, norms, 1)
     if measured.any():

@@ -64,9 +64,7 @@ class Inputs:
     exclusive: bool = (
         True  # classes exclude each other; if not, each is a yes-or-no question and `probabilities` says yes
     )
-    surprisal: NDArray[np.floating] | None = (
-        None  # (N, B) quantiles in nats, >= 0; -1 throughout: too short to be measured
-    )
+    surprisal: NDArray[np.floating] | None = None  # (N, B) quantiles in nats, >= 0; -1: clip too short
     labelled: Labelled | None = None
 
     def __post_init__(self) -> None:
