@@ -19,10 +19,10 @@ def rank_by_alps(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
     `aftertone_model.pretraining.masked_loss_profiles`.
     """
     profiles = np.asarray(inputs.require(Requires.SURPRISAL), dtype=np.float64)  # (N, B)
-    measured = np.all(profiles >= 0, axis=1)  # (N,)
+    measured: NDArray[np.bool_] = profiles.min(axis=1) >= 0  # (N,)
     points: NDArray[np.float64] = profiles * measured[:, None]
     norms = np.linalg.norm(points, axis=1, keepdims=True)
-    points /= np.where(norms > 0, norms, 1)
+    np.divide(points, np.where(norms > 0, norms, 1), out=points)
     if measured.any():
         points[~measured] = np.median(points[measured], axis=0)
     clustering = kmeans(points, k, rng)
