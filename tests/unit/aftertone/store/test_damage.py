@@ -21,6 +21,7 @@ from tests.unit.aftertone.loops import ARCHIVE, MemoryLoop, old_loop, unpack
 
 ROOT = "model/projects/1/"
 CLIP = "9843a5a34684abf3dadcf004"  # labelled, and trained on
+OLD_LAYERS, LAYERS = (f"pool/layers/{name}" for name in ("d9a8bd762b214fb1", "aca5488127b18030"))
 
 
 def truncate(path: Path) -> None:
@@ -68,7 +69,8 @@ def names() -> list[str]:
     per_clip = [name for name in inside if name.endswith(f"{CLIP}.npy")]
     block = sorted(name for name in inside if name.startswith("pool/layers/"))[:2]
     assert (len(per_clip), block[0][:-5]) == (2, block[1][:-4])
-    return sorted([*single, *per_clip, *block, "problem.json"])
+    layers = [name.replace(OLD_LAYERS, LAYERS) for name in block]
+    return sorted([*single, *per_clip, *layers, "problem.json"])
 
 
 LOST = ("connection.json", "round.json")  # people's or history's: these can't be made again
@@ -78,7 +80,12 @@ FILES = [name for name in names() if not name.endswith(LOST) and not any(part in
 
 @pytest.fixture(scope="module")
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return unpack(tmp_path_factory.mktemp("store"))
+    folder = unpack(tmp_path_factory.mktemp("store"))
+    (folder / ROOT / OLD_LAYERS).rename(folder / ROOT / LAYERS)
+    for block in (folder / ROOT / LAYERS).glob("*.npy"):  # deviations weren't kept then
+        means = np.load(block)
+        np.save(block, np.concatenate([means, np.ones_like(means)], axis=-1))
+    return folder
 
 
 @pytest.fixture
@@ -145,7 +152,7 @@ def test_files_that_are_lost_or_became_folders_are_made_again(
     assert ("set aside" in shown) == (damage is make_folder or kind == "adapted")  # an empty folder is left of that
 
 
-NAMED = ["pool/features/1abdcab955bd374a", "pool/features/1abdcab955bd374a/98", "pool/layers/d9a8bd762b214fb1"]
+NAMED = ["pool/features/1abdcab955bd374a", "pool/features/1abdcab955bd374a/98", LAYERS]
 FOLDERS = ["pool", "pool/clips", "pool/clips/98", "pool/features", "pool/layers", "adapted", *NAMED]
 LOSSES = [(name, damage) for name in ("pool", "pool/clips/98", "adapted") for damage in (hollow, lose)]
 
@@ -155,7 +162,7 @@ def test_a_folder_that_can_be_made_again_is(loop: MemoryLoop, name: str, damage:
     folder = loop.store.folder
     if name != "adapted":
         shutil.rmtree(folder / "pool/layers")  # else nobody would read the others
-        (folder / "pool/layers/d9a8bd762b214fb1").mkdir(parents=True)
+        (folder / LAYERS).mkdir(parents=True)
     if name.startswith("pool/clips"):
         shutil.rmtree(folder / "pool/features")
     damage(folder / name)

@@ -43,7 +43,7 @@ def test_prosody_hears_pitch_voicing_and_energy() -> None:
     middle = slice(5, 20)
     assert np.exp(low[middle, 0]) == pytest.approx(np.full(15, 120), rel=0.02)
     assert (high[middle, 0] - low[middle, 0]) == pytest.approx(np.full(15, np.log(2)), abs=0.02)
-    assert low[middle, 2] == pytest.approx(np.ones(15))
+    assert (low[middle, 2] > 0.9).all()
     rising = Prosody().embed(tone(150) * np.linspace(0.01, 1, 16_000, dtype=np.float32))
     assert (rising[middle, 4] > 0).all()
 
