@@ -2,11 +2,12 @@
 
     python -m benchmarks.backbones MANIFEST --teacher byol-s_default512.pth BACKBONE ... > docs/benchmarks/backbones.md
 
-Five folds of whole speakers. Each row of the table is one set of clip features: statistics of MFCC and F0, BYOL-S,
+Five folds of whole speakers. Each row of the table is one set of clip features: statistics of MFCC and F0, teachers,
 aftertone-mini before pre-training, and the backbones named (aftertone-mini by default; the mean over time of every
-layer, side by side). Two probes read each: a linear one (ridge, its penalty chosen on inner folds of speakers), and a
-support vector machine with an RBF kernel. `--finetune` also trains all layers of each backbone on all labels of the
-other folds, with the preset `practical`.
+layer, side by side, then the deviation too). Two probes read each: a linear one (ridge, its penalty chosen on inner
+folds of speakers), and a support vector machine with an RBF kernel. The last column is the linear one once more, each
+speaker's clips standardised over that speaker's own, as the clip head does. `--finetune` also trains all layers of each
+backbone on all labels of the other folds, with the preset `practical`.
 """
 
 import argparse
@@ -33,12 +34,15 @@ from aftertone.progress import ProgressBars
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.mini import MINI, draw_mini
 from aftertone_model.classification.classifier import new_classifier
+from aftertone_model.classification.clip_head import Moments, describe
 from aftertone_model.classification.scoring import extract_features
 from aftertone_model.config import PRACTICAL, Tuning
 from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.learner import Learner
-from aftertone_model.pretraining.teachers.byol_s import load_byol_s
+from aftertone_model.pretraining.teachers.byol_s import ByolS
+from aftertone_model.pretraining.teachers.registry import load_teachers
+from aftertone_model.pretraining.teachers.teacher import Teacher
 from aftertone_model.progress import hide_library_bars
 from aftertone_model.simulate.labelled_corpus import read_labelled
 from aftertone_model.simulate.prepared import Prepared, decode
@@ -66,14 +70,27 @@ def _moments(contours: torch.Tensor) -> torch.Tensor:
     return torch.cat([contours.mean(-1), contours.std(-1)])
 
 
+def _moments_of(teacher: Teacher) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Mean and deviation over time of a teacher's embeddings."""
+    return lambda waveform: _moments(torch.from_numpy(teacher.embed(waveform).astype(np.float32)).T).numpy()
+
+
 def by_clip(prepared: Prepared, embed: Callable[[NDArray[np.float32]], NDArray[np.float32]], name: str) -> Features:
     return np.stack([embed(prepared.pool.waveform(clip.id)) for clip in tqdm(prepared.clips, desc=name, mininterval=5)])
 
 
-def layer_means(prepared: Prepared, backbone: Backbone) -> Features:
-    """Mean over time of each layer, side by side: (N, L · D)."""
+def layers(prepared: Prepared, backbone: Backbone) -> tuple[Features, Features]:
+    """Mean over time of each layer, side by side: (N, L · D); and the same with the deviations: (N, 2L · D)."""
     classifier = new_classifier(backbone, prepared.schema, mix_layers=True, seed=0)
-    return extract_features(classifier, prepared.clips, prepared.runtime("cpu")).flatten(1).numpy()
+    found = extract_features(classifier, prepared.clips, prepared.runtime("cpu"))
+    return describe(found, deviation=False).numpy(), describe(found, deviation=True).numpy()
+
+
+def by_speaker(prepared: Prepared, features: Features) -> Features:
+    """Each clip standardised over its speaker's."""
+    moments, speakers, rows = Moments(), [clip.speaker for clip in prepared.clips], torch.from_numpy(features)
+    moments.add(rows, speakers)
+    return moments.standardisation(torch.device("cpu")).views(rows, speakers)[1].numpy()
 
 
 def probed(prepared: Prepared, features: Features, kind: str) -> Metrics:
@@ -103,7 +120,7 @@ def finetuned(prepared: Prepared, backbone: Backbone, progress: ProgressBars) ->
         train, tested = prepared.sides(fold)
         runtime = replace(prepared.runtime("cpu", fold), progress=progress)
         learner = Learner(backbone, prepared.schema, runtime, config)
-        training = learner.train({clip.id: hidden[clip.id] for clip in train}, {}, train)
+        training = learner.train({clip.id: hidden[clip.id] for clip in train}, {}, prepared.clips)
         probabilities[[row[clip.id] for clip in tested]] = learner.predict(training.model, tested)
     return measure(prepared, probabilities)
 
@@ -122,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path, help="a manifest.csv with the columns path, emotion and speaker")
     parser.add_argument("backbones", nargs="*", default=[MINI], help="as the setting BACKBONE takes them")
-    parser.add_argument("--teacher", type=Path, help="BYOL-S weights to compare with")
+    parser.add_argument("--teacher", action="append", default=[], help="as `aftertone pretrain` takes it; repeatable")
     parser.add_argument("--finetune", action="store_true", help="train all layers of each backbone, too")
     parser.add_argument("--bare", action="store_true", help="only the backbones named")
     parser.add_argument("--work", type=Path, help="a folder to keep decoded clips in, for another run")
@@ -135,20 +152,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rows: dict[str, tuple[Features, Metrics | None]] = {}
         if not args.bare:
             rows["MFCC and F0 statistics"] = by_clip(prepared, classical, "MFCC"), None
-            rows["aftertone-mini's shape, random weights"] = layer_means(prepared, Backbone(draw_mini(0))), None
-        if args.teacher:
-            teacher = load_byol_s(args.teacher)
-            width = teacher.fc[3].get_parameter("weight").shape[0]
-
-            def embed(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-                return teacher.embed(waveform)[:, -width:].mean(0, dtype=np.float32)
-
-            rows["BYOL-S, mean"] = by_clip(prepared, embed, "BYOL-S"), None
+            rows["aftertone-mini's shape, random weights"] = layers(prepared, Backbone(draw_mini(0)))[0], None
+        for teacher in load_teachers(args.teacher):
+            if isinstance(teacher, ByolS):
+                last = teacher.fc[3].get_parameter("weight").shape[0]
+                rows["BYOL-S, mean"] = (
+                    by_clip(prepared, lambda w, t=teacher, n=last: t.embed(w)[:, -n:].mean(0, np.float32), "BYOL-S"),
+                    None,
+                )
+            else:
+                rows[f"{teacher.name}, mean and deviation"] = (
+                    by_clip(prepared, _moments_of(teacher), teacher.name),
+                    None,
+                )
         for name in args.backbones:
             backbone = load_backbone(name)
             tuned = finetuned(prepared, backbone, bars) if args.finetune else None
             bars.close()
-            rows[name] = layer_means(prepared, backbone), tuned
+            means, both = layers(prepared, backbone)
+            rows[f"{name}, means"] = means, tuned
+            rows[f"{name}, means and deviations"] = both, None
         print("# What backbones know of emotion\n")
         print(
             f"{len(prepared.clips)} clips, {len({clip.speaker for clip in prepared.clips})} speakers, {FOLDS} folds of "
@@ -159,11 +182,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "scikit-learn"))
         print(f"{libraries}, Python {platform.python_version()}, {platform.machine()}.\n")
         print(
-            "| features | dimensions | linear probe | SVM | fine-tuned |\n| --- | --- | --- | --- | --- |", flush=True
+            "| features | dimensions | linear probe | SVM | fine-tuned | linear, by speaker |\n"
+            "| --- | --- | --- | --- | --- | --- |",
+            flush=True,
         )
         for name, (features, tuned) in rows.items():
             probes = [written(probed(prepared, features, kind)) for kind in ("linear", "svm")]
-            print(f"| {name} | {features.shape[1]} | {probes[0]} | {probes[1]} | {written(tuned)} |", flush=True)
+            own = written(probed(prepared, by_speaker(prepared, features), "linear"))
+            print(
+                f"| {name} | {features.shape[1]} | {probes[0]} | {probes[1]} | {written(tuned)} | {own} |", flush=True
+            )
 
 
 if __name__ == "__main__":
