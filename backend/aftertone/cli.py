@@ -237,7 +237,7 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Folder for results; a run that was interrupted goes on there.")] = Path(
         "simulation"
     ),
-    strategies: Annotated[str, typer.Option(help="See `aftertone strategies`.")] = "random,entropy,entropy-clusters",
+    strategies: Annotated[str, typer.Option(help="See `aftertone strategies`.")] = "random,margin,typiclust-margin",
     initialisations: Annotated[str, typer.Option(help="How the seed set is drawn.")] = "random,clustered",
     tapt: Annotated[str, typer.Option(help="off, on, or both: off,on.")] = "off,on",
     preset: Annotated[

@@ -135,7 +135,7 @@ class TrainingConfig:
     """The hyper-parameters of a project. Rates are per update. The defaults are the preset `practical`."""
 
     tapt: PretrainingConfig | None = None  # None: the profile that the backbone's config.json names
-    strategy: str = "entropy-clusters"  # query strategy that ranks the pool when a call names none
+    strategy: str = "typiclust-margin"  # query strategy that ranks the pool when a call names none
     random_share: Share = 0.1  # share of each batch that chance draws, whatever the strategy; the strategy's at 0
     seeding: Literal["kmeans", "kmeans-elbow", "typiclust"] = "kmeans"  # how the seed set is chosen
     warm_start: bool = False  # go on from the previous round's classifier (Algorithm 1, line 10), not from the backbone

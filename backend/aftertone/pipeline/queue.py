@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LEAST_SEED_PER_CLASS = 5
 LEAST_BATCH = 20
 SEED_SHARE = 0.01  # of the pool: the paper's seed set (section 3.2)
-BATCH_SHARE = 0.05  # of the pool: batches of 1 % gave worse models (docs/results)
+BATCH_SHARE = 0.05  # of the pool: batches of 1 % gave worse models (docs/results/first-edition)
 
 
 def seed_size(settings: Settings, dataset: Dataset) -> int:
