@@ -1,17 +1,22 @@
 """`aftertone export`: a round's model as a folder that transformers loads, with a card that says how good it is."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 from aftertone.errors import StoreError
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import HeldOut, Sources, Tasks
 from aftertone.store.rounds import Round
+from aftertone_model.classification.clip_head import FEWEST
 from aftertone_model.classification.model import load_model
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import whole_folder
 from aftertone_model.evaluation.test_split import speaker_disjoint
-from aftertone_model.export import Provenance, export
+from aftertone_model.export.folder import export
+from aftertone_model.export.model_card import Provenance
 
 
 def export_model(store: ProjectStore, settings: Settings, folder: Path, number: int | None = None) -> Round:
@@ -29,6 +34,7 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
     with store.round_model(number) as (number, weights):
         model = load_model(weights)
     record, adaptation, clips = store.round(number), store.adaptation(), _clips(store)
+    held_out = store.get(HeldOut).clips
     with whole_folder(folder) as scratch:
         provenance = Provenance(
             name=f"Speech emotion, Label Studio project {store.folder.name}, round {record.number}",
@@ -39,9 +45,11 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
             labels=dict(zip(record.classes, record.training.per_class if record.training else (), strict=True)),
             strategy=record.strategy,
             metrics=record.metrics,
-            speaker_disjoint=speaker_disjoint(clips, store.get(HeldOut).clips),
+            plain_metrics=record.plain_metrics,
+            clips_per_voice=_clips_per_voice(clips, held_out),
+            speaker_disjoint=speaker_disjoint(clips, held_out),
         )
-        export(model.classifier, scratch, provenance)
+        export(model, scratch, provenance)
     return record
 
 
@@ -54,3 +62,11 @@ def _clips(store: ProjectStore) -> list[Clip]:
         if source is not None and source.clip is not None:
             found.setdefault(source.clip, Clip(id=source.clip, seconds=source.seconds, speaker=task.speaker))
     return list(found.values())
+
+
+def _clips_per_voice(clips: Sequence[Clip], held_out: Mapping[str, bool]) -> int | None:
+    """Median number of clips of the test set's speakers, of those who are known by enough of them; None without one."""
+    spoken = Counter(clip.speaker for clip in clips if clip.speaker)
+    tested = {clip.speaker for clip in clips if clip.speaker and held_out.get(clip.id)}
+    known = [spoken[speaker] for speaker in tested if spoken[speaker] >= FEWEST]
+    return round(median(known)) if known else None

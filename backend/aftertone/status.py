@@ -14,6 +14,7 @@ from aftertone.store.records import DiskUse, Doing, Problem, Sources, Tasks, War
 from aftertone.store.rounds import Round
 from aftertone.store.unconfirmed import PENDING
 from aftertone_model.errors import DamagedFileError
+from aftertone_model.evaluation.metrics import Metrics
 
 LEAST_FREE = 100_000_000  # bytes that a step may need on any project
 ADAPTING = 5  # times the backbone's size: checkpoint with its optimiser, the adapted backbone and a round's model
@@ -63,7 +64,8 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
                 "version": r.version,
                 "kind": r.kind,
                 "labels": r.labels,
-                "metrics": None if r.metrics is None else {**asdict(r.metrics), "scope": r.metrics.scope},
+                "metrics": _as_json(r.metrics),
+                "plain_metrics": _as_json(r.plain_metrics),
                 "advice": r.advice,
                 "seconds": r.seconds,
             }
@@ -74,6 +76,10 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
         "warnings": [*low, *store.get(Warnings).warnings],
         "problem": problem and problem.model_dump(include={"step", "message", "times"}),
     }
+
+
+def _as_json(metrics: Metrics | None) -> dict[str, Any] | None:
+    return None if metrics is None else {**asdict(metrics), "scope": metrics.scope}
 
 
 def _needed(disk: DiskUse | None, fetched: int, unfetched: int) -> int:
@@ -111,6 +117,8 @@ def describe(project: dict[str, Any]) -> str:
     for record in project["rounds"]:
         mark = "  <- served to annotators" if record["number"] == project["serving"] else ""
         lines.append(f"  round {record['number']:>3}  {record['labels']:>5} labels  {_metrics(record)}{mark}")
+    if project["rounds"] and (exported := _as_exported(project["rounds"][-1])):
+        lines.append(f"  {exported}")
     if project["rounds"] and (advice := project["rounds"][-1]["advice"]):
         lines.append(f"  advice: {advice}")
     if project["disk"]:
@@ -162,8 +170,17 @@ def _metrics(record: dict[str, Any]) -> str:
         return "seed set, no model yet"
     if not metrics:
         return "no test labels yet"
-    ua, wa, clips = metrics["ua"], metrics["wa"], metrics["clips"]
-    return (
-        f"UA {ua['value']:.3f} [{ua['low']:.3f}, {ua['high']:.3f}], WA {wa['value']:.3f} on {clips} test clips "
-        f"({metrics['scope']})"
-    )
+    return f"{_accuracy(metrics)} on {metrics['clips']} test clips ({metrics['scope']})"
+
+
+def _as_exported(record: dict[str, Any]) -> str:
+    """How good an export is without its clip head; nothing where that is no other model."""
+    plain = record["plain_metrics"]
+    if not plain or plain == record["metrics"]:
+        return ""
+    return f"as exported, for single clips through transformers' pipeline: {_accuracy(plain)}"
+
+
+def _accuracy(metrics: dict[str, Any]) -> str:
+    ua, wa = metrics["ua"], metrics["wa"]
+    return f"UA {ua['value']:.3f} [{ua['low']:.3f}, {ua['high']:.3f}], WA {wa['value']:.3f}"

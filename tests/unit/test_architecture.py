@@ -27,6 +27,7 @@ MAY_KNOW = {  # room -> rooms beside it that it may import
     "aftertone_model.acquisition": {"data"},
     "aftertone_model.pretraining": {"data", "backbones"},
     "aftertone_model.classification": {"data", "backbones", "evaluation"},
+    "aftertone_model.export": {"data", "backbones", "evaluation", "classification"},
     "aftertone_model.simulate": {
         *("data", "votes", "backbones", "pretraining", "classification", "acquisition", "evaluation"),
     },

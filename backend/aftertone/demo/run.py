@@ -4,7 +4,7 @@ import sys
 import time
 from pathlib import Path
 
-from aftertone.demo.check_export import run_export, try_model
+from aftertone.demo.check_export import run_export, try_export
 from aftertone.demo.console import Console
 from aftertone.demo.errors import DemoError
 from aftertone.demo.interrupts import interrupts_raised
@@ -17,6 +17,7 @@ from aftertone.labelstudio.client import LabelStudio
 from aftertone_model.errors import AftertoneError
 
 ANNOTATORS = 2  # of the oracle, who label in turn
+VOICE = 20  # clips of one speaker that the exported model is tried on
 INTERRUPTED = 130  # exit status, as the shell has it
 
 
@@ -104,14 +105,16 @@ def _finish(queue: OpenQueue, console: Console, folder: Path, reports: list[Roun
     export, report, clip = folder / "export", folder / "report.json", queue.corpus.rows[0]
     with console.step("Exporting the model and trying it"):
         run_export(queue.project, export, queue.environment)
-        label, probability = try_model(export, clip.path)
+        voice = [row.path for row in queue.corpus.rows[1:] if clip.speaker and row.speaker == clip.speaker]
+        tried = try_export(export, [clip.path, *voice][:VOICE])
     write_report(
         report, reports, label_studio=str(queue.label_studio.get("/api/version")["release"]), corpus=queue.corpus.title,
         clips=len(queue.corpus.rows), seconds=time.monotonic() - began, export=str(export),
     )  # fmt: skip
+    said = ", ".join(f"{label} with probability {share:.2f} ({way})" for way, (label, share) in tried.items())
     console.say(
         f"\n  model          {export}\n"
-        f"                 {clip.path.name}: {label} with probability {probability:.2f}; its label is {clip.emotion}\n"
+        f"                 {clip.path.name}: {said}; its label is {clip.emotion}\n"
         f"  report         {report}\n"
     )
     if out_of_order := sum(len(one.out_of_order) for one in reports):

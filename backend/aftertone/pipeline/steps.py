@@ -82,6 +82,7 @@ class LearningSteps:
             labelled=_as_tuples(labelled),
             tested=_as_tuples(tested),
             metrics=training.metrics,
+            plain_metrics=training.plain_metrics,
             training=_training_record(training),
             seconds={"train": time.monotonic() - self._began},
         )

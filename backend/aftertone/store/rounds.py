@@ -43,6 +43,9 @@ class Draft(Record):
     labelled: SoftLabels = Field(default_factory=dict)  # clips that it was trained on
     tested: SoftLabels = Field(default_factory=dict)  # labelled clips of the held-out test set
     metrics: Metrics | None = None  # on the held-out test set; None without test labels
+    plain_metrics: Metrics | None = None
+    """The same of the transformers classifier alone, which is what `pipeline` loads of an export. None where the round
+    has no clip head, or where an earlier version wrote it."""
     training: TrainingRecord | None = None  # None for a seed set
     seconds: dict[str, float] = Field(default_factory=dict)  # wall clock of each part
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from aftertone.cli import app
 from aftertone.settings import Settings
 from aftertone.store.project import Store
 from aftertone.store.records import Connection, Doing, Problem
+from aftertone_model.evaluation.metrics import Estimate
 from tests.unit.aftertone.loops import MemoryLoop
 
 
@@ -68,7 +70,35 @@ def test_rounds_with_their_metrics_and_an_export(make_loop: Callable[..., Memory
     assert [row["version"] for row in project["rounds"]] == [record.version for record in loop.store.rounds()]
     assert "8 labels" in run("export", "1", "--out", str(tmp_path / "model"))
     assert (tmp_path / "model" / "model.safetensors").is_file()
+    assert (tmp_path / "model" / "emotions.py").is_file()
     assert "exists already" in run("export", "1", "--out", str(tmp_path / "model"))
+
+
+@pytest.mark.usefixtures("environment")
+def test_what_an_export_is_without_its_clip_head(make_loop: Callable[..., MemoryLoop], tmp_path: Path) -> None:
+    loop = make_loop(20)
+    loop.advance()
+    loop.label(8)
+    loop.advance()
+    record = loop.last
+    assert record.metrics is not None
+    assert record.plain_metrics is not None
+    assert record.plain_metrics.clips == record.metrics.clips
+
+    def rewrite(**fields: object) -> None:
+        (loop.store.folder / "rounds/001/round.json").write_text(record.model_copy(update=fields).model_dump_json())
+
+    rewrite(plain_metrics=replace(record.metrics, ua=Estimate(value=0.25, low=0.125, high=0.5)))
+    shown = run("status").splitlines()
+    told = "  as exported, for single clips through transformers' pipeline: UA 0.250 [0.125, 0.500], WA "
+    assert [line.startswith(told) for line in shown].count(True) == 1
+    (project,) = json.loads(run("status", "--json"))["projects"]
+    assert project["rounds"][1]["plain_metrics"]["ua"]["value"] == 0.25
+    assert "8 labels" in run("export", "1", "--out", str(tmp_path / "model"))
+    assert "| 25.0% | 12.5% to 50.0% |" in (tmp_path / "model" / "README.md").read_text().split("through `pipeline`")[1]
+    for same in (None, record.metrics):
+        rewrite(plain_metrics=same)
+        assert "as exported" not in run("status")
 
 
 @pytest.mark.usefixtures("environment")

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,17 +26,19 @@ def test_the_record_survives_json() -> None:
         kind="trained",
         labelled={"a": [1.0, 0.0, 0.0]},
         metrics=METRICS,
+        plain_metrics=replace(METRICS, ece=0.2),
         seconds={"train": 1.5},
         test_answers={"b": ["happy"], "c": []},
     )
     assert Round.of_json(json.loads(json.dumps(record.model_dump(mode="json")))) == record
 
 
-def test_a_round_that_kept_no_test_answers_still_opens() -> None:
+def test_a_round_that_kept_less_still_opens() -> None:
     written = json.loads(json.dumps(make_round(3, kind="trained", metrics=METRICS).model_dump(mode="json")))
-    del written["test_answers"], written["metrics"]["basis"], written["metrics"]["speakers"]
+    del written["test_answers"], written["plain_metrics"], written["metrics"]["basis"], written["metrics"]["speakers"]
     record = Round.of_json(written)
     assert record.test_answers == {}
+    assert record.plain_metrics is None
     assert record.metrics is not None
     assert record.metrics.scope == "speakers unknown: no interval for new speakers"
 

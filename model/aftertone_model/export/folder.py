@@ -1,0 +1,59 @@
+"""Export: a folder that `transformers.pipeline("audio-classification")` loads, with the clip head and a model card."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import Wav2Vec2FeatureExtractor
+
+from aftertone_model.backbones.families import SpeechClassifier
+from aftertone_model.classification.clip_head import FILE, ClipHead
+from aftertone_model.classification.model import EmotionModel
+from aftertone_model.data.clips import SAMPLE_RATE
+from aftertone_model.export.model_card import Provenance, model_card
+
+READER = Path(__file__).with_name("emotions.py")
+
+
+def export(model: EmotionModel, folder: Path, provenance: Provenance) -> None:
+    """Write a model into `folder`, made if it is missing.
+
+    It gets weights (safetensors, float32), config.json, preprocessor_config.json and README.md, the model card.
+    `pipeline("audio-classification", model=folder)` takes samples at any rate. Where the model has a clip head, there
+    are also clip_head.safetensors and emotions.py, which judges clips as Aftertone does and needs nothing of ours.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model.classifier.save_pretrained(folder)
+    _feature_extractor(model.classifier).save_pretrained(folder)
+    if model.head is not None:
+        save_file(_for_everyone(model.head), folder / FILE)
+        shutil.copyfile(READER, folder / READER.name)
+    (folder / "README.md").write_text(model_card(model, provenance), encoding="utf-8")
+
+
+def _feature_extractor(classifier: SpeechClassifier) -> Wav2Vec2FeatureExtractor:
+    return Wav2Vec2FeatureExtractor(
+        feature_size=1,
+        sampling_rate=SAMPLE_RATE,
+        padding_value=0.0,
+        do_normalize=True,  # as `Encoder.encode` does
+        # Group norm sees padding whatever the mask says; for layer norm the mask makes it harmless.
+        return_attention_mask=classifier.config.feat_extract_norm == "layer",
+    )
+
+
+def _for_everyone(head: ClipHead) -> dict[str, torch.Tensor]:
+    """What judges new clips, by name. Of the pool's speakers it has neither names nor what their voices are like.
+
+    Where no speaker of the pool was known, there is no regression for voices that are.
+    """
+    tensors = {
+        "location": head.standardisation.location,
+        "scale": head.standardisation.scale,
+        "stranger.weight": head.stranger.weight,
+        "stranger.bias": head.stranger.bias,
+    }
+    if head.standardisation.speakers:
+        tensors |= {"known.weight": head.known.weight, "known.bias": head.known.bias}
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}

@@ -1,0 +1,115 @@
+"""The model card: what the model was made of, how it is used, and which figures belong to which use."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from aftertone_model.classification.classifier import new_classifier
+from aftertone_model.classification.clip_head import ClipHead, Linear, Standardisation
+from aftertone_model.classification.model import EmotionModel
+from aftertone_model.evaluation.metrics import measure
+from aftertone_model.export.model_card import Provenance, model_card
+from aftertone_model.labels import SingleChoice
+
+CLASSES = ("low", "middle", "high")
+TRUTH = np.arange(60) % 2  # no clip of "high"
+HALF, THREE_QUARTERS = (
+    measure(TRUTH, np.eye(3)[np.where(np.arange(60) < right, TRUTH, 2)], CLASSES) for right in (30, 45)
+)
+PROVENANCE = Provenance(
+    name="Call centre voices",
+    backbone="facebook/wav2vec2-base",
+    adapted=True,
+    clips=1200,
+    hours=1.25,
+    labels={"low": 12.5, "middle": 8},
+    strategy="entropy",
+    metrics=HALF,
+    speaker_disjoint=True,
+)
+
+
+@pytest.fixture
+def plain(backbone):
+    """A model without a clip head."""
+    return EmotionModel(classifier=new_classifier(backbone, SingleChoice(classes=CLASSES), mix_layers=True, seed=0))
+
+
+def headed(plain: EmotionModel, *speakers: str) -> EmotionModel:
+    """The same with a clip head that knows these speakers."""
+    one, own = torch.ones(1), torch.ones(len(speakers), 1)
+    linear = Linear(weight=torch.zeros(3, 1), bias=torch.zeros(3))
+    standardisation = Standardisation(location=one, scale=one, speakers=speakers, locations=own, scales=own)
+    head = ClipHead(standardisation=standardisation, stranger=linear, known=linear, projection=torch.ones(1, 1))
+    return replace(plain, head=head)
+
+
+def told(model: EmotionModel, **fields: object) -> str:
+    """The card in one line."""
+    return " ".join(model_card(model, replace(PROVENANCE, **fields)).split())  # type: ignore[arg-type]
+
+
+def test_it_says_what_the_model_was_made_of_and_how_good_it_is(plain):
+    card = told(plain)
+    for text in (
+        "1,200 clips, 1.2 hours",
+        "| low | 12.5 |",
+        "| high | 0 |",
+        "facebook/wav2vec2-base, adapted to the pool without labels",
+        "test set of 60 clips",
+        "who don't occur in training",
+        "was adapted to the audio of these clips too, without their labels",
+        "| UA (mean recall of the classes) | 50.0% |",
+        "| high | no clip |",
+        "licence of the backbone and that of the audio are not known",
+    ):
+        assert text in card
+    assert model_card(plain, PROVENANCE).startswith("---\nlibrary_name: transformers\n")
+    assert "emotions.py" not in card
+
+
+def test_it_says_which_figures_belong_to_which_use(plain):
+    card = told(headed(plain, "Ada Example"), metrics=THREE_QUARTERS, plain_metrics=HALF, clips_per_voice=14)
+    use, quality = card.split("## How good it is")
+    assert use.index("python emotions.py path/to/clips") < use.index('pipeline("audio-classification"')
+    together, single = quality.split("### Single clips through `pipeline`")
+    assert "### Clips of one voice judged together (`emotions.py`)" in together
+    assert "These figures are transductive" in together
+    assert "clips in the pool (14 of each, in the median), test clips among them, without their labels" in together
+    assert "| UA (mean recall of the classes) | 75.0% |" in together
+    assert "| UA (mean recall of the classes) | 50.0% |" in single
+    assert "75.0%" not in single
+    assert "transductive" not in single
+    assert "Example" not in card
+
+
+def test_where_no_voice_was_known_it_promises_no_judging_together(plain):
+    card = told(headed(plain), metrics=THREE_QUARTERS, plain_metrics=HALF)
+    assert "each clip is judged by itself" in card
+    assert "### Single clips (`emotions.py`) | figure" in card
+    assert "transductive" not in card
+    assert "--strangers" not in card
+
+
+def test_a_round_of_an_earlier_version_has_no_figures_for_the_pipeline(plain):
+    single = told(headed(plain, "a"), metrics=HALF).split("### Single clips through `pipeline`")[1]
+    assert single.startswith(" Unknown: this round kept no figures for it.")
+
+
+def test_it_admits_that_nothing_was_tested(plain):
+    for model in (plain, headed(plain, "a")):
+        assert "Unknown: no clip was held out" in told(model, metrics=None)
+
+
+def test_it_says_for_whom_the_intervals_hold(plain):
+    def card(speakers):
+        return told(plain, metrics=measure(TRUTH, np.eye(3)[TRUTH], CLASSES, speakers=speakers))
+
+    assert "95 % bootstrap intervals over its 6 speakers, and hold for new ones" in card(
+        [f"s{i % 6}" for i in range(60)]
+    )
+    assert "Only 2 voices are among them, too few" in card([f"s{i % 2}" for i in range(60)])
+    assert "Only 1 voice is among them" in card(["s"] * 60)
+    assert "Who speaks is not known of every clip" in card(None)
