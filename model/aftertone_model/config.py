@@ -139,7 +139,7 @@ class TrainingConfig:
     random_share: Share = 0.1  # share of each batch that chance draws, whatever the strategy; the strategy's at 0
     seeding: Literal["kmeans", "kmeans-elbow", "typiclust"] = "kmeans"  # how the seed set is chosen
     warm_start: bool = False  # go on from the previous round's classifier (Algorithm 1, line 10), not from the backbone
-    tuning: Tuning = Tuning.FULL  # from `tuning_from` training labels on
+    tuning: Tuning = Tuning.PROBE  # from `tuning_from` training labels on
     few_labels_tuning: Tuning = Tuning.PROBE  # with fewer
     tuning_from: Count = 1_000  # training labels
     last_layers: Annotated[int, Field(gt=0)] = 2  # transformer layers that `Tuning.LAST_LAYERS` trains
@@ -184,7 +184,7 @@ class TrainingConfig:
 
 
 PRACTICAL = TrainingConfig()
-"""The default: a probe while labels are few, from scratch each round, no early stopping (docs/training.md)."""
+"""The default: a probe under the clip head, from scratch each round, no early stopping (docs/training.md)."""
 
 PAPER = TrainingConfig(
     tapt=PretrainingConfig(),
@@ -192,6 +192,7 @@ PAPER = TrainingConfig(
     random_share=0.0,
     seeding="kmeans-elbow",
     warm_start=True,
+    tuning=Tuning.FULL,
     few_labels_tuning=Tuning.FULL,
     clip_head=False,
     mix_layers=False,

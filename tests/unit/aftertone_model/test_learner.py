@@ -298,7 +298,7 @@ def test_another_seed_other_picks_where_chance_is_meant(learner, trained, extrac
 
 def test_tuning_follows_the_number_of_labels(extracted, backbone):
     pool, clips, labels = extracted
-    learner = Learner(backbone, SCHEMA, Runtime(pool=pool), replace(QUICK, tuning_from=20))
+    learner = Learner(backbone, SCHEMA, Runtime(pool=pool), replace(QUICK, tuning=Tuning.FULL, tuning_from=20))
     for count, tuning in ((19, Tuning.PROBE), (20, Tuning.FULL)):
         tuned = learner.train({clip.id: labels[clip.id] for clip in clips[:count]}, {}, clips).tuned
         assert tuned.tuning is tuning

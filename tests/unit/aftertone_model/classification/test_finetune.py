@@ -68,7 +68,7 @@ def test_full_training_leaves_the_cnn(tune, backbone):
 
 @pytest.mark.parametrize(("count", "tuning"), [(29, Tuning.PROBE), (30, Tuning.FULL)])
 def test_the_number_of_labels_decides_the_tuning(count, tuning):
-    assert replace(PRACTICAL, tuning_from=30).tuning_for(count) is tuning
+    assert replace(PRACTICAL, tuning=Tuning.FULL, tuning_from=30).tuning_for(count) is tuning
 
 
 @pytest.mark.parametrize("tuning", list(Tuning))
