@@ -18,7 +18,7 @@ from aftertone_model.simulate.prevalence import Prevalence
 ALL = "all"  # the strategy of cells that have every label at once
 ALLOCATED = "allocated"  # votes go where ActiveLab says; otherwise each clip gets the same number
 PRESETS: Mapping[str, TrainingConfig] = PRODUCT_PRESETS | {"light": replace(PRACTICAL, tuning=Tuning.PROBE)}
-"""The product's presets, and `light`: `practical` without fine-tuning, which needs seconds instead of minutes."""
+"""The product's presets, and `light`: `practical` with a probe, whatever tuning that may come to have."""
 
 
 class Initialisation:
