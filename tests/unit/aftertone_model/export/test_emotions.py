@@ -224,4 +224,4 @@ def run(folder: Path, *words: Path | str) -> subprocess.CompletedProcess[str]:
     """The exported file as a command, from another folder, without our sources on its path."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, folder / "emotions.py", *words]
-    return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True)
