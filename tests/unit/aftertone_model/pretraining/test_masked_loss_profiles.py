@@ -17,6 +17,7 @@ from aftertone_model.runtime import Runtime
 
 MASKS = TAPT_PROFILES["standard"]
 SECONDS = (0.05, 0.3, 0.5, 0.9, 1.4)  # the first is too short to be masked
+LENGTH = 3  # seconds of made-up speech; clips of emotional speech last about as long
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +56,10 @@ def test_a_profile_depends_on_seed_and_clip_alone(tiny: Backbone, pool: Pool, cl
 
 
 def speechlike(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Syllables of harmonics and noise, as many and as loud as chance will have it."""
-    count = 16_000
+    """Syllables of harmonics and noise, as many and as loud as chance will have it; as long as clips of speech are."""
+    count = 16_000 * LENGTH
     time = np.arange(count) / 16_000
-    pitch = np.interp(time, np.linspace(0, 1, 4), rng.uniform(90, 350, 4))
+    pitch = np.interp(time, np.linspace(0, LENGTH, 4 * LENGTH), rng.uniform(90, 350, 4 * LENGTH))
     phase = 2 * np.pi * np.cumsum(pitch) / 16_000
     voice = sum(np.sin(h * phase) * rng.uniform(0, 1 / h) for h in range(1, 20))
     syllables = np.sin(np.pi * rng.uniform(1, 7) * time) ** 2
