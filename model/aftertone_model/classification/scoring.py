@@ -151,8 +151,11 @@ def _in_batches(
         if sum(len(ids) for ids, _ in waiting) >= BLOCK:
             _keep(cache, waiting)
     _keep(cache, waiting)
+    done = 0
     for rows, means in cache.read([clip.id for clip in clips]):
         yield rows, torch.from_numpy(means).to(runtime.device)
+        done += len(rows)
+        runtime.progress(stage, done, len(clips))
 
 
 def _keep(cache: LayerCache, waiting: list[tuple[list[str], NDArray[np.float32]]]) -> None:
