@@ -102,7 +102,8 @@ def alive(pid: int) -> bool:
 def test_a_killed_worker_takes_its_job_along_and_the_next_one_goes_on(make_loop: MakeLoop) -> None:
     loop: Loop = make_loop(16)
     with worker(loop) as first:
-        wait_for(lambda: (doing := loop.store.read(Doing)) is not None and doing.stage in ("extract", "adapt"))
+        before_the_queue = ("extract", "validate", "adapt", "represent", "speakers")
+        wait_for(lambda: (doing := loop.store.read(Doing)) is not None and doing.stage in before_the_queue)
         jobs = children(first.pid)
         assert jobs
         os.kill(first.pid, signal.SIGKILL)
