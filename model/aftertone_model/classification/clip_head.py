@@ -159,7 +159,7 @@ class ClipHead:
 
     def save(self, folder: Path) -> None:
         """Write it into a folder as `FILE`."""
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in self._tensors().items()}
+        tensors = {name: tensor.cpu().clone().contiguous() for name, tensor in self._tensors().items()}  # none shared
         save_file(tensors, folder / FILE, {f"speaker {row}": name for row, name in enumerate(self._speakers)})
 
     @property

@@ -129,3 +129,13 @@ def test_saved_and_loaded_it_is_the_same(tmp_path) -> None:
         load_clip_head(tmp_path)
     (tmp_path / FILE).unlink()
     assert load_clip_head(tmp_path) is None
+
+
+def test_without_known_speakers_both_views_are_one_and_it_is_saved_all_the_same(tmp_path) -> None:
+    features, _, labels = voices(4, 10)
+    nobody: list[str | None] = [None] * len(features)
+    head = fitted(features, nobody, labels, standardised(features, nobody))
+    head.save(tmp_path)
+    found = load_clip_head(tmp_path)
+    assert found is not None
+    assert torch.equal(found.logits(features, nobody), head.logits(features, nobody))
