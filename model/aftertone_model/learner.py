@@ -3,28 +3,24 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from aftertone_model.acquisition import Inputs, Labelled, Requires, find_strategy
 from aftertone_model.acquisition.guard import rank_guarded
 from aftertone_model.acquisition.ranking import Ranking
 from aftertone_model.acquisition.seeding import ON_CNN_MEANS, SEEDINGS
 from aftertone_model.backbones.backbone import Backbone, load_backbone
-from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.backbones.features import cnn_means
-from aftertone_model.classification.classifier import new_classifier
-from aftertone_model.classification.clip_head import ClipHead, Standardisation, describe, fit_clip_head
 from aftertone_model.classification.finetune import FineTuned, finetune
-from aftertone_model.classification.layer_cache import LayerCache, same_body
 from aftertone_model.classification.model import EmotionModel
-from aftertone_model.classification.scoring import Dropout, Scores, extract_features, measure_moments, score
-from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig
+from aftertone_model.classification.pool_features import PoolFeatures
+from aftertone_model.classification.scoring import Dropout, Scores, score
+from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig, Tuning
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import Guard
 from aftertone_model.errors import BackboneError, LabelError
@@ -36,7 +32,6 @@ from aftertone_model.pretraining.record import Adaptation
 from aftertone_model.pretraining.run import adapt
 from aftertone_model.runtime import Runtime
 
-CHUNK = 4_096  # clips whose layers are held at once for the seed set
 NO_LABELS: Mapping[str, NDArray[np.floating]] = {}
 
 
@@ -67,7 +62,7 @@ class Learner:
             runtime: its pool holds every clip that is spoken of below.
         """
         self.backbone, self.schema, self.runtime, self.config = backbone, schema, runtime, config
-        self._cache: LayerCache | None = None
+        self._pool_features: PoolFeatures | None = None
         self._surprisal: dict[str, NDArray[np.float32]] = {}  # of the present backbone, by clip id
 
     @property
@@ -92,7 +87,7 @@ class Learner:
         """
         adaptation = adapt(self.backbone, clips, self.tapt, folder, self.runtime, guard=guard)
         self.backbone = load_backbone(str(folder), seed=self.runtime.seed)
-        self._cache, self._surprisal = None, {}
+        self._pool_features, self._surprisal = None, {}
         return adaptation
 
     def seed(self, clips: Sequence[Clip], k: int | None = None, labelled: Sequence[Clip] = ()) -> Ranking:
@@ -109,7 +104,7 @@ class Learner:
         if self.config.seeding in ON_CNN_MEANS:
             representations = cnn_means(self.backbone, [*clips, *others], self.runtime)  # (N + M, D)
         else:
-            representations = self._representations([*clips, *others])
+            representations = self._features.represent([*clips, *others])
         ranked = SEEDINGS[self.config.seeding](
             representations[: len(clips)],
             k,
@@ -140,48 +135,51 @@ class Learner:
             LabelError: no labels, a label that the schema doesn't know, or an id that `clips` lacks.
         """
         start = time.monotonic()
-        by_id = {clip.id: clip for clip in clips}
-        for id in labels.keys() | test.keys():
-            if id not in by_id:
-                raise LabelError(f"Clip {id} has a label but is not among the clips given. Pass the whole pool.")
-        known, held_out = sorted(labels.keys() - test.keys()), sorted(test)
-        targets, tested = self.schema.stack(labels, known), self.schema.stack(test, held_out)
-        if not known:
+        known, held_out = labels.keys() - test.keys(), test.keys()
+        labelled, targets = self._taught(labels, known, clips)
+        test_clips, tested = self._taught(test, held_out, clips)
+        if not labelled:
             raise LabelError("There is no label to train on. Label some clips first.")
-        self.backbone.to(self.runtime.device)
-        tuned = finetune(
-            self.backbone,
-            self.schema,
-            [by_id[id] for id in known],
-            targets,
-            self.config,
-            self.runtime,
-            previous=None if previous is None else previous.classifier,
-            cache=self._layer_cache,
-        )
-        labelled = [by_id[id] for id in known]
-        head = self._clip_head(tuned.classifier, labelled, targets, clips) if self.config.clip_head else None
-        plain = EmotionModel(classifier=tuned.classifier)
-        test_clips = [by_id[id] for id in held_out]
-        temperature, plain_metrics = self._evaluate(plain, test_clips, tested)
+        tuned = self._finetune(labelled, targets, previous)
+        classifier = tuned.classifier
+        head = self._features.fit_head(classifier, labelled, targets, clips) if self.config.clip_head else None
+        temperature, plain_metrics = self._evaluate(EmotionModel(classifier=classifier), test_clips, tested)
         with torch.no_grad():
-            for parameter in tuned.classifier.classifier.parameters():
+            for parameter in classifier.classifier.parameters():
                 parameter /= temperature
-        model, metrics = plain, plain_metrics
+        metrics = plain_metrics
         if head is not None:
-            model = EmotionModel(classifier=tuned.classifier, head=head)
-            temperature, metrics = self._evaluate(model, test_clips, tested)
-            model = replace(model, head=head.over(temperature))
+            temperature, metrics = self._evaluate(EmotionModel(classifier=classifier, head=head), test_clips, tested)
+            head = head.over(temperature)
         return Training(
-            model=model,
+            model=EmotionModel(classifier=classifier, head=head),
             tuned=tuned,
-            labels=len(known),
+            labels=len(labelled),
             per_class=tuple(float(count) for count in targets.sum(axis=0)),
             temperature=temperature,
             metrics=metrics,
             plain_metrics=plain_metrics if head is not None else None,
             seconds=time.monotonic() - start,
         )
+
+    def judge(
+        self,
+        labels: Mapping[str, NDArray[np.floating]],
+        clips: Sequence[Clip],
+        previous: EmotionModel | None = None,
+    ) -> EmotionModel:
+        """The model of `train` with no test set, in less time: a transformers classifier that only probes the backbone
+        is left untrained where a clip head beside it judges. For simulations.
+
+        Raises:
+            LabelError: as `train`.
+        """
+        probes = all(stage.tuning is Tuning.PROBE for stage in self.config.stages(len(labels)))
+        if not labels or not probes or not self.config.clip_head:
+            return self.train(labels, {}, clips, previous).model
+        labelled, targets = self._taught(labels, labels.keys(), clips)
+        classifier = self._features.untrained_classifier()
+        return EmotionModel(classifier=classifier, head=self._features.fit_head(classifier, labelled, targets, clips))
 
     def rank(
         self,
@@ -242,47 +240,40 @@ class Learner:
         """(N, C) class probabilities of clips, rows in their order; for the stop set and for relabelling."""
         return self.schema.probabilities(self._score(model, clips).logits)
 
-    def _representations(self, clips: Sequence[Clip]) -> NDArray[np.float32]:
-        """(N, P) of each clip for the seed set: what a clip head would embed, had it been trained.
-
-        The layers of all clips are kept for the probes to come.
-        """
-        if not clips:
-            return np.empty((0, 1), np.float32)
-        reader = new_classifier(self.backbone, self.schema, mix_layers=True, seed=self.runtime.seed)
-        standardisation, projection = self._moments(reader, clips)
-        found = np.empty((len(clips), projection.shape[1]), np.float32)
-        for start in range(0, len(clips), CHUNK):
-            part = clips[start : start + CHUNK]
-            layers = extract_features(reader, part, self.runtime, cache=self._layer_cache, stage="represent")
-            features = describe(layers, deviation=self.config.deviation)
-            view = standardisation.views(features, [clip.speaker for clip in part])[1]
-            found[start : start + CHUNK] = (view @ projection).cpu().numpy()
-        return found
-
-    def _moments(self, classifier: SpeechClassifier, clips: Sequence[Clip]) -> tuple[Standardisation, Tensor]:
-        """How clips are standardised, and the (F, P) principal components of what that gives."""
-        return measure_moments(
-            classifier,
+    def _finetune(
+        self, clips: Sequence[Clip], labels: NDArray[np.floating], previous: EmotionModel | None
+    ) -> FineTuned:
+        return finetune(
+            self.backbone.to(self.runtime.device),
+            self.schema,
             clips,
+            labels,
+            self.config,
             self.runtime,
-            deviation=self.config.deviation,
-            by_speaker=self.config.speakers,
-            cache=self._cache_for(classifier),
+            previous=None if previous is None else previous.classifier,
+            cache=self._features.cache,
         )
+
+    def _taught(
+        self, labels: Mapping[str, NDArray[np.floating]], ids: Collection[str], clips: Sequence[Clip]
+    ) -> tuple[list[Clip], NDArray[np.floating]]:
+        """The clips of the ids, by id, and their labels (N, C)."""
+        by_id, ordered = {clip.id: clip for clip in clips}, sorted(ids)
+        for id in ordered:
+            if id not in by_id:
+                raise LabelError(
+                    f"Clip {id} has a label but is not among the clips given. Pass the whole pool, labelled clips too."
+                )
+        return [by_id[id] for id in ordered], self.schema.stack(labels, ordered)
 
     def _labelled(
         self, model: EmotionModel, clips: Sequence[Clip], labels: Mapping[str, NDArray[np.floating]]
     ) -> Labelled:
         """What the model makes of the labelled clips, rows by id."""
-        by_id = {clip.id: clip for clip in clips}
-        for id in labels:
-            if id not in by_id:
-                raise LabelError(f"Clip {id} has a label but is not among the clips given. Pass labelled clips too.")
-        ids = sorted(labels)
-        scores = self._score(model, [by_id[id] for id in ids], "score labelled")
+        labelled, targets = self._taught(labels, labels.keys(), clips)
+        scores = self._score(model, labelled, "score labelled")
         return Labelled(
-            labels=self.schema.stack(labels, ids),
+            labels=targets,
             probabilities=self.schema.probabilities(scores.logits),
             embeddings=scores.embeddings,
         )
@@ -295,28 +286,6 @@ class Learner:
             self._surprisal |= {clip.id: profile for clip, profile in zip(missing, found, strict=True)}
         return np.array([self._surprisal[clip.id] for clip in clips])
 
-    def _clip_head(
-        self,
-        classifier: SpeechClassifier,
-        labelled: Sequence[Clip],
-        labels: NDArray[np.floating],
-        pool: Sequence[Clip],
-    ) -> ClipHead:
-        """Trained on labelled clips; speakers' locations are those of all their clips in the pool."""
-        cache = self._cache_for(classifier)
-        standardisation, projection = self._moments(classifier, pool)
-        features = extract_features(classifier, labelled, self.runtime, cache=cache, stage="features")
-        return fit_clip_head(
-            describe(features, deviation=self.config.deviation),
-            [clip.speaker for clip in labelled],
-            labels,
-            standardisation,
-            projection,
-            self.schema,
-            c=self.config.clip_head_c,
-            max_class_weight=self.config.max_class_weight,
-        )
-
     def _score(
         self, model: EmotionModel, clips: Sequence[Clip], stage: str = "score", dropout: Dropout | None = None
     ) -> Scores:
@@ -326,19 +295,16 @@ class Learner:
             self.runtime,
             head=model.head,
             dropout=dropout,
-            cache=self._cache_for(model.classifier),
+            cache=self._features.cache_for(model.classifier),
             stage=stage,
         )
 
-    def _cache_for(self, classifier: SpeechClassifier) -> LayerCache | None:
-        return self._layer_cache if same_body(classifier, self.backbone) else None
-
     @property
-    def _layer_cache(self) -> LayerCache:
-        """Of the present backbone; read from disk once, and again after `adapt`."""
-        if self._cache is None:
-            self._cache = LayerCache(self.runtime.pool.folder, self.backbone)
-        return self._cache
+    def _features(self) -> PoolFeatures:
+        """Of the present backbone; made anew after `adapt`."""
+        if self._pool_features is None:
+            self._pool_features = PoolFeatures(self.backbone, self.schema, self.runtime, self.config)
+        return self._pool_features
 
     def _evaluate(
         self, model: EmotionModel, clips: Sequence[Clip], labels: NDArray[np.floating]

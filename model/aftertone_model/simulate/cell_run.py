@@ -64,9 +64,9 @@ def run_cell(prepared: Prepared, grid: Grid, cell: Cell, device: str) -> list[Me
         play.spend(count, previous)
         rank_seconds += time.monotonic() - began
         began = time.monotonic()
-        training = learner.train(play.labels, {}, [*training_clips, *tested], previous)
+        labels = play.labels
+        previous = learner.judge(labels, [*training_clips, *tested], previous)
         train_seconds += time.monotonic() - began
-        previous = training.model
         if count in wanted:
             probabilities = learner.predict(previous, tested)
             metrics = prepared.schema.measure(np.eye(len(prepared.classes))[truth], probabilities)
@@ -74,7 +74,7 @@ def run_cell(prepared: Prepared, grid: Grid, cell: Cell, device: str) -> list[Me
                 Measured(
                     share=wanted[count],
                     labels=len(play.labelled),
-                    tuning=training.tuned.tuning.value,
+                    tuning=config.tuning_for(len(labels)).value,
                     ua=metrics.ua.value,
                     wa=metrics.wa.value,
                     macro_f1=metrics.macro_f1.value,

@@ -134,6 +134,6 @@ class Play:
         for number in range(CROSS_FOLDS):
             rest = {clip.id: labels[clip.id] for clip, p in zip(clips, part, strict=True) if p != number}
             held = [clip for clip, p in zip(clips, part, strict=True) if p == number]
-            trained = self._learner.train(rest, {}, self._everyone).model
+            trained = self._learner.judge(rest, self._everyone)
             found[part == number] = self._learner.predict(trained, held)
         return found

@@ -111,7 +111,7 @@ def test_a_strategy_sees_the_labelled_clips_as_the_classifier_does(learner, trai
 
 def test_a_labelled_clip_that_is_not_given_is_named(learner, trained, extracted):
     _, clips, labels = extracted
-    with pytest.raises(LabelError, match=f"{clips[0].id}.*Pass labelled clips too"):
+    with pytest.raises(LabelError, match=f"{clips[0].id}.*labelled clips too"):
         learner.rank(trained.model, clips[1:], 5, {clips[0].id: labels[clips[0].id]}, "coreset")
 
 
@@ -135,7 +135,7 @@ def test_seeds_see_what_the_transformer_makes_of_clips_and_keep_it_for_the_probe
     learner = Learner(backbone, SCHEMA, Runtime(pool=pool), QUICK)
     learner.seed(clips, 5)
     assert list((pool.folder / "layers").glob("*/*.npy"))
-    representations = learner._representations(clips)
+    representations = learner._features.represent(clips)
     assert representations.shape == (60, 60)  # no more principal components than clips
     spread = representations.std(axis=0)
     assert spread[0] > spread[10] > 0
@@ -144,7 +144,7 @@ def test_seeds_see_what_the_transformer_makes_of_clips_and_keep_it_for_the_probe
     apart = [
         np.linalg.norm(found[:30].mean(axis=0) - found[30:].mean(axis=0))
         for found in (
-            Learner(backbone, SCHEMA, Runtime(pool=pool), config)._representations(named)
+            Learner(backbone, SCHEMA, Runtime(pool=pool), config)._features.represent(named)
             for config in (QUICK, one_voice)
         )
     ]
@@ -154,7 +154,7 @@ def test_seeds_see_what_the_transformer_makes_of_clips_and_keep_it_for_the_probe
 
 def test_the_papers_seeds_see_mean_cnn_frames(extracted, backbone, monkeypatch):
     pool, clips, _ = extracted
-    monkeypatch.setattr(Learner, "_representations", None)  # not called
+    monkeypatch.setattr(Learner, "_features", None)  # not called
     assert len(Learner(backbone, SCHEMA, Runtime(pool=pool), PAPER).seed(clips, 5).picks) == 5
 
 
