@@ -148,6 +148,7 @@ class TrainingConfig:
     clip_head: bool = True  # judge clips by a `ClipHead` beside the transformers classifier
     speakers: bool = True  # the clip head standardises each known speaker's clips
     deviation: bool = True  # the clip head reads the deviation over time beside the mean
+    damping: bool = True  # the clip head damps what differs between a clip's first half and its second
     clip_head_c: Positive = 0.003  # inverse strength of the clip head's L2 penalty, as scikit-learn's C
     mix_layers: bool = True  # the head reads a learned mixture of all layers, not the last one alone
     standardise: bool = True  # the projector starts as a standardisation of its inputs, not at random

@@ -105,14 +105,19 @@ class Encoder:
         return self.body.encoder(hidden, attention_mask=attention).last_hidden_state  # (B, T, D)
 
     def layers(self, frames: Tensor, lengths: Tensor) -> list[Tensor]:
-        """As `contextualise`, the output (B, T, D) of each transformer layer, first to last."""
-        return self.contextualise_by_layer(frames, lengths)[1]
+        """As `contextualise`: the projected CNN frames (B, T, D) that the transformer reads, then what each of its
+        layers gives, first to last."""
+        hidden, attention = self._transformer_input(frames, lengths, None)
+        return [hidden, *self._run(hidden, attention)[1]]
 
     def contextualise_by_layer(
         self, frames: Tensor, lengths: Tensor, *, masked: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
-        """What `contextualise` and `layers` give, of one run."""
-        hidden, attention = self._transformer_input(frames, lengths, masked)
+        """What `contextualise` gives, and the output (B, T, D) of each transformer layer, of one run."""
+        return self._run(*self._transformer_input(frames, lengths, masked))
+
+    def _run(self, hidden: Tensor, attention: Tensor | None) -> tuple[Tensor, list[Tensor]]:
+        """The transformer's output and each layer's, from its input (B, T, D)."""
         outputs: list[Tensor] = []
 
         def keep(_layer: Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:

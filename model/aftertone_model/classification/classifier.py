@@ -46,7 +46,7 @@ def new_classifier(backbone: Backbone, schema: LabelSchema, *, mix_layers: bool,
     if mix_layers:
         with torch.no_grad():
             classifier.layer_weights.zero_()
-            # transformers mixes in the transformer's input as well; `Encoder.layers` gives outputs only
+            # transformers mixes in the transformer's input as well, with its position
             classifier.layer_weights[0] = NEVER
     return classifier.eval()
 
@@ -73,38 +73,49 @@ def class_names(classifier: SpeechClassifier) -> tuple[str, ...]:
 
 
 def clip_features(classifier: SpeechClassifier, frames: Tensor, lengths: Tensor) -> Tensor:
-    """What heads need of each clip: the mean and the deviation over time of each layer that the classifier reads.
+    """What heads need of each clip: how its frames are in each layer that the classifier reads.
 
     Args:
         frames: (B, T, C) cached CNN frames.
         lengths: (B,) frames of each clip.
 
     Returns:
-        (B, L, 2D) float32, means before deviations; L is 1 where the classifier reads the last layer alone.
+        (B, L, 4D) float32. Of each layer the mean and the deviation over time (2D), then half of what each of them
+        changes from the clip's first half to its second (2D), which tells how much they are of the moment. The layers
+        are the transformer's input and every layer's output, or the last layer's alone if the classifier reads that.
     """
     encoder = Encoder(classifier)
     if classifier.config.use_weighted_layer_sum:
         layers = encoder.layers(frames, lengths)
     else:
         layers = [encoder.contextualise(frames, lengths)]
-    inside = torch.arange(frames.shape[1], device=frames.device) < lengths.to(frames.device)[:, None]  # (B, T)
-    shares = (inside / inside.sum(dim=1, keepdim=True)).float()  # (B, T)
-    # where() first: what lies beyond a clip's length is meaningless and may be NaN, and 0 * NaN is NaN
-    described = []
-    for layer in layers:
-        heard = torch.where(inside[..., None], layer.float(), 0.0)  # (B, T, D)
-        mean = (heard * shares[..., None]).sum(dim=1)  # (B, D)
-        variance = ((heard - mean[:, None]).square() * shares[..., None]).sum(dim=1)
-        described.append(torch.cat([mean, (variance + EPSILON).sqrt()], dim=1))  # (B, 2D)
+    counts = lengths.to(frames.device)[:, None]  # (B, 1)
+    time, half = torch.arange(frames.shape[1], device=frames.device), (counts // 2).clamp_min(1)
+    inside = time < counts  # (B, T)
+    stretches = torch.stack([inside, time < half, inside & (time >= counts - half)], dim=1)  # (B, 3, T): whole, halves
+    shares = (stretches / stretches.sum(dim=-1, keepdim=True)).float()
+    with torch.autocast(frames.device.type, enabled=False):  # bfloat16 has too few digits for sums over time
+        # where(): what lies beyond a clip's length is meaningless and may be NaN, and 0 * NaN is NaN
+        described = [_described(torch.where(inside[..., None], layer.float(), 0.0), shares) for layer in layers]
     return torch.stack(described, dim=1)
 
 
+def _described(layer: Tensor, shares: Tensor) -> Tensor:
+    """(B, 4D) of one layer (B, T, D); `shares` (B, 3, T) are the weights of frames in the whole and in its halves."""
+    location = shares[:, :1] @ layer  # (B, 1, D)
+    centred = layer - location  # squares of large means would lose digits
+    mean = shares @ centred  # (B, 3, D), 0 of the whole
+    deviation = ((shares @ centred.square() - mean.square()).clamp_min(0) + EPSILON).sqrt()
+    whole, first, second = torch.cat([location + mean, deviation], dim=-1).unbind(dim=1)  # (B, 2D) each
+    return torch.cat([whole, (second - first) / 2], dim=-1)
+
+
 def embed(classifier: SpeechClassifier, features: Tensor) -> Tensor:
-    """Clip embeddings (B, D), the input of the last linear layer, from the means among `clip_features` (B, L, 2D)."""
+    """Clip embeddings (B, D), the input of the last linear layer, from the means among `clip_features` (B, L, 4D)."""
     features = features[..., : classifier.config.hidden_size]
     if classifier.config.use_weighted_layer_sum:
-        weights = classifier.layer_weights[1:].softmax(dim=0)  # (L,), without the transformer's input
-        mixed = (features * weights[:, None]).sum(dim=1)  # (B, D)
+        weights = classifier.layer_weights[1:].softmax(dim=0)  # (L - 1,), without the transformer's input
+        mixed = (features[:, 1:] * weights[:, None]).sum(dim=1)  # (B, D)
     else:
         mixed = features[:, -1]
     return classifier.projector(mixed)

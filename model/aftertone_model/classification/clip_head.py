@@ -5,6 +5,10 @@ do, so each speaker's clips are standardised over all clips of that speaker in t
 (Busso et al. 2013; Kaya and Karpov 2018). A clip of a stranger can't be, and a head that learned standardised clips
 alone fails on it; so there are two, one for each view, trained on the same labels.
 
+What a clip's first half says otherwise than its second is of the moment: of words more than of emotions. Training damps
+the directions in which halves differ most, as within-class covariance normalisation does with a speaker's recordings
+(Hatch, Kajarekar and Stolcke 2006); here the class is the clip, so that this needs no label either.
+
 It stands beside the transformers model of a round: rankings, predictions and metrics use it. `save` writes it next to
 the model's own files.
 """
@@ -29,6 +33,8 @@ FEWEST = 3  # clips of a speaker; with fewer a clip is judged as a stranger's
 STEPS = 200  # of L-BFGS, at most
 FLOOR = 1e-2  # least deviation of a feature, as a share of the mean deviation: some hardly vary
 DIMENSIONS = 128  # of the embedding that strategies compare clips by
+DIRECTIONS = 256  # in which halves of clips differ most, that are damped
+STEADY = 1.0  # variance between halves, in units of the feature's own, at which a direction is damped by half its power
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +107,46 @@ class Moments:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Damping:
+    """A symmetric map of standardised features that shrinks some orthogonal directions."""
+
+    directions: Tensor  # (F, R), orthonormal columns; R may be 0
+    factors: Tensor  # (R,) in (0, 1]
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """(N, F) of (N, F)."""
+        return features + ((features @ self.directions) * (self.factors - 1)) @ self.directions.T
+
+
+def fit_damping(changes: Tensor) -> Damping:
+    """Shrink each direction by the root of 1 + v / STEADY, v being its variance between halves.
+
+    Args:
+        changes: (M, F) half of what the clips' standardised features change from the first half to the second.
+    """
+    variances, directions = _leading(changes, DIRECTIONS)
+    return Damping(directions=directions, factors=(1 + variances / STEADY).rsqrt())
+
+
+def no_damping(width: int, device: torch.device) -> Damping:
+    """Of F = `width` features, which leaves them as they are."""
+    return Damping(directions=torch.zeros(width, 0, device=device), factors=torch.zeros(0, device=device))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a pool's features are read, known before any label."""
+
+    standardisation: Standardisation
+    damping: Damping
+    projection: Tensor  # (F, P) from a view to the embedding by which strategies compare clips
+
+    def embed(self, features: Tensor, speakers: Sequence[str | None]) -> Tensor:
+        """(N, P) of clips (N, F): principal components of the pool, without the voice where it is known."""
+        return self.standardisation.views(features, speakers)[1] @ self.projection
+
+
+@dataclass(frozen=True, kw_only=True)
 class Linear:
     """Logits from one view of a clip."""
 
@@ -125,8 +171,8 @@ class ClipHead:
     projection: Tensor  # (F, P) from a view to the embedding by which strategies compare clips
 
     def describe(self, features: Tensor) -> Tensor:
-        """(N, F) as this head reads clips, from `clip_features` (N, L, 2D)."""
-        return describe(features, deviation=len(self.standardisation.location) == features[0].numel())
+        """(N, F) as this head reads clips, from `clip_features` (N, L, 4D)."""
+        return describe(features, deviation=2 * len(self.standardisation.location) == features[0].numel())
 
     def logits(self, features: Tensor, speakers: Sequence[str | None]) -> Tensor:
         """(N, C) of clips (N, F), each by the view that its speaker allows."""
@@ -182,8 +228,14 @@ class ClipHead:
 
 
 def describe(features: Tensor, *, deviation: bool) -> Tensor:
-    """(N, F) features of clips side by side, from `clip_features` (N, L, 2D), with or without the deviations."""
-    return (features if deviation else features[..., : features.shape[-1] // 2]).flatten(1)
+    """(N, F) features of clips side by side, from `clip_features` (N, L, 4D), with or without the deviations."""
+    width = features.shape[-1] // 4
+    return features[..., : 2 * width if deviation else width].flatten(1)
+
+
+def describe_changes(features: Tensor, *, deviation: bool) -> Tensor:
+    """(N, F) half of what `describe` gives changes from a clip's first half to its second."""
+    return describe(features.roll(-(features.shape[-1] // 2), dims=-1), deviation=deviation)
 
 
 def load_clip_head(folder: Path) -> ClipHead | None:
@@ -209,8 +261,7 @@ def fit_clip_head(
     features: Tensor,
     speakers: Sequence[str | None],
     labels: NDArray[np.floating],
-    standardisation: Standardisation,
-    projection: Tensor,
+    reading: Reading,
     schema: LabelSchema,
     *,
     c: float,
@@ -221,27 +272,37 @@ def fit_clip_head(
     Args:
         features: (N, F) of labelled clips, N > 0.
         labels: (N, C), hard or soft.
-        projection: (F, P), see `ClipHead`.
         c: inverse strength of the L2 penalty, as scikit-learn's C.
     """
     targets = torch.from_numpy(labels.astype(np.float32)).to(features.device)
     weights = torch.from_numpy(schema.class_weights(labels, max_class_weight)).to(features.device)
+    standardisation = reading.standardisation
     plain, by_speaker = standardisation.views(features, speakers)
-    stranger = _regress(plain, targets, weights, schema, c)
-    known = _regress(by_speaker, targets, weights, schema, c) if standardisation.speakers else stranger
-    return ClipHead(standardisation=standardisation, stranger=stranger, known=known, projection=projection)
+    stranger = _regress(plain, reading.damping, targets, weights, schema, c)
+    known = _regress(by_speaker, reading.damping, targets, weights, schema, c) if standardisation.speakers else stranger
+    return ClipHead(standardisation=standardisation, stranger=stranger, known=known, projection=reading.projection)
 
 
-def principal_components(features: Tensor) -> Tensor:
-    """(F, P) leading directions of standardised clips (M, F), P at most `DIMENSIONS`."""
+def principal_components(features: Tensor, damping: Damping) -> Tensor:
+    """(F, P) that takes standardised clips (M, F) to their leading directions once they are damped, P at most
+    `DIMENSIONS`."""
+    damped = damping(features)
+    return damping(_leading(damped - damped.mean(0), DIMENSIONS)[1].T).T
+
+
+def _leading(features: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """Mean squares (R,) along the leading directions (F, R) of rows (M, F), R at most `most`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of the randomised decomposition
-        size = min(DIMENSIONS, *features.shape)
-        return torch.pca_lowrank(features.cpu(), size)[2].to(features.device)
+        _, sizes, directions = torch.pca_lowrank(features.cpu(), min(most, *features.shape), center=False)
+    return (sizes.square() / len(features)).to(features.device), directions.to(features.device)
 
 
-def _regress(features: Tensor, targets: Tensor, class_weights: Tensor, schema: LabelSchema, c: float) -> Linear:
-    """The minimum of the schema's loss plus |W|² / (2 c N), which is unique, from zero."""
+def _regress(
+    features: Tensor, damping: Damping, targets: Tensor, class_weights: Tensor, schema: LabelSchema, c: float
+) -> Linear:
+    """The minimum, on damped features, of the schema's loss plus |W|² / (2 c N), which is unique, from zero."""
+    features = damping(features)
     weight = torch.zeros(targets.shape[1], features.shape[1], device=features.device, requires_grad=True)
     bias = torch.zeros(targets.shape[1], device=features.device, requires_grad=True)
     optimizer = torch.optim.LBFGS(
@@ -256,7 +317,7 @@ def _regress(features: Tensor, targets: Tensor, class_weights: Tensor, schema: L
         return loss
 
     optimizer.step(closure)
-    return Linear(weight=weight.detach(), bias=bias.detach())
+    return Linear(weight=damping(weight.detach()), bias=bias.detach())  # as the map is symmetric
 
 
 def _from_tensors(tensors: dict[str, Tensor], speakers: tuple[str, ...]) -> ClipHead:

@@ -1,6 +1,6 @@
 """What a frozen transformer makes of each clip, kept on disk: a probe's next round then runs no transformer at all.
 
-layers/<fingerprint>/<block>.npy    (n, L, 2D) float32, mean and deviation over time of each layer's output
+layers/<fingerprint>/<block>.npy    (n, L, 4D) float32, the `clip_features` of n clips
 layers/<fingerprint>/<block>.json   the n clip ids of these rows; written last, so that it vouches for its block
 """
 
@@ -33,7 +33,7 @@ def same_body(classifier: SpeechClassifier, backbone: Backbone) -> bool:
 
 def cache_name(backbone: Backbone) -> str:
     """The folder under `layers` that holds what this backbone's transformer makes of clips."""
-    return digest(backbone.body.state_dict(), b"mean and deviation")
+    return digest(backbone.body.state_dict(), b"mean, deviation and change")
 
 
 class LayerCache:
@@ -58,16 +58,16 @@ class LayerCache:
     def __contains__(self, clip_id: str) -> bool:
         return clip_id in self._rows
 
-    def add(self, clip_ids: Sequence[str], means: NDArray[np.float32]) -> None:
-        """Keep the (n, L, 2D) means of n clips."""
+    def add(self, clip_ids: Sequence[str], features: NDArray[np.float32]) -> None:
+        """Keep the (n, L, 4D) features of n clips."""
         block = self._folder / f"{uuid4().hex}.npy"
         with whole_file(block) as scratch, scratch.open("wb") as file:
-            np.save(file, means)
+            np.save(file, features)
         write_json(index := block.with_suffix(".json"), list(clip_ids))
         self._take_in(index)
 
     def read(self, clip_ids: Sequence[str]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Rows (n,) into `clip_ids` and their means (n, L, 2D), a block at a time, every clip once.
+        """Rows (n,) into `clip_ids` and their features (n, L, 4D), a block at a time, every clip once.
 
         Raises:
             KeyError: a clip that isn't in the cache.
@@ -80,10 +80,10 @@ class LayerCache:
         for block, pairs in by_block.items():
             rows, inside = np.array(pairs, np.int64).T
             try:
-                means = np.asarray(np.load(block, mmap_mode="r")[inside])
+                features = np.asarray(np.load(block, mmap_mode="r")[inside])
             except (OSError, ValueError, EOFError, IndexError):
                 raise _damaged(block, block) from None
-            yield rows, means
+            yield rows, features
 
     def _take_in(self, index: Path) -> None:
         block = index.with_suffix(".npy")

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import new_classifier
-from aftertone_model.classification.clip_head import ClipHead, Standardisation, describe, fit_clip_head
+from aftertone_model.classification.clip_head import ClipHead, Reading, describe, fit_clip_head
 from aftertone_model.classification.layer_cache import LayerCache, same_body
-from aftertone_model.classification.scoring import extract_features, measure_moments
+from aftertone_model.classification.scoring import extract_features, read_pool
 from aftertone_model.config import TrainingConfig
 from aftertone_model.data.clips import Clip
 from aftertone_model.labels import LabelSchema
@@ -26,7 +25,7 @@ class PoolFeatures:
     def __init__(self, backbone: Backbone, schema: LabelSchema, runtime: Runtime, config: TrainingConfig) -> None:
         self._backbone, self._schema, self._runtime, self._config = backbone, schema, runtime, config
         self.cache = LayerCache(runtime.pool.folder, backbone)  # of the backbone's layers; read from disk once
-        self._measured: tuple[list[Clip], tuple[Standardisation, Tensor]] | None = None  # the last pool's
+        self._last: tuple[list[Clip], Reading] | None = None  # pool that was read, and how
 
     def untrained_classifier(self) -> SpeechClassifier:
         """The backbone, unchanged, in the form that features are read from."""
@@ -41,14 +40,13 @@ class PoolFeatures:
         if not clips:
             return np.empty((0, 1), np.float32)
         reader = self.untrained_classifier()
-        standardisation, projection = self._moments(reader, clips)
-        found = np.empty((len(clips), projection.shape[1]), np.float32)
+        reading = self._reading(reader, clips)
+        found = np.empty((len(clips), reading.projection.shape[1]), np.float32)
         for start in range(0, len(clips), CHUNK):
             part = clips[start : start + CHUNK]
             layers = extract_features(reader, part, self._runtime, cache=self.cache, stage="represent")
             features = describe(layers, deviation=self._config.deviation)
-            view = standardisation.views(features, [clip.speaker for clip in part])[1]
-            found[start : start + CHUNK] = (view @ projection).cpu().numpy()
+            found[start : start + CHUNK] = reading.embed(features, [clip.speaker for clip in part]).cpu().numpy()
         return found
 
     def fit_head(
@@ -64,36 +62,33 @@ class PoolFeatures:
             labels: (N, C) of the N labelled clips, hard or soft.
             pool: all clips of the speakers, from which their locations follow; no label of theirs is needed.
         """
-        standardisation, projection = self._moments(classifier, pool)
+        reading = self._reading(classifier, pool)
         cache = self.cache_for(classifier)
         features = extract_features(classifier, labelled, self._runtime, cache=cache, stage="features")
         return fit_clip_head(
             describe(features, deviation=self._config.deviation),
             [clip.speaker for clip in labelled],
             labels,
-            standardisation,
-            projection,
+            reading,
             self._schema,
             c=self._config.clip_head_c,
             max_class_weight=self._config.max_class_weight,
         )
 
-    def _moments(self, classifier: SpeechClassifier, clips: Sequence[Clip]) -> tuple[Standardisation, Tensor]:
-        """How clips are standardised, and the (F, P) principal components of what that gives.
-
-        Those of the backbone itself are kept: from round to round a pool rarely changes.
-        """
+    def _reading(self, classifier: SpeechClassifier, clips: Sequence[Clip]) -> Reading:
+        """How a pool's features are read. The backbone's own reading is kept, as pools rarely change between rounds."""
         clips, cache = sorted(clips, key=lambda clip: clip.id), self.cache_for(classifier)
-        if cache is not None and self._measured is not None and self._measured[0] == clips:
-            return self._measured[1]
-        moments = measure_moments(
+        if cache is not None and self._last is not None and self._last[0] == clips:
+            return self._last[1]
+        reading = read_pool(
             classifier,
             clips,
             self._runtime,
             deviation=self._config.deviation,
             by_speaker=self._config.speakers,
+            damped=self._config.damping,
             cache=cache,
         )
         if cache is not None:
-            self._measured = clips, moments
-        return moments
+            self._last = clips, reading
+        return reading

@@ -18,7 +18,16 @@ from aftertone_model.classification.classifier import (
     embed,
     sampled_logits,
 )
-from aftertone_model.classification.clip_head import ClipHead, Moments, Standardisation, describe, principal_components
+from aftertone_model.classification.clip_head import (
+    ClipHead,
+    Moments,
+    Reading,
+    describe,
+    describe_changes,
+    fit_damping,
+    no_damping,
+    principal_components,
+)
 from aftertone_model.classification.layer_cache import BLOCK, LayerCache
 from aftertone_model.data.batches import frame_batches
 from aftertone_model.data.clips import Clip
@@ -92,33 +101,38 @@ def score(
 
 
 @torch.no_grad()
-def measure_moments(
+def read_pool(
     classifier: SpeechClassifier,
     clips: Sequence[Clip],
     runtime: Runtime,
     *,
     deviation: bool,
     by_speaker: bool,
+    damped: bool,
     cache: LayerCache | None = None,
-) -> tuple[Standardisation, Tensor]:
-    """Location and scale of the features of N > 0 clips, by speaker, and their (F, P) principal components.
+) -> Reading:
+    """How the features of N > 0 clips are to be read.
 
     Args:
         deviation: of the features, deviations over time count too.
         by_speaker: speakers get locations of their own.
+        damped: directions in which a clip's halves differ are damped.
     """
     moments = Moments()
     speakers = [clip.speaker if by_speaker else None for clip in clips]
     chosen = set(np.random.default_rng(runtime.seed).permutation(len(clips))[:EXAMPLES].tolist())
-    examples: dict[int, Tensor] = {}
+    examples: dict[int, tuple[Tensor, Tensor]] = {}  # (F,) features and their change
     for rows, features in _in_batches(classifier, clips, runtime, cache, "speakers"):
         flat = describe(features, deviation=deviation)
         moments.add(flat, [speakers[row] for row in rows])
-        examples |= {int(row): each for row, each in zip(rows, flat, strict=True) if int(row) in chosen}
+        both = zip(flat, describe_changes(features, deviation=deviation), strict=True)
+        examples |= {int(row): each for row, each in zip(rows, both, strict=True) if int(row) in chosen}
     standardisation = moments.standardisation(runtime.device)
     shown = sorted(examples)  # whatever the order of the batches
-    views = standardisation.views(torch.stack([examples[row] for row in shown]), [speakers[row] for row in shown])
-    return standardisation, principal_components(views[1])
+    found, changes = map(torch.stack, zip(*(examples[row] for row in shown), strict=True))  # (M, F) each
+    view = standardisation.views(found, [speakers[row] for row in shown])[1]
+    damping = fit_damping(changes / standardisation.scale) if damped else no_damping(view.shape[1], view.device)
+    return Reading(standardisation=standardisation, damping=damping, projection=principal_components(view, damping))
 
 
 @torch.no_grad()
@@ -130,7 +144,7 @@ def extract_features(
     cache: LayerCache | None = None,
     stage: str = "score",
 ) -> Tensor:
-    """The (N, L, 2D) `clip_features` of N > 0 clips, on the runtime's device; what a probe trains on."""
+    """The (N, L, 4D) `clip_features` of N > 0 clips, on the runtime's device; what a probe trains on."""
     found = list(_in_batches(classifier, clips, runtime, cache, stage))
     order = np.argsort(np.concatenate([rows for rows, _ in found]))
     return torch.cat([features for _, features in found])[torch.from_numpy(order)]
@@ -139,7 +153,7 @@ def extract_features(
 def _in_batches(
     classifier: SpeechClassifier, clips: Sequence[Clip], runtime: Runtime, cache: LayerCache | None, stage: str
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Row numbers and their features (B, L, 2D), every row once."""
+    """Row numbers and their features (B, L, 4D), every row once."""
     classifier.eval().to(runtime.device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper
     if cache is None or not classifier.config.use_weighted_layer_sum:
         yield from _run(classifier, clips, runtime, stage)

@@ -61,7 +61,7 @@ class Trainer:
             ]
         self.cnn = extract(self.encoder, clips, runtime)
         self.learning, self.validating = _split(clips, config.validation, runtime.seed)
-        self.features: Tensor | None = None  # (N, L, 2D) of a probe, whose transformer is frozen
+        self.features: Tensor | None = None  # (N, L, 4D) of a probe, whose transformer is frozen
         self.updates = 0
         self.losses: list[float] = []
         self.validation_losses: list[float] = []
@@ -126,7 +126,7 @@ class Trainer:
         return float(self.objective.loss(self.validating, self._head(self._features("validate", self.validating))))
 
     def _features(self, stage: str, rows: NDArray[np.int64] | None = None) -> Tensor:
-        """(N, L, 2D) of the given clips, or of all, without dropout."""
+        """(N, L, 4D) of the given clips, or of all, without dropout."""
         rows = np.arange(len(self.clips), dtype=np.int64) if rows is None else rows
         if self.features is not None:
             return self.features[torch.from_numpy(rows)]
@@ -152,7 +152,7 @@ class Trainer:
             device = self.runtime.device
             bf16 = transformer_in_bf16(self.classifier.config, device)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                features = clip_features(self.classifier, frames.to(device), lengths)  # (B, L, 2D) float32
+                features = clip_features(self.classifier, frames.to(device), lengths)  # (B, L, 4D) float32
         embedded = nn.functional.dropout(embed(self.classifier, features), self.config.dropout)
         batch = Batch(rows=rows, embeddings=embedded, logits=self.classifier.classifier(embedded))
         loss = self.objective(batch)

@@ -57,7 +57,8 @@ class Emotions:
         self.classes: tuple[str, ...] = tuple(config.id2label[number] for number in range(config.num_labels))
 
     def features(self, clips: Iterable[NDArray[np.float32]]) -> Tensor:
-        """(N, F) of clips, each (S,) samples at 16 kHz: mean and deviation over time of each layer's output."""
+        """(N, F) of clips, each (S,) samples at 16 kHz: mean and deviation over time of what the
+        transformer reads and of each layer's output."""
         return torch.stack([self._describe(samples) for samples in clips])
 
     def one_voice(self, features: Tensor) -> NDArray[np.float64]:
@@ -95,7 +96,7 @@ class Emotions:
             outputs.append(output[0] if isinstance(output, tuple) else output)
 
         body = self._network.base_model
-        hooks = [layer.register_forward_hook(keep) for layer in body.encoder.layers]
+        hooks = [part.register_forward_hook(keep) for part in (body.feature_projection, *body.encoder.layers)]
         try:
             heard = self._normalise(samples, sampling_rate=RATE, return_tensors="pt").input_values
             last = body(heard).last_hidden_state  # (1, T, D)

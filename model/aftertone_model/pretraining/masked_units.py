@@ -48,7 +48,7 @@ class MaskedUnits(Objective):
         @torch.no_grad()
         def represent(waveform: NDArray[np.float32]) -> Tensor:
             frames = torch.from_numpy(start.encode(waveform)).to(start.device)[None]  # (1, T, C)
-            layers = start.layers(frames, torch.tensor([frames.shape[1]]))
+            layers = start.contextualise_by_layer(frames, torch.tensor([frames.shape[1]]))[1]
             return layers[len(layers) // 2][0].float()  # (T, D)
 
         points = torch.cat([represent(runtime.pool.waveform(clip.file)) for clip in examples])  # (M, D)

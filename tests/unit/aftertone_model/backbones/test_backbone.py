@@ -91,7 +91,9 @@ def test_two_halves_equal_the_models_own_forward(backbone: Backbone) -> None:
     halves = backbone.contextualise(cached, length)
     torch.testing.assert_close(halves, whole.last_hidden_state, atol=2e-2, rtol=1e-2)
 
-    layers = backbone.layers(exact, length)
+    read, *layers = backbone.layers(exact, length)
+    projected = backbone.body.feature_projection(exact)
+    torch.testing.assert_close(read, projected[0] if isinstance(projected, tuple) else projected)
     assert len(layers) == backbone.config.num_hidden_layers
     for ours, theirs in zip(layers, whole.hidden_states[1:], strict=True):
         torch.testing.assert_close(ours, theirs)

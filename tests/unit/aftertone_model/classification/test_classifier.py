@@ -69,7 +69,7 @@ def test_the_seed_decides_the_head(backbone):
 @pytest.mark.parametrize("mix", [True, False])
 def test_standardised_embeddings_have_mean_0_and_variance_1(backbone, mix):
     classifier = new_classifier(backbone, SCHEMA, mix_layers=mix, seed=0)
-    features = torch.randn(50, 3 if mix else 1, 32, generator=torch.Generator().manual_seed(0)) * 5 + 2
+    features = torch.randn(50, 4 if mix else 1, 4 * 32, generator=torch.Generator().manual_seed(0)) * 5 + 2
     standardise(classifier, features)
     with torch.no_grad():
         embeddings = embed(classifier, features)
@@ -95,17 +95,21 @@ def test_a_clips_dropout_samples_do_not_depend_on_the_others(backbone):
     assert alone[0].numpy() == pytest.approx(together[2].numpy(), abs=1e-6)
 
 
-def test_features_are_mean_and_deviation_over_a_clips_own_frames(backbone):
+def test_features_are_mean_and_deviation_over_a_clips_own_frames_and_what_they_change(backbone):
     classifier = new_classifier(backbone, SCHEMA, mix_layers=True, seed=0)
     frames = torch.randn(2, 20, backbone.config.conv_dim[-1], generator=torch.Generator().manual_seed(0))
-    lengths = torch.tensor([20, 12])
+    lengths = torch.tensor([20, 13])
     with torch.no_grad():
         features = clip_features(classifier, frames, lengths)
         layers = Encoder(classifier).layers(frames, lengths)
     for row, length in enumerate(lengths.tolist()):
         for number, layer in enumerate(layers):
             own = layer[row, :length]
-            expected = torch.cat([own.mean(0), own.std(0, correction=0)])
+            whole, first, second = (
+                torch.cat([part.mean(0), part.std(0, correction=0)])
+                for part in (own, own[: length // 2], own[-(length // 2) :])
+            )
+            expected = torch.cat([whole, (second - first) / 2])
             torch.testing.assert_close(features[row, number], expected, atol=1e-3, rtol=1e-3)
 
 

@@ -10,10 +10,14 @@ from aftertone_model.classification.clip_head import (
     FILE,
     SHRINKAGE,
     ClipHead,
+    Damping,
     Moments,
+    Reading,
     Standardisation,
     fit_clip_head,
+    fit_damping,
     load_clip_head,
+    no_damping,
     principal_components,
 )
 from aftertone_model.errors import BackboneError
@@ -41,9 +45,14 @@ def standardised(features: torch.Tensor, speakers: list[str | None]) -> Standard
     return moments.standardisation(CPU)
 
 
+def plainly(own: Standardisation) -> Reading:
+    return Reading(standardisation=own, damping=no_damping(WIDTH, CPU), projection=torch.eye(WIDTH))
+
+
 def fitted(features: torch.Tensor, speakers: list[str | None], labels: np.ndarray, own: Standardisation) -> ClipHead:
-    projection = principal_components(own.views(features, speakers)[1])
-    return fit_clip_head(features, speakers, labels, own, projection, SCHEMA, c=0.1, max_class_weight=4.0)
+    projection = principal_components(own.views(features, speakers)[1], no_damping(WIDTH, CPU))
+    reading = Reading(standardisation=own, damping=no_damping(WIDTH, CPU), projection=projection)
+    return fit_clip_head(features, speakers, labels, reading, SCHEMA, c=0.1, max_class_weight=4.0)
 
 
 def accuracy(head: ClipHead, features: torch.Tensor, speakers: list[str | None], labels: np.ndarray) -> float:
@@ -86,12 +95,42 @@ def test_the_regression_is_scikit_learns() -> None:
     features, _, labels = voices(6, 20)
     strangers: list[str | None] = [None] * len(features)
     own = standardised(features, strangers)
-    head = fit_clip_head(features, strangers, labels, own, torch.eye(WIDTH), SCHEMA, c=0.1, max_class_weight=1.0)
+    head = fit_clip_head(features, strangers, labels, plainly(own), SCHEMA, c=0.1, max_class_weight=1.0)
     theirs = LogisticRegression(C=0.1, tol=1e-8, max_iter=1_000).fit(
         own.views(features, strangers)[0].numpy(), labels.argmax(1)
     )
     difference = head.stranger.weight.numpy() - theirs.coef_
     assert difference - difference.mean(0) == pytest.approx(np.zeros_like(difference), abs=2e-3)
+
+
+def test_damping_what_differs_between_halves_helps_with_few_labels() -> None:
+    rng, width = np.random.default_rng(0), 40
+    classes = rng.integers(0, 3, 1_000)
+    signal = np.random.default_rng(99).normal(size=(3, width))[classes]
+    words = rng.normal(size=(20, width))  # what is said moves features along 20 directions, in each half anew
+    first, second = (signal + rng.normal(size=(1_000, 20)) @ words + 0.3 * rng.normal(size=(1_000, width))
+                     for _ in range(2))  # fmt: skip
+    features = torch.from_numpy(((first + second) / 2).astype(np.float32))
+    changes = torch.from_numpy(((second - first) / 2).astype(np.float32))
+    strangers: list[str | None] = [None] * 1_000
+    own = standardised(features, strangers)
+    taught, labels = slice(0, 40), np.eye(3)[classes]
+
+    def tested(damping: Damping) -> float:
+        reading = Reading(standardisation=own, damping=damping, projection=torch.eye(width))
+        head = fit_clip_head(
+            features[taught], strangers[taught], labels[taught], reading, SCHEMA, c=0.1, max_class_weight=4.0
+        )
+        return accuracy(head, features[40:], strangers[40:], labels[40:])
+
+    assert tested(fit_damping(changes / own.scale)) > tested(no_damping(width, CPU)) + 0.05
+
+
+def test_damping_shrinks_by_the_variance_between_halves() -> None:
+    changes = torch.zeros(50, 4)
+    changes[:, 0] = 3**0.5 * torch.tensor([1.0, -1.0]).repeat(25)  # variance 3
+    torch.testing.assert_close(fit_damping(changes)(torch.ones(1, 4)), torch.tensor([[0.5, 1.0, 1.0, 1.0]]))
+    torch.testing.assert_close(fit_damping(torch.zeros(1, 4))(torch.ones(1, 4)), torch.ones(1, 4))
 
 
 def test_soft_and_multiple_labels_are_learned() -> None:
@@ -101,7 +140,7 @@ def test_soft_and_multiple_labels_are_learned() -> None:
     soft = fitted(features, speakers, half / half.sum(1, keepdims=True), own)
     assert accuracy(soft, features, speakers, labels) > 0.8
     schema = MultipleChoice(classes=("angry", "happy", "sad"))
-    head = fit_clip_head(features, speakers, labels, own, torch.eye(WIDTH), schema, c=0.1, max_class_weight=4.0)
+    head = fit_clip_head(features, speakers, labels, plainly(own), schema, c=0.1, max_class_weight=4.0)
     assert accuracy(head, features, speakers, labels) > 0.8
 
 

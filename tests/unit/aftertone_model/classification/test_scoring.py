@@ -40,7 +40,7 @@ def test_group_norm_backbones_are_batch_independent_too(tones):
 def test_features_stand_in_the_order_of_the_clips(classifier, extracted):
     pool, clips, _ = extracted
     features = extract_features(classifier, clips, Runtime(pool=pool))
-    assert features.shape == (60, 3, 64)
+    assert features.shape == (60, 4, 4 * 32)
     for row in (0, 33):
         alone = extract_features(classifier, [clips[row]], Runtime(pool=pool))
         assert features[row].numpy() == pytest.approx(alone[0].numpy(), abs=1e-4)

@@ -19,7 +19,7 @@ from transformers import HubertConfig, HubertModel, WavLMConfig, WavLMModel
 from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.classification import clip_head
 from aftertone_model.classification.classifier import clip_features, new_classifier
-from aftertone_model.classification.clip_head import Moments, describe, fit_clip_head
+from aftertone_model.classification.clip_head import Moments, Reading, describe, fit_clip_head, no_damping
 from aftertone_model.classification.model import EmotionModel
 from aftertone_model.config import PRACTICAL
 from aftertone_model.data import recording
@@ -74,8 +74,9 @@ def headed(backbone: Backbone, schema: LabelSchema, clips: list, speakers: list,
     moments.add(features, speakers)
     own = moments.standardisation(torch.device("cpu"))
     labels = np.eye(3)[np.arange(len(clips)) % 3]
-    projection = torch.eye(features.shape[1])
-    head = fit_clip_head(features, speakers, labels, own, projection, schema, c=0.1, max_class_weight=4.0)
+    width, cpu = features.shape[1], torch.device("cpu")
+    reading = Reading(standardisation=own, damping=no_damping(width, cpu), projection=torch.eye(width))
+    head = fit_clip_head(features, speakers, labels, reading, schema, c=0.1, max_class_weight=4.0)
     return EmotionModel(classifier=classifier, head=head), schema.probabilities(head.logits(features, speakers).numpy())
 
 
