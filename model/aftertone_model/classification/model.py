@@ -5,7 +5,8 @@ from pathlib import Path
 
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import load_classifier
-from aftertone_model.classification.clip_head import ClipHead, load_clip_head
+from aftertone_model.classification.clip_head import FILE, ClipHead, load_clip_head
+from aftertone_model.errors import BackboneError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,14 @@ def load_model(folder: Path) -> EmotionModel:
     """What `save` wrote, on the CPU.
 
     Raises:
-        BackboneError: the folder is missing, damaged or holds something else.
+        BackboneError: the folder is missing, damaged, of an earlier version or holds something else.
     """
-    return EmotionModel(classifier=load_classifier(folder), head=load_clip_head(folder))
+    classifier, head = load_classifier(folder), load_clip_head(folder)
+    config = classifier.config
+    layers = config.num_hidden_layers + 1 if config.use_weighted_layer_sum else 1
+    width = layers * config.hidden_size
+    if head is not None and len(head.standardisation.location) not in (width, 2 * width):
+        raise BackboneError(
+            f"{folder / FILE} reads other layers than this version does: an earlier one wrote it. Train a round again."
+        )
+    return EmotionModel(classifier=classifier, head=head)
