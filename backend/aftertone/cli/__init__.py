@@ -2,9 +2,11 @@
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
+from aftertone import __version__
 from aftertone.cli.experiments import pretrain, simulate, strategies
 from aftertone.cli.serving import adapt, clean, demo, export, serve, status, worker
 
@@ -17,6 +19,24 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"aftertone {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is, and exit.", is_eager=True, callback=_say_version),
+    ] = False,
+) -> None:
+    """What may be asked of `aftertone` without a command."""
+
+
 # `aftertone --help` lists them in this order.
 for command in (serve, worker, status, export, adapt, clean, demo, strategies, pretrain, simulate):
     app.command()(command)
