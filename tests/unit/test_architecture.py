@@ -20,6 +20,7 @@ MAY_KNOW = {  # room -> rooms beside it that it may import
     "aftertone.pipeline": {"labelstudio", "store"},
     "aftertone.server": {"labelstudio", "store", "pipeline"},
     "aftertone.demo": {"labelstudio", "store"},
+    "aftertone.cli": {"labelstudio", "store", "pipeline", "server", "demo"},
     "aftertone_model.data": set(),
     "aftertone_model.votes": set(),
     "aftertone_model.backbones": {"data"},

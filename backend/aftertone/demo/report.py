@@ -23,7 +23,9 @@ class RoundReport:
     kind: str  # "seed" or "trained"
     version: str  # as Label Studio shows it
     labels: int  # clips labelled when it was made
-    test: dict[str, Any] | None  # metrics on the held-out test set; None without a model or a label in the set
+    test: dict[str, Any] | None
+    """Metrics on the held-out test set, and for whom their intervals hold (`scope`); None without a model or a label in
+    the set."""
     seconds: dict[str, float]  # wall clock of each step
     served: int  # tasks that the annotators were served from it
     served_as_published: bool  # whether each of them was the published next one
@@ -39,7 +41,7 @@ def report_round(record: Round, servings: Iterable[Serving]) -> RoundReport:
         kind=record.kind,
         version=record.version,
         labels=record.labels,
-        test=asdict(record.metrics) if record.metrics else None,
+        test={**asdict(record.metrics), "scope": record.metrics.scope} if record.metrics else None,
         seconds=dict(record.seconds),
         served=len(own),
         served_as_published=not out_of_order,
@@ -53,9 +55,9 @@ def line(report: RoundReport) -> str:
     if report.test is None:
         said += "seed set, no model yet" if report.kind == "seed" else "no label in the held-out test set yet"
     else:
-        ua, wa, clips = (report.test[key] for key in ("ua", "wa", "clips"))
-        interval = f"{ua['low']:.2f} to {ua['high']:.2f}"
-        said += f"UA {ua['value']:.2f} ({interval})   WA {wa['value']:.2f}   on {clips} held-out clips"
+        ua, wa, clips, scope = (report.test[key] for key in ("ua", "wa", "clips", "scope"))
+        interval = f"95 % interval {ua['low']:.2f} to {ua['high']:.2f}"
+        said += f"UA {ua['value']:.2f} ({interval})   WA {wa['value']:.2f}   on {clips} held-out clips ({scope})"
     order = "in order" if report.served_as_published else f"{len(report.out_of_order)} OUT OF ORDER"
     return f"{said}   {report.served} served, {order}" if report.served else said
 

@@ -1,4 +1,4 @@
-"""The guard: some clips of each batch are drawn by chance, so that a strategy that errs can't do much harm."""
+"""The guard: some clips of each batch are drawn by chance, so that a strategy that errs does less harm."""
 
 import numpy as np
 
@@ -42,33 +42,3 @@ def rank_guarded(
         scores=ranked.scores,
         clusters=ranked.clusters,
     )
-
-
-def guard_share(low: float, high: float, *, start: float = 0.1, least: float = 0.05, most: float = 1.0) -> float:
-    """How much of the next batch to draw by chance, given how far the strategy is ahead of chance.
-
-    The evidence is a paired difference on the held-out test set, with its interval: the same clips, answered by a model
-    of labels that the strategy chose and by one of as many labels drawn by chance. The more of the interval lies below
-    0, the larger the share: `least` where none of it does, `start` at half, `most` where all of it does.
-
-    Args:
-        low: lower end of the interval of strategy less chance, in any unit; -inf where nothing is known.
-        high: upper end; inf where nothing is known.
-        start: the share without evidence, least..most.
-
-    Raises:
-        ValueError: the interval or the shares are out of order.
-    """
-    if not low <= high:
-        raise ValueError(f"An interval from {low} to {high} is none.")
-    if not 0 <= least <= start <= most <= 1:
-        raise ValueError(f"Shares must rise from least to start to most within 0 to 1, not {least}, {start}, {most}.")
-    if low >= 0:
-        below = 0.0
-    elif high <= 0:
-        below = 1.0
-    elif np.isinf(low) or np.isinf(high):
-        below = 0.5
-    else:
-        below = -low / (high - low)
-    return float(np.interp(below, [0.0, 0.5, 1.0], [least, start, most]))

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,9 +57,9 @@ def load_backbone(name: str, *, seed: int = 0) -> Backbone:
     """Load a backbone in float32, in eval mode, on the CPU.
 
     Args:
-        name: "aftertone-mini", which comes with the package; "tiny", drawn at random; a local folder; or a model's
-            name on the Hugging Face hub. A wav2vec 2.0 that was saved without its quantiser loads too; the quantiser is
-            then drawn under `seed`.
+        name: "aftertone-mini", which comes with the package; "tiny", drawn at random; a local folder, which may start
+            with `~`; or a model's name on the Hugging Face hub. A wav2vec 2.0 that was saved without its quantiser
+            loads too; the quantiser is then drawn under `seed`.
         seed: of every weight that no checkpoint gives.
 
     Raises:
@@ -68,7 +69,17 @@ def load_backbone(name: str, *, seed: int = 0) -> Backbone:
         return Backbone(tiny_model(seed), name=TINY, random_codes=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _load(name, str(FOLDER) if name == MINI else name)
+        return _load(name, _source(name))
+
+
+def _source(name: str) -> str:
+    """What transformers loads: a folder, or a name on the hub."""
+    if name == MINI:
+        return str(FOLDER)
+    if name.startswith("~"):
+        with suppress(RuntimeError):  # there is no such user, hence no such folder
+            return str(Path(name).expanduser())
+    return name
 
 
 def _load(name: str, source: str) -> Backbone:

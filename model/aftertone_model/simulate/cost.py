@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import soundfile
@@ -11,6 +12,7 @@ from aftertone_model.acquisition import STRATEGIES
 from aftertone_model.acquisition.inputs import Requires
 from aftertone_model.config import TAPT_PROFILES, Tuning
 from aftertone_model.data.manifest import Row
+from aftertone_model.errors import SimulationError
 from aftertone_model.simulate.grid import ALL, ALLOCATED, Cell, Grid, config_of, label_counts
 from aftertone_model.simulate.labelled_corpus import LabelledCorpus, read_labelled
 from aftertone_model.simulate.prevalence import check_names, check_prevalence
@@ -80,8 +82,11 @@ def check(simulation: Simulation) -> tuple[LabelledCorpus, CostEstimate]:
 
     Raises:
         ManifestError: the message names the rows to correct.
-        SimulationError: a prevalence or a confusion matrix doesn't fit the corpus' classes.
+        SimulationError: a prevalence or a confusion matrix doesn't fit the corpus' classes, or what draws the report's
+            figures isn't installed.
     """
+    if find_spec("matplotlib") is None:
+        raise SimulationError("The report's figures need matplotlib: `pip install aftertone[simulate]`.")
     corpus = read_labelled(simulation.manifest, simulation.classes, simulation.leave_out)
     simulation = simulation.on(corpus)
     check_prevalence(simulation.grid.prevalence, corpus.classes)

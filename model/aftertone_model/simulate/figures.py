@@ -3,12 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from aftertone_model.errors import SimulationError
-
-try:
-    import matplotlib
-except ImportError as missing:  # found out when `simulate` is imported, before a cell is run
-    raise SimulationError("Figures need matplotlib: `pip install aftertone[simulate]`.") from missing
+import matplotlib
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aftertone_model.simulate.conditions import Condition, conditions
 from aftertone_model.simulate.grid import Grid
@@ -18,7 +19,7 @@ NAMES = {"ua": "UA", "macro_f1": "macro-F1"}
 
 def gains(results: Sequence[Result], grid: Grid) -> Table | None:
     """Points of UA and macro-F1 above random labels at each share, and the labels that reach random's macro-F1."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     shares = [share for share in sorted(grid.shares) if share < 1]
     for condition in conditions(grid):
         line, baseline = condition.of(results), _baseline(condition, grid).of(results)
@@ -51,7 +52,7 @@ def gains(results: Sequence[Result], grid: Grid) -> Table | None:
 
 def rare_clips(results: Sequence[Result], grid: Grid) -> Table | None:
     """Rare clips found per 100 labels, of all in the pool, and the labels until enough of each class were found."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for condition in conditions(grid):
         line = condition.of(results)
         if line is None:
@@ -84,7 +85,7 @@ def each_left_out(results: Sequence[Result], grid: Grid, names: Sequence[str]) -
     """UA on each fold by itself, where folds have names, such as corpora."""
     if not names:
         return None
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for condition in conditions(grid):
         line = condition.of(results)
         if line is None:
@@ -115,7 +116,7 @@ def _until_found(line: Series, row: int) -> str:
     return f"{np.median(there):.0f} ({runs})" if len(there) == len(numbers) else _censored(numbers, runs)
 
 
-def _censored(numbers: np.ndarray, runs: str) -> str:
+def _censored(numbers: NDArray[np.float64], runs: str) -> str:
     """The median where fewer than half are missing: those that never got there took longer than all."""
     middle = np.median(np.where(np.isnan(numbers), np.inf, numbers))
     return f"not reached ({runs})" if np.isinf(middle) else f"{middle:.0f} ({runs})"

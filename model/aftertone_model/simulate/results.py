@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,8 @@ def _number(value: float | None) -> float:
 
 def write_csv(results: Iterable[Result], folder: Path) -> None:
     """results.csv, which is the same for the same grid and corpus, and times.csv, which never is."""
-    figures, times = [], []
+    figures: list[dict[str, Any]] = []
+    times: list[dict[str, Any]] = []
     for result in sorted(results, key=lambda result: (result.cell, result.measured.share)):
         measured = asdict(result.measured)
         del measured["confusions"]  # too many for a table; the cell's file keeps them
@@ -103,7 +105,7 @@ def series(
             found[cell.seed, cell.fold].setdefault(result.measured.share, result)
     if not any(result.cell.strategy == strategy for shares in found.values() for result in shares.values()):
         return None
-    shares = sorted(set.intersection(*(set(run) for run in found.values())))
+    shares = sorted(set[float].intersection(*(set(run) for run in found.values())))
     runs = sorted(found)
     return Series(
         shares=tuple(shares),

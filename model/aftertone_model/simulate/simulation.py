@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
+from typing import Any
 
 from aftertone_model.pretraining.record import read_adaptation
 from aftertone_model.progress import Progress, silent
@@ -67,7 +68,7 @@ def _run(
         parts = [range(start, len(prepared.clips), simulation.jobs * PARTS) for start in range(simulation.jobs * PARTS)]
         _follow("features", {executor.submit(extract, prepared, part, device): len(part) for part in parts}, progress)
 
-        def start(cell: Cell) -> dict[Future, int]:
+        def start(cell: Cell) -> dict[Future[Any], int]:
             future = executor.submit(run_and_keep, prepared, simulation.grid, cell, files[cell], device)
             return {future: round(cell_seconds(cell, simulation.grid, len(corpus.rows), audio))}
 
@@ -79,14 +80,14 @@ def _run(
                 waiting.setdefault(folder, []).append(cell)
             else:
                 ready.append(cell)
-        tasks: dict[Future, int] = {}
+        tasks: dict[Future[Any], int] = {}
         for cell in ready:
             tasks |= start(cell)
         adaptations = {executor.submit(adapt, prepared, cells[0], device): cells for cells in waiting.values()}
 
-        def follow_up(done: Future) -> dict[Future, int]:
+        def follow_up(done: Future[Any]) -> dict[Future[Any], int]:
             """The cells that an adaptation was for."""
-            found: dict[Future, int] = {}
+            found: dict[Future[Any], int] = {}
             for cell in adaptations.get(done, ()):
                 found |= start(cell)
             return found
@@ -98,9 +99,9 @@ def _run(
 
 def _follow(
     stage: str,
-    tasks: Mapping[Future, int],
+    tasks: Mapping[Future[Any], int],
     progress: Progress,
-    follow_up: Callable[[Future], Mapping[Future, int]] = lambda _: {},
+    follow_up: Callable[[Future[Any]], Mapping[Future[Any], int]] = lambda _: {},
 ) -> None:
     """Wait for the tasks, each with a weight, and show how far they have come; the first that fails ends all.
 

@@ -34,7 +34,7 @@ def table_2(results: Sequence[Result], condition: Condition) -> Table | None:
     line = condition.of(results)
     if line is None:
         return None
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for row, share in enumerate(line.shares):
         ua, wa, minutes = PAPER_TABLE_2.get(share, ("", "", ""))
         took = interval(line.minutes[row]).between(0, np.inf).written(1, 1)
@@ -66,7 +66,7 @@ def table_4(results: Sequence[Result], grid: Grid) -> Table | None:
         lines = {name: condition.of(results) for name, condition in four.items()}
         if all(line is not None for line in lines.values()):
             found = [line for line in lines.values() if line is not None]
-            rows = []
+            rows: list[tuple[str, ...]] = []
             for share in found[0].shares:
                 figures = [interval(line.ua[line.at(share) or 0]).percent() for line in found]
                 rows.append((f"{share:.0%}", *figures, *map(str, PAPER_TABLE_4.get(share, ("",) * 4))))
@@ -88,7 +88,7 @@ def _averaged(line: Series) -> str:
 
 def every_condition(results: Sequence[Result], grid: Grid) -> Table:
     """UA and macro-F1 of every condition at every share, and the labels needed for the UA of all labels."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for condition in conditions(grid):
         line = condition.of(results)
         if line is None:
@@ -148,7 +148,7 @@ def effects(results: Sequence[Result], grid: Grid) -> Table | None:
         pairs = [(condition, replace(condition, preset=first)) for condition in tried if condition.preset == preset]
         choices.append((f"{preset}, against {first}", pairs))
     shares = sorted(grid.shares)
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name, pairs in choices:
         known = [
             (lines[condition], lines[other]) for condition, other in pairs if condition in lines and other in lines
@@ -171,7 +171,7 @@ def effects(results: Sequence[Result], grid: Grid) -> Table | None:
 
 def _mean_effect(pairs: Sequence[tuple[Series, Series]], share: float) -> str:
     """Mean over pairs of conditions, then mean and interval over the runs that all have."""
-    runs = sorted(set.intersection(*(set(line.runs) for pair in pairs for line in pair)))
+    runs = sorted(set[tuple[int, int]].intersection(*(set(line.runs) for pair in pairs for line in pair)))
     if not runs or any(line.at(share) is None for pair in pairs for line in pair):
         return ""
     by_run = [[line.ua[line.at(share) or 0, line.runs.index(run)] for run in runs] for pair in pairs for line in pair]
@@ -185,7 +185,7 @@ def findings(results: Sequence[Result], grid: Grid) -> list[str]:
     line = condition.of(results)
     if line is None:
         return []
-    told = []
+    told: list[str] = []
     full, fifth = line.at(1.0), line.at(0.2)
     needed = share_needed(line)
     if full is not None and needed is not None:

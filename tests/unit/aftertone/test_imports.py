@@ -73,8 +73,13 @@ def test_what_talks_to_label_studio_knows_neither_store_nor_pipeline() -> None:
             assert {n for n in needs if room(n) == "aftertone.labelstudio"} <= {"aftertone.labelstudio.tasks"}
 
 
-def test_status_plan_and_store_import_nothing_heavy() -> None:
-    light = ["aftertone.status", "aftertone.pipeline.plan", *(m for m in MODULES if room(m) == "aftertone.store")]
+def test_command_line_status_plan_and_store_import_nothing_heavy() -> None:
+    light = [
+        "aftertone.cli",
+        "aftertone.status",
+        "aftertone.pipeline.plan",
+        *(m for m in MODULES if room(m) == "aftertone.store"),
+    ]
     assert heavy_after(f"import {', '.join(light)}") == set()
 
 

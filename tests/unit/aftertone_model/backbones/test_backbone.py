@@ -163,6 +163,15 @@ def test_a_saved_backbone_loads_as_it_was(tmp_path: Path) -> None:
         torch.testing.assert_close(loaded.model.state_dict()[key], weight, msg=key)
 
 
+def test_a_folder_may_be_given_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    random_model(layer_norm_config()).save(tmp_path / "models" / "mine")
+    assert load_backbone("~/models/mine").config.num_hidden_layers == 2
+    for name in ("~/models/none", "~nobody-of-this-name/mine"):
+        with pytest.raises(BackboneError, match="There is no folder"):
+            load_backbone(name)
+
+
 def test_a_checkpoint_without_quantiser_gets_a_fresh_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = layer_norm_config()
     config.mask_time_prob = 0.0  # such a checkpoint has no mask vector either

@@ -217,6 +217,18 @@ def test_plan_lists_cells_time_and_disk_and_runs_nothing(corpus: Path, tmp_path:
     assert not out.exists()
 
 
+@pytest.mark.parametrize("options", [[], ["--plan"]])
+def test_without_matplotlib_the_extra_is_named_before_anything_runs(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    out = tmp_path / "out"
+    outcome = CliRunner().invoke(app, ["simulate", str(corpus / "manifest.csv"), "--out", str(out), *options])
+    assert outcome.exit_code == 1
+    assert "pip install aftertone[simulate]" in outcome.output
+    assert not out.exists()
+
+
 def test_bad_rows_are_named_before_anything_runs(corpus: Path, tmp_path: Path) -> None:
     lines = (corpus / "manifest.csv").read_text().splitlines()
     lines[3] = lines[3].replace("high", "shrill")

@@ -1,0 +1,50 @@
+"""The command line, `aftertone`: what it can do is what `aftertone --help` lists."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from aftertone import __version__
+from aftertone.cli.experiments import pretrain, simulate, strategies
+from aftertone.cli.serving import adapt, clean, demo, export, serve, status, worker
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="A Label Studio ML backend that learns speech emotion from a fifth of the labels. Settings are environment "
+    "variables; see docs/settings.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"aftertone {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Say which version this is, and exit.", is_eager=True, callback=_say_version),
+    ] = False,
+) -> None:
+    """What may be asked of `aftertone` without a command."""
+
+
+# `aftertone --help` lists them in this order.
+for command in (serve, worker, status, export, adapt, clean, demo, strategies, pretrain, simulate):
+    app.command()(command)
+
+
+def main() -> None:
+    """Entry point of the `aftertone` command."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Threads that wait for each other sleep instead of spinning: the worker shares its cores with Label Studio.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    sys.exit(app())

@@ -1,0 +1,26 @@
+"""What a user can correct is told in a sentence, not in a traceback."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from aftertone.faults import explain
+from aftertone.logs import configure_logging
+from aftertone.settings import Settings, load_settings
+
+
+@contextmanager
+def explained() -> Iterator[Settings]:
+    """The settings; an error that a user can correct ends the command with its message alone."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_format)
+        yield settings
+    except BrokenPipeError:
+        raise  # whoever read our output has read enough; typer ends quietly
+    except Exception as error:
+        if (message := explain(error)) is None:
+            raise
+        typer.echo(f"aftertone: {message}", err=True)
+        raise typer.Exit(1) from None

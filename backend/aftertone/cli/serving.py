@@ -1,0 +1,145 @@
+"""The commands that work on projects of a Label Studio: serve, worker, status, export, adapt, clean, demo."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aftertone.cli.explained import explained
+from aftertone_model.progress import hide_library_bars
+
+ProjectArgument = Annotated[int, typer.Argument(help="The project's number in Label Studio.")]
+
+
+def serve() -> None:
+    """Answer Label Studio. Runs beside at least one `aftertone worker`."""
+    from aftertone.server.serving import serve as run_server
+
+    with explained() as settings:
+        # uvicorn repeats the signal that ended it; unheeded, SIGTERM would skip the embedded Redis' end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        run_server(settings)
+
+
+def worker() -> None:
+    """Do the work: fetch audio, adapt, train, rank, publish. Any number may run."""
+    from aftertone.pipeline.worker import run_worker
+
+    with explained() as settings:
+        run_worker(settings)
+
+
+def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False) -> None:
+    """Say how each project stands: labels, rounds, what is being done, what action is required.
+
+    Exits with 2 where something doesn't go on without a person, otherwise with 0.
+    """
+    from aftertone.status import describe, needs_somebody, size
+    from aftertone.status import status as everything
+    from aftertone.store.project import Store
+
+    with explained() as settings:
+        found = everything(Store(settings.model_dir))
+        if as_json:
+            typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        elif found["projects"] or found["unconfirmed"]:
+            said = [describe(project) for project in found["projects"]]
+            said += [f"Project {n} wants to connect, but {why}" for n, why in found["unconfirmed"].items()]
+            typer.echo("\n\n".join(said))
+            typer.echo(f"\n{size(found['free'])} are free where MODEL_DIR={settings.model_dir} lies.")
+        else:
+            typer.echo(
+                f"No project has connected yet (MODEL_DIR={settings.model_dir}). In Label Studio: Settings > Model > "
+                f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}. A worker then asks "
+                "Label Studio whether it is so; one must run (`aftertone worker`)."
+            )
+        if found["problem"] and not as_json:
+            typer.echo(f"PROBLEM: {found['problem']}")
+        raise typer.Exit(2 if needs_somebody(found) else 0)
+
+
+def export(
+    project: ProjectArgument,
+    out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")] = Path("aftertone-model"),
+    number: Annotated[int | None, typer.Option("--round", help="Round to export; the newest by default.")] = None,
+) -> None:
+    """Write a round's model as a folder that transformers.pipeline("audio-classification") loads."""
+    from aftertone.export import export_model
+    from aftertone.store.project import Store
+
+    with explained() as settings:
+        hide_library_bars()
+        record = export_model(Store(settings.model_dir).project(project), settings, out, number)
+        typer.echo(f"Round {record.number} ({record.labels} labels) is in {out}. Its README.md says how good it is.")
+
+
+def adapt(project: ProjectArgument) -> None:
+    """Adapt the backbone again, to a pool that has grown since. Needs a running worker; the queue goes on meanwhile."""
+    from redis import RedisError
+
+    from aftertone.pipeline.jobs import JobQueue
+    from aftertone.store.project import Store
+
+    with explained() as settings:
+        Store(settings.model_dir).project(project).forget_adaptation()
+        when = "now"
+        try:
+            JobQueue.connect(settings.redis_url, settings.model_dir).tell(project)
+        except RedisError:  # a hint that every worker can do without
+            when = "when it next looks at the project"
+        typer.echo(f"The worker adapts the backbone {when}; the next round starts from it.")
+
+
+def clean(
+    project: Annotated[int | None, typer.Argument(help="The project's number; every project if unset.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List what would go, and remove nothing.")] = False,
+    deleted: Annotated[
+        bool, typer.Option("--deleted", help="List projects that Label Studio no longer has; with --yes, remove them.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what --deleted lists.")] = False,
+) -> None:
+    """Give disk back: what was made for clips and backbones that have gone, old damage, what killed processes left."""
+    from aftertone.clean import clean_projects, deleted_projects, forget_project
+    from aftertone.errors import StoreError
+    from aftertone.faults import unwritable
+    from aftertone.labelstudio.client import LabelStudio
+    from aftertone.store.project import Store
+
+    with explained() as settings:
+        hide_library_bars()
+        if problem := unwritable(settings.model_dir):
+            raise StoreError(problem)
+        store = Store(settings.model_dir)
+        numbers = store.folders() if project is None else [project]
+        if deleted:
+            key = settings.label_studio_api_key.get_secret_value()
+            label_studio = LabelStudio(settings.label_studio_url, key, timeout=settings.label_studio_timeout)
+            gone = list(deleted_projects(label_studio, numbers))
+            for number in gone:
+                typer.echo(forget_project(store, number, dry_run=dry_run or not yes))
+            if not gone:
+                typer.echo(f"Label Studio at {settings.label_studio_url} still has every project that is kept here.")
+        else:
+            for line in clean_projects(store, numbers, dry_run=dry_run):
+                typer.echo(line)
+
+
+def demo(
+    audio: Annotated[
+        Path | None, typer.Option(envvar="AUDIO", help="Folder or manifest.csv; spoken clips if unset.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(envvar="LIMIT", min=1, help="Use only so many clips.")] = None,
+    oracle: Annotated[
+        bool, typer.Option(envvar="ORACLE", help="Label from the manifest instead of by a person.")
+    ] = False,
+    rounds: Annotated[int, typer.Option(envvar="ROUNDS", min=1, help="Rounds that the oracle labels for.")] = 3,
+    folder: Annotated[Path, typer.Option(help="Where the demo keeps everything.")] = Path(".demo"),
+) -> None:
+    """Start a real Label Studio, connect this backend to it and open the queue."""
+    from aftertone.demo.run import demo as run_demo
+
+    with explained():
+        raise typer.Exit(run_demo(audio=audio, limit=limit, oracle=oracle, rounds=rounds, folder=folder))

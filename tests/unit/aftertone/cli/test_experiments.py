@@ -1,0 +1,23 @@
+"""`aftertone pretrain` and `aftertone simulate`: what they refuse before they begin."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from aftertone.cli import app
+
+
+@pytest.mark.parametrize("speeds", ["fast", "", "1,9"])
+def test_speeds_are_numbers_around_one(speeds: str, tmp_path: Path) -> None:
+    options = ["--out", str(tmp_path / "model"), "--speeds", speeds]
+    outcome = CliRunner().invoke(app, ["pretrain", str(tmp_path / "manifest.csv"), *options])
+    assert outcome.exit_code == 2
+    assert "speeds from 0.5 to 2" in outcome.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize(("option", "value"), [("--tapt", "maybe"), ("--shares", "a fifth"), ("--shares", "0")])
+def test_simulate_refuses_what_it_cannot_read(option: str, value: str, tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(app, ["simulate", str(tmp_path / "manifest.csv"), option, value])
+    assert outcome.exit_code != 0
+    assert "takes" in outcome.output or "percentages above 0" in outcome.output
