@@ -30,7 +30,7 @@ class Measured:
     macro_f1: float
     ece: float
     tapt_seconds: float  # wall clock; 0 without TAPT
-    train_seconds: float  # of all rounds so far
+    train_seconds: float  # of all rounds so far; without the plain classifier where a clip head judges
     rank_seconds: float  # the same, seed set included
     votes: int | None = None  # given so far; as many as labels where the corpus' own labels are revealed
     rare_found: int | None = None  # labelled clips whose true class is rare; None where no class is

@@ -44,7 +44,7 @@ def table_2(results: Sequence[Result], condition: Condition) -> Table | None:
         title="Share of labels against UA, WA and minutes (the paper's Table 2)",
         note=f"{condition}; {_averaged(line)}. The paper's figures are those of its merged "
         "corpus with wav2vec2-base on a GPU. Minutes are wall clock of one run on one core: TAPT, "
-        "training and ranking.",
+        "training of what judges (the clip head alone where there is one) and ranking.",
         head=("labels", "UA %", "WA %", "minutes", "paper UA", "paper WA", "paper minutes"),
         rows=tuple(rows),
     )
