@@ -175,7 +175,8 @@ class Learner:
             LabelError: as `train`.
         """
         probes = all(stage.tuning is Tuning.PROBE for stage in self.config.stages(len(labels)))
-        if not labels or not probes or not self.config.clip_head:
+        warm = self.config.warm_start and previous is not None  # whose transformer may be tuned
+        if not labels or not probes or warm or not self.config.clip_head:
             return self.train(labels, {}, clips, previous).model
         labelled, targets = self._taught(labels, labels.keys(), clips)
         classifier = self._features.untrained_classifier()

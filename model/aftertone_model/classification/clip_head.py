@@ -56,7 +56,9 @@ class Standardisation:
         """(N, F) each: standardised as a stranger's, and by speaker where the speaker is known."""
         plain = (features - self.location) / self.scale
         row = {name: number for number, name in enumerate(self.speakers)}
-        rows = torch.tensor([row.get(speaker or "", -1) for speaker in speakers], device=features.device)
+        rows = torch.tensor(
+            [-1 if speaker is None else row.get(speaker, -1) for speaker in speakers], device=features.device
+        )
         known = rows >= 0
         by_speaker = plain.clone()
         by_speaker[known] = (features[known] - self.locations[rows[known]]) / self.scales[rows[known]]

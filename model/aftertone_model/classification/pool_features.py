@@ -29,7 +29,7 @@ class PoolFeatures:
 
     def untrained_classifier(self) -> SpeechClassifier:
         """The backbone, unchanged, in the form that features are read from."""
-        return new_classifier(self._backbone, self._schema, mix_layers=True, seed=self._runtime.seed)
+        return new_classifier(self._backbone, self._schema, mix_layers=self._config.mix_layers, seed=self._runtime.seed)
 
     def cache_for(self, classifier: SpeechClassifier) -> LayerCache | None:
         """The cache, for a classifier whose transformer is the backbone's own."""

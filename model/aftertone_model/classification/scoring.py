@@ -1,5 +1,6 @@
 """A classifier's view of many clips: logits and embeddings, each computed once."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from aftertone_model.classification.classifier import (
     sampled_logits,
 )
 from aftertone_model.classification.clip_head import (
+    FEWEST,
     ClipHead,
     Moments,
     Reading,
@@ -119,14 +121,18 @@ def read_pool(
         damped: directions in which a clip's halves differ are damped.
     """
     moments = Moments()
-    speakers = [clip.speaker if by_speaker else None for clip in clips]
+    counts = Counter(clip.speaker for clip in clips)
+    # Speakers with fewer clips have no location of their own, so that no sums are kept of them.
+    speakers = [clip.speaker if by_speaker and counts[clip.speaker] >= FEWEST else None for clip in clips]
     chosen = set(np.random.default_rng(runtime.seed).permutation(len(clips))[:EXAMPLES].tolist())
     examples: dict[int, tuple[Tensor, Tensor]] = {}  # (F,) features and their change
     for rows, features in _in_batches(classifier, clips, runtime, cache, "speakers"):
         flat = describe(features, deviation=deviation)
         moments.add(flat, [speakers[row] for row in rows])
-        both = zip(flat, describe_changes(features, deviation=deviation), strict=True)
-        examples |= {int(row): each for row, each in zip(rows, both, strict=True) if int(row) in chosen}
+        changes = describe_changes(features, deviation=deviation)
+        for row, clip, change in zip(rows.tolist(), flat, changes, strict=True):
+            if row in chosen:
+                examples[row] = clip.clone(), change.clone()  # a view would keep the whole batch
     standardisation = moments.standardisation(runtime.device)
     shown = sorted(examples)  # whatever the order of the batches
     found, changes = map(torch.stack, zip(*(examples[row] for row in shown), strict=True))  # (M, F) each

@@ -131,7 +131,10 @@ def put_in_place(folder: Path, path: Path, *, guard: Guard = nullcontext) -> Non
     Args:
         guard: entered around the moment in which the folder takes its place.
     """
+    allowed = folder.stat().st_mode & 0o666  # as the umask said when it was made; safetensors asks nobody
     for inside in (*folder.rglob("*"), folder):
+        if inside.is_file():
+            inside.chmod(allowed)
         _sync(inside)
     _make(path.parent)
     with guard():

@@ -37,6 +37,7 @@ SILENCE = 1e-4  # peak of a clip that counts as silent
 FEWEST = 3  # clips of a voice that are judged together
 SHRINKAGE = 10  # clips of the training pool that those of a voice are averaged with, so that few mislead less
 EPSILON = 1e-6  # added to variances over time
+SLOWEST, FASTEST = 1_000, 768_000  # Hz, sample rates of files that are taken
 CROSSINGS = 6  # of zero, on each side of the filter that changes the sample rate
 ROLL_OFF = 0.99  # its cutoff, as a share of half the lower rate
 
@@ -53,6 +54,7 @@ class Emotions:
         self._head = load_file(folder / "clip_head.safetensors")
         config = self._network.config
         self._mixes_layers = bool(config.use_weighted_layer_sum)
+        self._needed = receptive_field(config.conv_kernel, config.conv_stride)
         self._several = config.problem_type == "multi_label_classification"
         self.classes: tuple[str, ...] = tuple(config.id2label[number] for number in range(config.num_labels))
 
@@ -98,7 +100,8 @@ class Emotions:
         body = self._network.base_model
         hooks = [part.register_forward_hook(keep) for part in (body.feature_projection, *body.encoder.layers)]
         try:
-            heard = self._normalise(samples, sampling_rate=RATE, return_tensors="pt").input_values
+            heard = self._normalise(samples, sampling_rate=RATE, return_tensors="pt").input_values  # (1, S)
+            heard = torch.nn.functional.pad(heard, (0, max(self._needed - heard.shape[1], 0)))
             last = body(heard).last_hidden_state  # (1, T, D)
         finally:
             for hook in hooks:
@@ -109,6 +112,15 @@ class Emotions:
         if len(self._head["location"]) < described.numel():  # a head that was trained on the means alone
             described = described[:, : layers.shape[2]]
         return described.flatten()
+
+
+def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Samples that convolutions need for one frame."""
+    field, hop = 1, 1
+    for kernel, stride in zip(kernels, strides, strict=True):
+        field += (kernel - 1) * hop
+        hop *= stride
+    return field
 
 
 def read(path: Path) -> NDArray[np.float32]:
@@ -132,7 +144,13 @@ def read(path: Path) -> NDArray[np.float32]:
 
 
 def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Samples (S,) at another rate, in Hz, at 16 kHz: through a low-pass, a sinc under a squared cosine."""
+    """Samples (S,) at another rate, in Hz, at 16 kHz: through a low-pass, a sinc under a squared cosine.
+
+    Raises:
+        ValueError: the rate is no file's of speech.
+    """
+    if not SLOWEST <= rate <= FASTEST:
+        raise ValueError(f"its sample rate is {rate} Hz")
     ratio = Fraction(RATE, rate).limit_denominator(1_000)
     if ratio == 1:
         return samples

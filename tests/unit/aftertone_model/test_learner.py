@@ -311,3 +311,26 @@ def test_the_papers_preset_adapts_as_the_paper_whatever_the_backbone(extracted, 
     assert Learner(mini, SCHEMA, runtime, PAPER).tapt == PretrainingConfig()
     assert Learner(backbone, SCHEMA, runtime).tapt == PretrainingConfig()
     assert PretrainingConfig().learning_rate == 1e-4
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"mix_layers": False},
+        {"clip_head": False},
+        {"warm_start": True, "few_labels_tuning": Tuning.FULL, "tuning": Tuning.PROBE, "tuning_from": 15},
+    ],
+)
+def test_judge_gives_the_model_of_train(extracted, backbone, changes) -> None:
+    pool, clips, labels = extracted
+    config, previous = replace(QUICK, **changes), [None, None]
+    learners = [Learner(backbone, SCHEMA, Runtime(pool=pool), config) for _ in range(2)]
+    for learner in learners:
+        learner.seed(clips, 5)
+    for count in (9, 30):
+        taught = {clip.id: labels[clip.id] for clip in clips[:count]}
+        previous[0] = learners[0].train(taught, {}, clips, previous[0]).model
+        previous[1] = learners[1].judge(taught, clips, previous[1])
+        found = [learner.predict(model, clips) for learner, model in zip(learners, previous, strict=True)]
+        assert found[0] == pytest.approx(found[1], abs=1e-6)

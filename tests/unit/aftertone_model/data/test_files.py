@@ -22,9 +22,10 @@ def mode(path: Path) -> int:
 @pytest.mark.usefixtures("umask")
 def test_the_umask_says_who_may_read_a_report_or_an_export(tmp_path: Path) -> None:
     write_text(tmp_path / "report.html", "read me")
-    with whole_folder(tmp_path / "exported"):
-        pass
+    with whole_folder(tmp_path / "exported") as scratch:
+        (scratch / "weights").touch(0o600)  # as safetensors does
     assert (mode(tmp_path / "report.html"), mode(tmp_path / "exported")) == (0o640, 0o750)
+    assert mode(tmp_path / "exported" / "weights") == 0o640
 
 
 @pytest.mark.usefixtures("umask")

@@ -226,3 +226,13 @@ def run(folder: Path, *words: Path | str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, folder / "emotions.py", *words]
     return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True)
+
+
+def test_a_clip_shorter_than_one_frame_of_the_cnn_is_judged_as_the_learner_does(trained, tmp_path) -> None:
+    learner, model, folder = trained
+    samples = noise(1)[0][: learner.backbone.receptive_field // 2]
+    exported = Emotions(folder)
+    with torch.no_grad():
+        layers = clip_features(model.classifier, *pad([learner.backbone.encode(samples)]))
+    expected = model.head.describe(layers)
+    torch.testing.assert_close(exported.features([samples]), expected, atol=1e-2, rtol=1e-2)
