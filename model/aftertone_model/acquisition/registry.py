@@ -82,7 +82,7 @@ STRATEGIES: dict[str, Strategy] = {
     "alps": Strategy(
         description="Clips spread over how hard their masked frames are to predict; wav2vec 2.0 and XLS-R only.",
         requires=frozenset({Requires.SURPRISAL}),
-        cost="O(k N B), B = 32; the surprisal itself costs about 20 times as much as scoring the pool once",
+        cost="O(k N B), B = 32; the surprisal itself costs about 60 times as much as scoring the pool once",
         source="Yuan et al. 2020, arXiv 2010.09535, carried over from text to audio",
         departs="a clip's vector is 32 quantiles of its loss, not its loss by position (masked_loss_profiles.py).",
         function=rank_by_alps,

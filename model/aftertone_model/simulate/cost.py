@@ -23,7 +23,7 @@ DECODED = 200.0
 EXTRACTED = 150.0
 ADAPTED = 130.0
 TUNED = 130.0
-SURPRISED = 100.0
+SURPRISED = 35.0
 PROBED = 1.0  # seconds for a round that trains a linear head alone
 CROSS_FITTED = 4  # trainings in a round where votes are allocated
 # Bytes per second of audio, and per clip and backbone.

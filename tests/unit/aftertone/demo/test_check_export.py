@@ -37,7 +37,7 @@ def model(nano: Path) -> EmotionModel:
     """A clip head that says `UNLIKE` of everything, beside a classifier that says something else."""
     schema = SingleChoice(classes=("happy", "neutral", "sad"))
     classifier = new_classifier(load_backbone(str(nano)), schema, mix_layers=True, seed=0)
-    width = 2 * classifier.config.hidden_size * classifier.config.num_hidden_layers
+    width = 2 * classifier.config.hidden_size * (classifier.config.num_hidden_layers + 1)
     stranger, known = (Linear(weight=torch.zeros(3, width), bias=torch.tensor(UNLIKE).log()) for _ in range(2))
     own = Standardisation(
         location=torch.zeros(width),

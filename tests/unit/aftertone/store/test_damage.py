@@ -21,7 +21,7 @@ from tests.unit.aftertone.loops import ARCHIVE, MemoryLoop, old_loop, unpack
 
 ROOT = "model/projects/1/"
 CLIP = "9843a5a34684abf3dadcf004"  # labelled, and trained on
-OLD_LAYERS, LAYERS = (f"pool/layers/{name}" for name in ("d9a8bd762b214fb1", "aca5488127b18030"))
+OLD_LAYERS, LAYERS = (f"pool/layers/{name}" for name in ("d9a8bd762b214fb1", "9dc7ccb6d432e736"))
 
 
 def truncate(path: Path) -> None:
@@ -82,9 +82,10 @@ FILES = [name for name in names() if not name.endswith(LOST) and not any(part in
 def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = unpack(tmp_path_factory.mktemp("store"))
     (folder / ROOT / OLD_LAYERS).rename(folder / ROOT / LAYERS)
-    for block in (folder / ROOT / LAYERS).glob("*.npy"):  # deviations weren't kept then
+    for block in (folder / ROOT / LAYERS).glob("*.npy"):  # only the layers' means were kept then
         means = np.load(block)
-        np.save(block, np.concatenate([means, np.ones_like(means)], axis=-1))
+        means = np.concatenate([means[:, :1], means], axis=1)
+        np.save(block, np.concatenate([means, np.ones_like(means), np.zeros_like(means), means / 9], axis=-1))
     return folder
 
 
