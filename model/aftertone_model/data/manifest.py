@@ -1,6 +1,7 @@
 """Manifests: which audio files a corpus has, and what is known about each."""
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,10 +104,12 @@ def faulty_lines(manifest: Path, faults: Sequence[str]) -> ManifestError:
 
 
 def _number(record: dict[str, str], column: str) -> float | None:
+    """A finite number above 0; anything else is unknown."""
     try:
-        return float(record.get(column) or "")
+        number = float(record.get(column) or "")
     except ValueError:
         return None
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def _text(record: dict[str, str], column: str) -> str | None:
