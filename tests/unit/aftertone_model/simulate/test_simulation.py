@@ -262,7 +262,14 @@ def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -
         ({"presets": ("paper:tapt=heavy",)}, "no such TAPT"),
         ({"presets": ("paper:tapt.luck=1",)}, "no field tapt.luck"),
         ({"initialisations": ("warm",)}, "no initialisation warm"),
+        ({"presets": ("light:strategy=margin",)}, "Name it in --strategies"),
         ({"shares": (0.2, 1.2)}, "percentages above 0"),
+        ({"shares": (float("nan"),)}, "percentages above 0"),
+        ({"shares": (0.2, float("nan"))}, "percentages above 0"),
+        ({"voting": ("²",)}, "--votes takes numbers"),
+        ({"strategies": ()}, "--strategies names nothing"),
+        ({"initialisations": ()}, "--initialisations names nothing"),
+        ({"voting": ()}, "--votes names nothing"),
     ):
         with pytest.raises(SimulationError, match=message):
             Grid(**arguments | wrong)
@@ -270,6 +277,12 @@ def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -
     assert changed == replace(TAPT_PROFILES["brief"], passes=3)
     assert config_of("paper:epochs=3,warm_start=false").epochs == 3
     assert config_of("paper").warm_start == PAPER.warm_start
+
+
+def test_what_is_named_twice_runs_once() -> None:
+    once = Grid(strategies=("random", "entropy"), initialisations=("random",), seeds=1)
+    twice = Grid(strategies=("random", "entropy", "random"), initialisations=("random",) * 2, voting=("1", "1"), seeds=1)
+    assert twice.cells() == once.cells()
 
 
 def test_the_four_conditions_of_table_4() -> None:
