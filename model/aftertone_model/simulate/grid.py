@@ -153,7 +153,7 @@ def config_of(preset: str) -> TrainingConfig:
     `tapt=NAME` takes one of TAPT_PROFILES, `tapt.passes=2` changes one of its fields.
 
     Raises:
-        SimulationError: there is no such preset or field, its value doesn't fit, or it is the strategy, which cells have.
+        SimulationError: there is no such preset or field, its value doesn't fit, or it is the strategy.
     """
     name, _, changes = preset.partition(":")
     if name not in PRESETS:
