@@ -1,6 +1,7 @@
 """Manifests: which audio files a corpus has, and what is known about each."""
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,11 +42,11 @@ def read_manifest(path: Path, columns: Sequence[str] = ()) -> list[Row]:
     the order of names, and gives neither emotion nor speaker.
 
     Args:
-        columns: further attributes; a row may lack them.
+        columns: further attributes, which a CSV file must have as columns; a row may lack them.
 
     Raises:
-        ManifestError: there is no such file or folder, no column `path`, no row, or rows that name no file; the message
-            names the lines.
+        ManifestError: there is no such file or folder, no column `path` or one that is asked for, no row, or rows that
+            name no file; the message names the lines.
     """
     if path.is_dir():
         rows = [
@@ -58,18 +59,22 @@ def read_manifest(path: Path, columns: Sequence[str] = ()) -> list[Row]:
         return rows
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return _read_rows(csv.DictReader(file), path, (*ATTRIBUTES, *columns))
+            return _read_rows(csv.DictReader(file), path, columns)
     except FileNotFoundError:
         raise ManifestError(f"There is no {path}. Name a manifest.csv or a folder of audio files.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ManifestError(f"{path} is no CSV file in UTF-8 ({error}). Save it as one.") from error
 
 
-def _read_rows(reader: "csv.DictReader[str]", manifest: Path, attributes: Sequence[str]) -> list[Row]:
+def _read_rows(reader: "csv.DictReader[str]", manifest: Path, columns: Sequence[str]) -> list[Row]:
     if "path" not in (reader.fieldnames or ()):
         raise ManifestError(
             f"{manifest} has no column `path`. Its first line must name the columns: path,emotion,speaker."
         )
+    named = [name for name in reader.fieldnames or () if name]
+    for column in columns:
+        if column not in named:
+            raise ManifestError(f"There is no column {column}; there are: {', '.join(named)}.")
     rows, faults = [], []
     for record in reader:
         name = (record["path"] or "").strip()
@@ -86,7 +91,7 @@ def _read_rows(reader: "csv.DictReader[str]", manifest: Path, attributes: Sequen
                     speaker=_text(record, "speaker"),
                     seconds=_number(record, "duration_s"),
                     line=reader.line_num,
-                    attributes={name: text for name in attributes if (text := _text(record, name))},
+                    attributes={name: text for name in (*ATTRIBUTES, *columns) if (text := _text(record, name))},
                 )
             )
     if faults:
@@ -103,10 +108,12 @@ def faulty_lines(manifest: Path, faults: Sequence[str]) -> ManifestError:
 
 
 def _number(record: dict[str, str], column: str) -> float | None:
+    """A finite number above 0; anything else is unknown."""
     try:
-        return float(record.get(column) or "")
+        number = float(record.get(column) or "")
     except ValueError:
         return None
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def _text(record: dict[str, str], column: str) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from aftertone_model.acquisition import STRATEGIES
@@ -15,7 +16,7 @@ from aftertone_model.data.manifest import Row
 from aftertone_model.errors import SimulationError
 from aftertone_model.simulate.grid import ALL, ALLOCATED, Cell, Grid, config_of, label_counts
 from aftertone_model.simulate.labelled_corpus import LabelledCorpus, read_labelled
-from aftertone_model.simulate.prevalence import check_names, check_prevalence
+from aftertone_model.simulate.prevalence import check_names, check_pools, check_prevalence
 
 SAMPLE = 50  # files whose length is read where the manifest has no column duration_s
 # Seconds of audio per second on one core, with aftertone-mini; ten or more times less for wav2vec2-base.
@@ -82,18 +83,40 @@ def check(simulation: Simulation) -> tuple[LabelledCorpus, CostEstimate]:
 
     Raises:
         ManifestError: the message names the rows to correct.
-        SimulationError: a prevalence or a confusion matrix doesn't fit the corpus' classes, or what draws the report's
-            figures isn't installed.
+        SimulationError: there is no such device, a prevalence or a confusion matrix doesn't fit the corpus, or what
+            draws the report's figures isn't installed.
     """
     if find_spec("matplotlib") is None:
         raise SimulationError("The report's figures need matplotlib: `pip install aftertone[simulate]`.")
+    _check_device(simulation.device)
     corpus = read_labelled(simulation.manifest, simulation.classes, simulation.leave_out)
     simulation = simulation.on(corpus)
     check_prevalence(simulation.grid.prevalence, corpus.classes)
     check_names(simulation.grid.rare, corpus.classes)
     simulation.grid.crowd.confusions(corpus.classes)  # a matrix without a class is found out now
-    corpus.folds(simulation.grid.folds)  # fails now rather than after an hour of decoding
+    tested = corpus.folds(simulation.grid.folds)  # fails now rather than after an hour of decoding
+    rows = np.arange(len(corpus.rows))
+    pools = {cell.fold: np.delete(rows, tested[cell.fold]) for cell in simulation.grid.cells()}
+    check_pools(corpus.labels, pools, corpus.classes, simulation.grid.prevalence)
     return corpus, estimate(corpus, simulation.grid, simulation.jobs)
+
+
+def _check_device(name: str) -> None:
+    """Raises SimulationError where torch has no such device."""
+    if name == "cpu":
+        return
+    import torch  # takes seconds, which only those wait who name another device
+
+    from aftertone_model.runtime import device_named
+
+    try:
+        device = device_named(name)
+    except RuntimeError:
+        raise SimulationError(f"--device {name}: there is no such device. Take cpu or cuda.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise SimulationError(f"--device {name}: Aftertone doesn't compute there. Take cpu or cuda.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise SimulationError(f"--device {name}: torch finds no such GPU on this machine. Take cpu.")
 
 
 def estimate(corpus: LabelledCorpus, grid: Grid, jobs: int) -> CostEstimate:

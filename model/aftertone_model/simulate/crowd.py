@@ -1,6 +1,7 @@
 """Annotators who err: votes drawn from a confusion matrix each, the same for every condition that asks for them."""
 
 import csv
+import math
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -54,7 +55,7 @@ def parse_crowd(annotators: int, confusion: str) -> Crowd:
         rates = tuple(float(part) for part in confusion.split(","))
     except ValueError:
         rates = ()
-    if not rates or min(rates) < 0 or max(rates) > 1:
+    if not rates or not all(0 <= rate <= 1 for rate in rates):
         raise SimulationError(f"--confusion {confusion} is no rate from 0 to 1, no list of them, and no .csv file.")
     return Crowd(annotators=annotators, rates=rates)
 
@@ -93,14 +94,19 @@ def _read(path: Path) -> tuple[Named, ...]:
     found: dict[str, list[tuple[str, tuple[tuple[str, float], ...]]]] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            for row in csv.DictReader(file):
+            reader = csv.DictReader(file)
+            for row in reader:
                 who, true = row.pop("annotator", ""), row.pop("true")
                 weights = tuple((name, float(value)) for name, value in row.items())
-                if min(weight for _, weight in weights) < 0:
-                    raise ValueError("a negative number")
+                if not weights:
+                    raise ValueError("no column for a class")
+                if not all(math.isfinite(weight) and weight >= 0 for _, weight in weights):
+                    raise ValueError(f"line {reader.line_num} has a number that is negative or not finite")
                 found.setdefault(who, []).append((true, weights))
     except FileNotFoundError:
         raise SimulationError(f"There is no {path}, which --confusion names.") from None
+    except IsADirectoryError:
+        raise SimulationError(f"{path}, which --confusion names, is a folder. Name the .csv file.") from None
     except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise SimulationError(
             f"{path} is no confusion matrix ({error}). Its first line must be `true` and the classes, and a line of "

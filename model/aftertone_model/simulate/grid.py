@@ -71,6 +71,17 @@ class Grid:
     voting: tuple[str, ...] = ("1",)
 
     def __post_init__(self) -> None:
+        for name in ("strategies", "initialisations", "tapt", "presets", "rare", "voting"):
+            object.__setattr__(self, name, tuple(dict.fromkeys(getattr(self, name))))  # what is named twice runs once
+        for option, listed in (
+            ("--strategies", self.strategies),
+            ("--initialisations", self.initialisations),
+            ("--tapt", self.tapt),
+            ("--preset", self.presets),
+            ("--votes", self.voting),
+        ):
+            if not listed:
+                raise SimulationError(f"{option} names nothing. Name at least one, or leave the option out.")
         for name in self.strategies:
             if name not in STRATEGIES:
                 raise SimulationError(f"There is no strategy {name}. There are: {', '.join(STRATEGIES)}.")
@@ -81,11 +92,11 @@ class Grid:
             config_of(preset)
         for voting in self.voting:
             several = self.crowd.annotators
-            if voting != ALLOCATED and not (voting.isdigit() and int(voting) >= 1):
+            if voting != ALLOCATED and not (voting.isdecimal() and int(voting) >= 1):
                 raise SimulationError(f"--votes takes numbers and {ALLOCATED}, such as 1,3,{ALLOCATED}; not {voting}.")
             if voting != "1" and (several < 2 or (voting != ALLOCATED and int(voting) > several)):
                 raise SimulationError(f"{voting} votes a clip need more annotators than {several}; say --annotators.")
-        if not self.shares or min(self.shares) <= 0 or max(self.shares) > 1:
+        if not self.shares or not all(0 < share <= 1 for share in self.shares):
             raise SimulationError("Shares of labels are percentages above 0 and up to 100, such as 5,10,20,100.")
 
     def cells(self) -> list[Cell]:
@@ -142,7 +153,7 @@ def config_of(preset: str) -> TrainingConfig:
     `tapt=NAME` takes one of TAPT_PROFILES, `tapt.passes=2` changes one of its fields.
 
     Raises:
-        SimulationError: there is no such preset or field, or its value doesn't fit.
+        SimulationError: there is no such preset or field, its value doesn't fit, or it is the strategy.
     """
     name, _, changes = preset.partition(":")
     if name not in PRESETS:
@@ -151,6 +162,8 @@ def config_of(preset: str) -> TrainingConfig:
     for change in filter(None, changes.split(",")):
         path, _, value = change.partition("=")
         part, _, field = path.partition(".")
+        if path == "strategy":
+            raise SimulationError(f"{change}: a preset's strategy isn't used here. Name it in --strategies.")
         try:
             if path == "tapt":
                 config = replace(config, tapt=TAPT_PROFILES[value])

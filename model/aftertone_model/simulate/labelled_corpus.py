@@ -24,6 +24,12 @@ class LabelledCorpus:
         return [row.speaker or "" for row in self.rows]
 
     @property
+    def labels(self) -> NDArray[np.intp]:
+        """(N,) class of each row."""
+        number = {name: row for row, name in enumerate(self.classes)}
+        return np.array([number[row.emotion or ""] for row in self.rows], np.intp)
+
+    @property
     def left_out(self) -> list[str]:
         """The values of the column `leave_out`, one per fold; [] where folds are groups of speakers."""
         return sorted({row.attributes[self.leave_out] for row in self.rows}) if self.leave_out else []
@@ -61,7 +67,12 @@ def read_labelled(manifest: Path, classes: Sequence[str] = (), leave_out: str = 
 
     Raises:
         ManifestError: rows without a file, emotion or speaker, or with another emotion; the message names their lines.
+            Or there is no column to leave out, or it is one that tells nothing to leave out by.
     """
+    if leave_out in ("emotion", "path"):
+        raise ManifestError(
+            f"--leave-out {leave_out} leaves nothing to learn from or to test on. Name another, such as corpus."
+        )
     rows = read_manifest(manifest, [leave_out] if leave_out else [])
     faults = []
     for row in rows:
@@ -76,7 +87,7 @@ def read_labelled(manifest: Path, classes: Sequence[str] = (), leave_out: str = 
             faults.append(f"{where} has no {leave_out}, which is to be left out")
     if faults:
         raise faulty_lines(manifest, faults)
-    found = sorted(classes or {row.emotion for row in rows if row.emotion})
+    found = sorted(set(classes) or {row.emotion for row in rows if row.emotion})
     if len(found) < 2:
         raise ManifestError(f"{manifest} has one emotion only, {found[0]}: there is nothing to tell apart.")
     corpus = LabelledCorpus(rows=tuple(rows), classes=tuple(found), leave_out=leave_out)

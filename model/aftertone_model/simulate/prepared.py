@@ -24,7 +24,7 @@ from aftertone_model.data.pool import Pool
 from aftertone_model.labels import LabelSchema, SingleChoice
 from aftertone_model.learner import Learner
 from aftertone_model.progress import Progress, hide_library_bars
-from aftertone_model.runtime import Runtime
+from aftertone_model.runtime import Runtime, device_named
 from aftertone_model.simulate.grid import Cell, config_of
 from aftertone_model.simulate.labelled_corpus import LabelledCorpus
 from aftertone_model.simulate.prevalence import Prevalence, check_prevalence, thinned
@@ -98,7 +98,7 @@ class Prepared:
 
     def runtime(self, device: str, seed: int = 0) -> Runtime:
         """On the simulation's pool, without progress."""
-        return Runtime(pool=self.pool, device=torch.device(device), seed=seed)
+        return Runtime(pool=self.pool, device=device_named(device), seed=seed)
 
 
 def decode(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from aftertone_model.errors import SimulationError
 
+FEWEST = 10  # clips of a thinned pool that labels can be chosen from
 FOUND = 20  # clips of each rare class that a project wants before it trusts what it learned of it
 RARE = 0.5  # a class is rare below this part of an even share
 
@@ -18,11 +19,13 @@ def parse_prevalence(text: str) -> Prevalence:
     """Read `neutral=80,angry=10`, in percent.
 
     Raises:
-        SimulationError: it is no such list, or more than 100 % in all.
+        SimulationError: it is no such list, names a class twice, or asks for more than 100 % in all.
     """
     found: dict[str, float] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, percent = part.partition("=")
+        if name.strip() in found:
+            raise SimulationError(f"--prevalence names {name.strip()} twice. Give each class one percentage.")
         try:
             found[name.strip()] = float(percent) / 100
         except ValueError:
@@ -44,6 +47,38 @@ def check_names(names: Sequence[str], classes: Sequence[str]) -> None:
     unknown = [name for name in names if name not in classes]
     if unknown:
         raise SimulationError(f"The corpus has no class {unknown[0]}. It has: {', '.join(classes)}.")
+
+
+def check_pools(
+    labels: NDArray[np.integer], pools: Mapping[int, NDArray[np.intp]], classes: Sequence[str], prevalence: Prevalence
+) -> None:
+    """Whether every fold's training clips can be thinned to a prevalence.
+
+    Args:
+        labels: (N,) class of each clip.
+        pools: fold -> rows of its training clips.
+
+    Raises:
+        SimulationError: one has no clip of a class that is wanted, or too few; the message names class and fold.
+    """
+    for fold, rows in pools.items() if prevalence else ():
+        counts = np.bincount(labels[rows], minlength=len(classes))
+        shares = _shares(counts, classes, prevalence)
+        if shares.sum() < 1 - 1e-6:
+            named = ", ".join(name for name, _ in prevalence)
+            raise SimulationError(
+                f"--prevalence leaves {1 - shares.sum():.0%} of the pool to classes other than {named}, of which the "
+                f"training clips of fold {fold} have none. Ask for another prevalence, or for other folds."
+            )
+        wanted = np.flatnonzero(shares > 0)
+        scarce = wanted[(counts[wanted] / shares[wanted]).argmin()]
+        size = len(thinned(labels[rows], classes, prevalence, np.random.default_rng(0)))
+        if counts[scarce] == 0 or size < FEWEST:
+            raise SimulationError(
+                f"--prevalence makes {classes[scarce]} {shares[scarce]:.0%} of the pool, but the training clips of "
+                f"fold {fold} have {counts[scarce]} of it: the pool would have {size} clips, fewer than {FEWEST}. Ask "
+                "for another prevalence, or for other folds."
+            )
 
 
 def thinned(

@@ -47,3 +47,10 @@ def test_missing_or_empty_places(tmp_path: Path) -> None:
         read_manifest(tmp_path / "none.csv")
     with pytest.raises(ManifestError, match="no audio files"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"), [("2.5", 2.5), ("nan", None), ("inf", None), ("-1", None), ("0", None), ("long", None)]
+)
+def test_a_duration_that_is_no_length_of_time_is_unknown(tmp_path: Path, told: str, seconds: float | None) -> None:
+    assert read_manifest(write(tmp_path, f"path,duration_s\na.wav,{told}\n"))[0].seconds == seconds

@@ -54,7 +54,7 @@ def test_an_annotator_says_the_same_whoever_asks_and_takes_turns_alike() -> None
 
 
 def test_what_is_no_confusion_is_refused(tmp_path: Path) -> None:
-    for text in ("often", "1.5", "0.1,x", str(tmp_path / "none.csv")):
+    for text in ("often", "1.5", "0.1,x", "nan", "0.1,nan", "inf", str(tmp_path / "none.csv")):
         with pytest.raises(SimulationError):
             parse_crowd(2, text)
     bad = tmp_path / "bad.csv"
@@ -64,3 +64,14 @@ def test_what_is_no_confusion_is_refused(tmp_path: Path) -> None:
     bad.write_text(MATRIX.replace("neutral,1,0,9\n", ""))
     with pytest.raises(SimulationError, match="says nothing of neutral"):
         parse_crowd(2, str(bad)).confusions(CLASSES)
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf", "-1"])
+def test_a_matrix_has_finite_weights_and_is_a_file(tmp_path: Path, weight: str) -> None:
+    bad = tmp_path / "bad.csv"
+    bad.write_text(MATRIX.replace("neutral,1,0,9", f"neutral,1,{weight},9"))
+    with pytest.raises(SimulationError, match="line 4 has a number that is negative or not finite"):
+        parse_crowd(2, str(bad))
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(SimulationError, match=r"folder\.csv, which --confusion names, is a folder"):
+        parse_crowd(2, str(tmp_path / "folder.csv"))

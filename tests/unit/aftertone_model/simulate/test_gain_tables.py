@@ -119,7 +119,7 @@ def test_a_cells_key_changes_with_whatever_its_figures_depend_on() -> None:
         (["--votes", "3"], "say --annotators"),
         (["--votes", "some"], "--votes takes numbers"),
         (["--annotators", "3", "--confusion", "none.csv"], "There is no none.csv"),
-        (["--leave-out", "corpus"], "has no corpus, which is to be left out"),
+        (["--leave-out", "corpus"], "There is no column corpus; there are:"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_runs(tmp_path: Path, options: list[str], message: str) -> None:

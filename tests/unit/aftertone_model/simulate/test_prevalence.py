@@ -5,6 +5,7 @@ import pytest
 
 from aftertone_model.errors import SimulationError
 from aftertone_model.simulate.prevalence import (
+    check_pools,
     check_prevalence,
     labels_until_found,
     parse_prevalence,
@@ -41,7 +42,7 @@ def test_a_class_at_zero_is_gone() -> None:
     assert np.bincount(LABELS[rows], minlength=4).tolist() == [300, 200, 500, 0]
 
 
-@pytest.mark.parametrize("text", ["neutral", "neutral=much", "neutral=120", "neutral=80,sad=30", "neutral=-1"])
+@pytest.mark.parametrize("text", ["neutral", "neutral=x", "neutral=120", "neutral=80,sad=30", "sad=-1", "sad=5,sad=5"])
 def test_what_is_no_prevalence_is_refused(text: str) -> None:
     with pytest.raises(SimulationError):
         parse_prevalence(text)
@@ -52,6 +53,21 @@ def test_unknown_classes_and_shares_that_leave_a_rest_to_nobody_are_refused() ->
         check_prevalence(parse_prevalence("bored=10"), CLASSES)
     with pytest.raises(SimulationError, match="100 % in all"):
         check_prevalence(parse_prevalence("angry=10,happy=10,neutral=10,sad=10"), CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("rows", "text", "message"),
+    [
+        (slice(0, 1_000), "sad=10", "sad 10% of the pool, but the training clips of fold 3 have 0 of it"),
+        (slice(0, 1_002), "sad=50", "sad 50% .* of fold 3 have 2 of it: the pool would have 3 clips, fewer than 10"),
+        (slice(0, 300), "angry=0", "100% of the pool to classes other than angry, of which .* of fold 3 have none"),
+    ],
+)
+def test_a_pool_that_a_fold_cannot_fill_names_class_and_fold(rows: slice, text: str, message: str) -> None:
+    pools = {3: np.arange(len(LABELS))[rows]}
+    with pytest.raises(SimulationError, match=message):
+        check_pools(LABELS, pools, CLASSES, parse_prevalence(text))
+    check_pools(LABELS, pools, CLASSES, ())
 
 
 def test_rare_is_below_half_of_an_even_share_or_what_is_named() -> None:

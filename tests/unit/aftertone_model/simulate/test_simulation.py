@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from aftertone_model.simulate.grid import ALL, ALLOCATED, Cell, Grid, config_of
 from aftertone_model.simulate.intervals import interval
 from aftertone_model.simulate.labelled_corpus import read_labelled
 from aftertone_model.simulate.prepared import Prepared, adapt, decode
+from aftertone_model.simulate.prevalence import parse_prevalence
 from aftertone_model.simulate.results import Result, labels_needed, paired, series, share_needed, write_csv
 from aftertone_model.simulate.simulation import simulate
 from aftertone_model.simulate.tables import effects, table_2, table_4
@@ -262,7 +264,14 @@ def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -
         ({"presets": ("paper:tapt=heavy",)}, "no such TAPT"),
         ({"presets": ("paper:tapt.luck=1",)}, "no field tapt.luck"),
         ({"initialisations": ("warm",)}, "no initialisation warm"),
+        ({"presets": ("light:strategy=margin",)}, "Name it in --strategies"),
         ({"shares": (0.2, 1.2)}, "percentages above 0"),
+        ({"shares": (float("nan"),)}, "percentages above 0"),
+        ({"shares": (0.2, float("nan"))}, "percentages above 0"),
+        ({"voting": ("²",)}, "--votes takes numbers"),
+        ({"strategies": ()}, "--strategies names nothing"),
+        ({"initialisations": ()}, "--initialisations names nothing"),
+        ({"voting": ()}, "--votes names nothing"),
     ):
         with pytest.raises(SimulationError, match=message):
             Grid(**arguments | wrong)
@@ -270,6 +279,51 @@ def test_too_few_speakers_and_unknown_names_are_refused_in_words(corpus: Path) -
     assert changed == replace(TAPT_PROFILES["brief"], passes=3)
     assert config_of("paper:epochs=3,warm_start=false").epochs == 3
     assert config_of("paper").warm_start == PAPER.warm_start
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        ("accent", "There is no column accent; there are: path, emotion, speaker, duration_s."),
+        ("emotion", "--leave-out emotion leaves nothing"),
+        ("path", "--leave-out path leaves nothing"),
+    ],
+)
+def test_a_column_that_cannot_be_left_out_is_refused(corpus: Path, column: str, message: str) -> None:
+    with pytest.raises(ManifestError, match=re.escape(message)):
+        read_labelled(corpus / "manifest.csv", leave_out=column)
+
+
+def test_a_class_named_twice_is_one(corpus: Path) -> None:
+    assert read_labelled(corpus / "manifest.csv", ("low", "middle", "high", "low")).classes == ("high", "low", "middle")
+
+
+@pytest.mark.parametrize("device", ["nonsense", "cuda", "cuda:99", "meta"])
+def test_a_device_that_is_not_there_is_refused(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(SimulationError, match=f"--device {device}: .*cpu"):
+        check(replace(asked(corpus, tmp_path), device=device))
+
+
+def test_a_prevalence_that_a_fold_cannot_have_is_refused(corpus: Path, tmp_path: Path) -> None:
+    simulation = replace(asked(corpus, tmp_path), manifest=corpus / "lacking.csv")
+    lines = (corpus / "manifest.csv").read_text().splitlines()
+    kept = [line for line in lines if "low" not in line or "speaker 0" in line]  # the others never are low
+    simulation.manifest.write_text("\n".join(kept) + "\n")
+    fold = next(n for n, test in enumerate(read_labelled(simulation.manifest).folds(3)) if 0 in test)
+    grid = replace(GRID, seeds=3, prevalence=parse_prevalence("low=50"))
+    with pytest.raises(SimulationError, match=f"low 50% of the pool, but the training clips of fold {fold} have 0 "):
+        check(replace(simulation, grid=grid))
+    check(replace(simulation, grid=replace(grid, seeds=fold)) if fold else simulation)
+
+
+def test_what_is_named_twice_runs_once() -> None:
+    once = Grid(strategies=("random", "entropy"), initialisations=("random",), seeds=1)
+    strategies = ("random", "entropy", "random")
+    twice = Grid(strategies=strategies, initialisations=("random", "random"), voting=("1", "1"), seeds=1)
+    assert twice.cells() == once.cells()
 
 
 def test_the_four_conditions_of_table_4() -> None:
