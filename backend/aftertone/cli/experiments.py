@@ -171,7 +171,9 @@ def simulate(
         bars = ProgressBars()
         page = run_simulation(simulation, corpus, lambda line: typer.echo(line, err=True), bars)
         bars.close()
-        typer.echo((out / "tables.md").read_text(encoding="utf-8").partition("\n\n")[0])
+        findings = (out / "tables.md").read_text(encoding="utf-8").partition("\n\n")[0]
+        if findings.startswith("- "):  # there are none without a strategy beside random
+            typer.echo(findings)
         typer.echo(f"The report is {page}.")
 
 

@@ -68,11 +68,19 @@ def _facts(
         ("Folds", _folds(grid, prepared)),
         ("Pool", _pool(grid)),
         ("Annotators", _annotators(grid)),
-        ("Runs", f"{grid.seeds} seeds, {'each on every fold' if grid.every_fold else 'each on a fold of its own'}"),
+        ("Runs", _runs(grid)),
         ("Cells", f"{len(cells)}, {clock(60 * sum(cells.values()))} of one core; this call took {clock(seconds)}"),
         ("Versions", f"{libraries}, Python {platform.python_version()}"),
         ("Machine", f"{platform.machine()}, {platform.system()}"),
     ]
+
+
+def _runs(grid: Grid) -> str:
+    if grid.every_fold:
+        return f"{grid.seeds * grid.folds}: {grid.seeds} on each of {grid.folds} folds"
+    fewest, more = divmod(grid.seeds, grid.folds)
+    each = "one" if fewest == 0 else f"{fewest} or {fewest + 1}" if more else f"{fewest}"
+    return f"{grid.seeds}: {each} on each of {min(grid.seeds, grid.folds)} folds"
 
 
 def _folds(grid: Grid, prepared: Prepared) -> str:

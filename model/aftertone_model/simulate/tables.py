@@ -201,10 +201,12 @@ def findings(results: Sequence[Result], grid: Grid) -> list[str]:
                 f"At 20 % of the labels UA was {interval(line.ua[fifth]).percent()} %, which is "
                 f"{difference.written(100, 1, '+')} points from all labels."
             )
-        saved = interval(1 - line.minutes[fifth] / line.minutes[full])
+        ratio = line.minutes[fifth] / line.minutes[full]
+        longer = ratio.mean() > 1
+        change = interval(ratio - 1 if longer else 1 - ratio).written(100, 0)
         told.append(
             f"Computing to 20 % (TAPT included) took {clock(float(line.minutes[fifth].mean()) * 60)}, to all labels "
-            f"{clock(float(line.minutes[full].mean()) * 60)}: {saved.written(100, 0)} % less."
+            f"{clock(float(line.minutes[full].mean()) * 60)}: {change} % {'longer' if longer else 'less'}."
         )
     for tapt in grid.tapt:
         baseline = replace(condition, tapt=tapt).random.of(results)

@@ -324,13 +324,12 @@ def test_the_papers_preset_adapts_as_the_paper_whatever_the_backbone(extracted, 
 )
 def test_judge_gives_the_model_of_train(extracted, backbone, changes) -> None:
     pool, clips, labels = extracted
-    config, previous = replace(QUICK, **changes), [None, None]
-    learners = [Learner(backbone, SCHEMA, Runtime(pool=pool), config) for _ in range(2)]
-    for learner in learners:
-        learner.seed(clips, 5)
+    first, second = (Learner(backbone, SCHEMA, Runtime(pool=pool), replace(QUICK, **changes)) for _ in range(2))
+    first.seed(clips, 5)
+    second.seed(clips, 5)
+    trained, judging = None, None
     for count in (9, 30):
         taught = {clip.id: labels[clip.id] for clip in clips[:count]}
-        previous[0] = learners[0].train(taught, {}, clips, previous[0]).model
-        previous[1] = learners[1].judge(taught, clips, previous[1])
-        found = [learner.predict(model, clips) for learner, model in zip(learners, previous, strict=True)]
-        assert found[0] == pytest.approx(found[1], abs=1e-6)
+        trained = first.train(taught, {}, clips, trained).model
+        judging = second.judge(taught, clips, judging)
+        assert first.predict(trained, clips) == pytest.approx(second.predict(judging, clips), abs=1e-6)
