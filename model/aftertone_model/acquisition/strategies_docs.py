@@ -29,7 +29,7 @@ GUARD = """\
 
 Whatever the strategy, a share of each batch is drawn by chance (`random_share` of the preset: 0.1 in `practical`, 0 in
 `paper`) and spread evenly through it, so that a strategy that errs does less harm. The share is fixed; measured, it
-costs nothing: without it UA is 0.2 to 1.2 points lower, no more than runs vary
+costs nothing: without it UA differs by -0.9 to +1.1 points, no more than runs vary
 ([results](results/README.md#which-part-does-what)).
 
 """
