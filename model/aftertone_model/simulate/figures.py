@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from aftertone_model.simulate.conditions import Condition, conditions
 from aftertone_model.simulate.grid import Grid
-from aftertone_model.simulate.intervals import interval
 from aftertone_model.simulate.results import Result
 
 FORMATS = ("png", "svg")
@@ -81,7 +80,7 @@ def _line(axes: Axes, results: Sequence[Result], grid: Grid, condition: Conditio
     if line is None:
         return
     values = 100 * line.figure(what) if what in SHARES else line.minutes
-    found = [interval(row) for row in values]
+    found = [line.mean(row) for row in values]
     colour = COLOURS[grid.strategies.index(condition.strategy) % len(COLOURS)]
     shares = [100 * share for share in line.shares]
     axes.plot(

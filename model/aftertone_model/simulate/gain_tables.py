@@ -60,8 +60,8 @@ def rare_clips(results: Sequence[Result], grid: Grid) -> Table | None:
         partial = [row for row, share in enumerate(line.shares) if share < 1]
         if not partial or np.isnan(line.figure("rare_per_100")[partial]).all():
             continue
-        found = [interval(line.figure("rare_per_100")[row]).written(1, 1) for row in partial]
-        recall = [interval(line.figure("rare_recall")[row]).percent() for row in partial]
+        found = [line.mean(line.figure("rare_per_100")[row]).written(1, 1) for row in partial]
+        recall = [line.mean(line.figure("rare_recall")[row]).percent() for row in partial]
         rows.append((str(condition), *found, *recall, _until_found(line, partial[-1])))
     if not rows:
         return None

@@ -1,5 +1,6 @@
 """A mean with its interval, and how it is written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,8 +35,18 @@ class Interval:
         return f"{mean} [{self.low * factor:{sign}.{digits}f} to {self.high * factor:{sign}.{digits}f}]"
 
 
-def interval(values: NDArray[np.float64]) -> Interval:
-    """Mean over the runs (R,) and Student's interval for it; runs differ in seed and in who is tested on."""
+def interval(values: NDArray[np.float64], folds: Sequence[int] = ()) -> Interval:
+    """Mean over the runs (R,) and Student's interval for it.
+
+    Runs on one fold are tested on the same speakers, so they aren't independent: where the runs are on several folds,
+    the interval is that of the folds' means. Where folds have equally many runs, the mean is that of the runs.
+
+    Args:
+        folds: R numbers, the fold of each run; () where runs are independent.
+    """
+    if len(set(folds)) > 1:
+        numbers = np.array(folds)
+        values = np.array([values[numbers == fold].mean() for fold in sorted(set(folds))])
     mean = float(values.mean())
     if len(values) < 2:
         return Interval(mean=mean, low=np.nan, high=np.nan)

@@ -1,9 +1,9 @@
-"""The figures of all cells: the tidy tables on disk, and what follows from them, with intervals over seeds."""
+"""The figures of all cells: the tidy tables on disk, and what follows from them, with intervals by fold."""
 
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,15 @@ class Series:
     def minutes(self) -> NDArray[np.float64]:
         """(S, R)"""
         return np.array([[result.minutes for result in row] for row in self.results])
+
+    @property
+    def folds(self) -> list[int]:
+        """The fold of each run."""
+        return [fold for _, fold in self.runs]
+
+    def mean(self, values: NDArray[np.float64]) -> Interval:
+        """Mean of a figure of its runs (R,), with an interval by fold."""
+        return interval(values, self.folds)
 
     def at(self, share: float) -> int | None:
         """The row of a share, None where it wasn't measured."""
@@ -132,14 +141,15 @@ def paired(
     others = [theirs.results[other][theirs.runs.index(run)].measured for run in runs]
     if all(a.confusions and a.confusions.keys() == b.confusions.keys() for a, b in zip(mine, others, strict=True)):
         return clustered([a.confusions for a in mine], [b.confusions for b in others], FIGURES[figure])
-    return interval(np.array([getattr(a, figure) - getattr(b, figure) for a, b in zip(mine, others, strict=True)]))
+    differences = [getattr(a, figure) - getattr(b, figure) for a, b in zip(mine, others, strict=True)]
+    return interval(np.array(differences), [fold for _, fold in runs])
 
 
 def labels_needed(line: Series, goal: Series, share: float, figure: str = "macro_f1", seed: int = 0) -> Interval | None:
     """The share of labels at which a condition's mean first reaches the goal's mean at `share`.
 
     Straight lines between shares; 1 where it never does, so that the mean is a lower bound then. The interval is a
-    bootstrap over the runs that both have, paired.
+    bootstrap over the folds of the runs that both have, paired; over the runs where they are on one fold.
     """
     runs = [run for run in line.runs if run in goal.runs]
     row = goal.at(share)
@@ -151,29 +161,38 @@ def labels_needed(line: Series, goal: Series, share: float, figure: str = "macro
     def needed(chosen: NDArray[np.int64]) -> float:
         return _first_reach(line.shares, curves[:, chosen].mean(axis=1), float(wanted[chosen].mean()))
 
-    rng = np.random.default_rng(seed)
-    draws = [needed(rng.integers(len(runs), size=len(runs))) for _ in range(RESAMPLES)] if len(runs) > 1 else [np.nan]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(mean=needed(np.arange(len(runs))), low=float(low), high=float(high))
+    return _bootstrapped(needed, [fold for _, fold in runs], seed)
 
 
 def share_needed(line: Series, seed: int = 0) -> Interval | None:
     """The share of labels at which the mean curve first reaches the UA of all labels; straight lines between shares.
 
-    The interval is a bootstrap over runs: what a set of runs like these would have said.
+    The interval is a bootstrap over folds: what other speakers like these would have said; over the runs where they are
+    on one fold.
     """
     if line.at(1.0) is None or len(line.shares) < 2:
         return None
+
+    def crossing(chosen: NDArray[np.int64]) -> float:
+        curve = line.ua[:, chosen].mean(axis=1)  # (S,)
+        return _first_reach(line.shares, curve, float(curve[-1]))
+
+    return _bootstrapped(crossing, line.folds, seed)
+
+
+def _bootstrapped(figure: Callable[[NDArray[np.int64]], float], folds: Sequence[int], seed: int) -> Interval:
+    """A figure of the runs (given by their numbers) with the percentiles of what other folds would have given."""
+    every = np.arange(len(folds))
+    units = [[run for run in range(len(folds)) if folds[run] == fold] for fold in sorted(set(folds))]
+    if len(units) == 1:
+        units = [[run] for run in units[0]]
+    if len(units) == 1:
+        return Interval(mean=figure(every), low=np.nan, high=np.nan)
     rng = np.random.default_rng(seed)
-    count = len(line.runs)
-    draws = [_crossing(line, rng.integers(count, size=count)) for _ in range(RESAMPLES)] if count > 1 else [np.nan]
-    low, high = np.percentile(draws, [2.5, 97.5])
-    return Interval(mean=_crossing(line, np.arange(count)), low=float(low), high=float(high))
-
-
-def _crossing(line: Series, runs: NDArray[np.int64]) -> float:
-    curve = line.ua[:, runs].mean(axis=1)  # (S,)
-    return _first_reach(line.shares, curve, float(curve[-1]))
+    draws: list[list[int]] = rng.integers(len(units), size=(RESAMPLES, len(units))).tolist()
+    figures = [figure(np.array([run for unit in draw for run in units[unit]])) for draw in draws]
+    low, high = np.percentile(figures, [2.5, 97.5])
+    return Interval(mean=figure(every), low=float(low), high=float(high))
 
 
 def _first_reach(shares: Sequence[float], curve: NDArray[np.float64], goal: float) -> float:

@@ -37,8 +37,8 @@ def table_2(results: Sequence[Result], condition: Condition) -> Table | None:
     rows: list[tuple[str, ...]] = []
     for row, share in enumerate(line.shares):
         ua, wa, minutes = PAPER_TABLE_2.get(share, ("", "", ""))
-        took = interval(line.minutes[row]).between(0, np.inf).written(1, 1)
-        figures = interval(line.ua[row]).percent(), interval(line.wa[row]).percent(), took
+        took = line.mean(line.minutes[row]).between(0, np.inf).written(1, 1)
+        figures = line.mean(line.ua[row]).percent(), line.mean(line.wa[row]).percent(), took
         rows.append((f"{share:.0%}", *figures, str(ua), str(wa), str(minutes)))
     return Table(
         title="Share of labels against UA, WA and minutes (the paper's Table 2)",
@@ -68,7 +68,7 @@ def table_4(results: Sequence[Result], grid: Grid) -> Table | None:
             found = [line for line in lines.values() if line is not None]
             rows: list[tuple[str, ...]] = []
             for share in found[0].shares:
-                figures = [interval(line.ua[line.at(share) or 0]).percent() for line in found]
+                figures = [line.mean(line.ua[line.at(share) or 0]).percent() for line in found]
                 rows.append((f"{share:.0%}", *figures, *map(str, PAPER_TABLE_4.get(share, ("",) * 4))))
             return Table(
                 title="With and without TAPT and acquisition (the paper's Table 4)",
@@ -83,7 +83,11 @@ def table_4(results: Sequence[Result], grid: Grid) -> Table | None:
 
 def _averaged(line: Series) -> str:
     runs = len(line.runs)
-    return "of a single run" if runs == 1 else f"mean over {runs} runs with 95 % intervals"
+    return "of a single run" if runs == 1 else f"mean over {runs} runs with 95 % intervals {_kind(line)}"
+
+
+def _kind(line: Series) -> str:
+    return "by fold (Student's t of the folds' means)" if len(set(line.folds)) > 1 else "over the runs of one fold"
 
 
 def every_condition(results: Sequence[Result], grid: Grid) -> Table:
@@ -94,7 +98,9 @@ def every_condition(results: Sequence[Result], grid: Grid) -> Table:
         if line is None:
             continue
         figures = [
-            interval(line.figure(name)[row]).percent() for name in ("ua", "macro_f1") for row in range(len(line.shares))
+            line.mean(line.figure(name)[row]).percent()
+            for name in ("ua", "macro_f1")
+            for row in range(len(line.shares))
         ]
         needed = share_needed(line)
         rows.append(
@@ -162,7 +168,7 @@ def effects(results: Sequence[Result], grid: Grid) -> Table | None:
         return None
     return Table(
         title="What each choice changes",
-        note="Points of UA, paired by run and averaged over all other choices. "
+        note="Points of UA, paired by run and averaged over all other choices, with 95 % intervals by fold. "
         "All labels are the same however they were chosen.",
         head=("choice", *(f"at {share:.0%}" for share in shares)),
         rows=tuple(rows),
@@ -176,7 +182,8 @@ def _mean_effect(pairs: Sequence[tuple[Series, Series]], share: float) -> str:
         return ""
     by_run = [[line.ua[line.at(share) or 0, line.runs.index(run)] for run in runs] for pair in pairs for line in pair]
     ours_then_theirs = np.array(by_run).reshape(len(pairs), 2, len(runs))
-    return interval((ours_then_theirs[:, 0] - ours_then_theirs[:, 1]).mean(axis=0)).written(100, 1, "+")
+    differences = (ours_then_theirs[:, 0] - ours_then_theirs[:, 1]).mean(axis=0)
+    return interval(differences, [fold for _, fold in runs]).written(100, 1, "+")
 
 
 def findings(results: Sequence[Result], grid: Grid) -> list[str]:
@@ -191,19 +198,19 @@ def findings(results: Sequence[Result], grid: Grid) -> list[str]:
     if full is not None and needed is not None:
         ends = "" if needed.low != needed.low else f" [{needed.low:.0%} to {needed.high:.0%}]"
         told.append(
-            f"To reach the UA of all labels, {interval(line.ua[full]).percent()} %, {condition} needed "
+            f"To reach the UA of all labels, {line.mean(line.ua[full]).percent()} %, {condition} needed "
             f"{needed.mean:.0%}{ends} of them."
         )
     if full is not None and fifth is not None:
         difference = paired(line, line, 0.2, 1.0)
         if difference:
             told.append(
-                f"At 20 % of the labels UA was {interval(line.ua[fifth]).percent()} %, which is "
+                f"At 20 % of the labels UA was {line.mean(line.ua[fifth]).percent()} %, which is "
                 f"{difference.written(100, 1, '+')} points from all labels."
             )
         ratio = line.minutes[fifth] / line.minutes[full]
         longer = ratio.mean() > 1
-        change = interval(ratio - 1 if longer else 1 - ratio).written(100, 0)
+        change = line.mean(ratio - 1 if longer else 1 - ratio).written(100, 0)
         told.append(
             f"Computing to 20 % (TAPT included) took {clock(float(line.minutes[fifth].mean()) * 60)}, to all labels "
             f"{clock(float(line.minutes[full].mean()) * 60)}: {change} % {'longer' if longer else 'less'}."

@@ -38,6 +38,10 @@ def true_gain() -> float:
     return float((logistic(ease + gain) - logistic(ease)).mean())
 
 
+def true_ua() -> float:
+    return float(logistic(0.3 + np.random.default_rng(1).normal(size=200_000)).mean())
+
+
 @pytest.mark.parametrize("every_fold", [False, True])
 def test_the_interval_covers_the_true_difference_where_one_over_runs_does_not(every_fold: bool) -> None:
     """95 % of 200 simulated studies, within three standard errors of that; ten runs on five folds, or fifteen."""
@@ -58,6 +62,23 @@ def test_the_interval_covers_the_true_difference_where_one_over_runs_does_not(ev
     assert covered / studies >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / studies)
     assert naive / studies < 0.93
     assert covered > naive
+
+
+def test_the_interval_of_a_condition_covers_its_true_ua_by_fold_where_one_over_runs_does_not() -> None:
+    """The same 200 studies; each run's UA by itself, four runs on each fold."""
+    splits = [(seed, fold) for seed in range(4) for fold in range(FOLDS)]
+    folds = [fold for _, fold in splits]
+    truth, studies = true_ua(), 200
+    covered, naive = 0, 0
+    for study in range(studies):
+        _, plain = runs_of(np.random.default_rng(study), splits)
+        values = np.array([ua(np.sum(list(run.values()), axis=0).astype(float)) for run in plain])
+        by_fold, over_runs = interval(values, folds), interval(values)
+        assert by_fold.mean == pytest.approx(over_runs.mean)
+        covered += by_fold.low <= truth <= by_fold.high
+        naive += over_runs.low <= truth <= over_runs.high
+    assert covered / studies >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / studies)
+    assert naive / studies < 0.85
 
 
 def test_counts_give_the_figures_of_scikit_learn() -> None:
