@@ -48,3 +48,7 @@ class SimulationError(AftertoneError):
 
 class LabelError(AftertoneError):
     """Labels that can't be trained on. The message names the clip and what to change."""
+
+
+class CorpusError(AftertoneError):
+    """A labelled corpus lacks what a method needs of it. The message says what, and how to get it."""
