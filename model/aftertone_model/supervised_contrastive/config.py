@@ -39,8 +39,23 @@ class ClassifierStage:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class DirectStage:
+    """What the paper compares with: transformer, pooling and classifier learn the target's labels at once."""
+
+    learning_rate: Positive = 1e-3  # Adam's, of pooling and classifier
+    transformer_share: Share = 0.4  # of the learning rate, for the transformer
+    epochs: Whole = 50
+    slowed_every: Whole = 20  # epochs after which the rate is, again and again,
+    slowed_to: Share = 0.2  # of what it was
+    batch_size: Whole = 32  # clips
+    hidden: Whole = 256  # width between the classifier's two layers
+    crop_seconds: Positive = 15.0  # longer clips are cut at a random place; ours
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class ContrastiveConfig:
-    """Both stages."""
+    """All stages."""
 
     encoder: EncoderStage = EncoderStage()
     classifier: ClassifierStage = ClassifierStage()
+    direct: DirectStage = DirectStage()

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.features import extract
-from aftertone_model.backbones.precision import transformer_in_bf16
-from aftertone_model.data.batches import pad
-from aftertone_model.data.clips import SAMPLE_RATE, Clip
+from aftertone_model.data.clips import Clip
 from aftertone_model.runtime import Runtime
+from aftertone_model.supervised_contrastive.batches import contextualised, cropped_batch
 from aftertone_model.supervised_contrastive.config import EncoderStage
 from aftertone_model.supervised_contrastive.losses import cosine_margin, info_nce
 from aftertone_model.supervised_contrastive.pooling import SelfAttentionPooling
@@ -85,21 +84,14 @@ class EncoderTrainer:
         """() equation 5: the sum of both losses. Positives come corpus by corpus, so that the cosine margin loss pairs
         the corpora."""
         rows = np.concatenate([positives, negatives])
-        frames, lengths = pad([self._cropped(self.clips[row]) for row in rows])
-        device = self.runtime.device
-        bf16 = transformer_in_bf16(self.backbone.config, device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            hidden = self.backbone.contextualise(frames.to(device), lengths)
-        pooled = self.pooling(hidden.float(), lengths)  # (B, D)
+        clips = [self.clips[row] for row in rows]
+        frames, lengths = cropped_batch(
+            self.backbone, self.cnn, clips, self.config.crop_seconds, self.runtime, self.rng
+        )
+        pooled = self.pooling(contextualised(self.backbone, frames, lengths), lengths)  # (B, D)
         alike, different = pooled[: len(positives)], pooled[len(positives) :]
         contrast = info_nce(alike, different, self.config.temperature)
         return contrast + cosine_margin(alike, different, self.config.cosine_weight, self.config.margin)
-
-    def _cropped(self, clip: Clip) -> NDArray[np.float16]:
-        frames = self.runtime.pool.frames(self.cnn, clip)
-        most = int(self.config.crop_seconds * SAMPLE_RATE / self.backbone.hop)
-        start = int(self.rng.integers(max(len(frames) - most, 0) + 1))
-        return frames[start : start + most]
 
 
 def halving(epoch: int, config: EncoderStage) -> float:

@@ -12,7 +12,8 @@ from aftertone_model.data.pool import Pool
 from aftertone_model.labels import SingleChoice
 from aftertone_model.runtime import Runtime
 from aftertone_model.supervised_contrastive.classifier_stage import last_layer, predict, train_classifier
-from aftertone_model.supervised_contrastive.config import ClassifierStage, EncoderStage
+from aftertone_model.supervised_contrastive.config import ClassifierStage, DirectStage, EncoderStage
+from aftertone_model.supervised_contrastive.direct_stage import train_directly
 from aftertone_model.supervised_contrastive.encoder_stage import EncoderTrainer, halving
 from aftertone_model.supervised_contrastive.pooling import PooledClassifier, SelfAttentionPooling
 
@@ -102,6 +103,21 @@ def test_a_clip_is_judged_alike_whatever_is_beside_it(
     np.testing.assert_allclose(alone[0], together[0], atol=1e-4)
     frames = last_layer(changed, clips[:2], Runtime(pool=pool))
     assert [len(clip) for clip in frames] == [len(pool.frames(changed.fingerprint, clip)) for clip in clips[:2]]
+
+
+def test_direct_fine_tuning_learns_and_leaves_the_cnn(extracted: Corpus, backbone: Backbone) -> None:
+    pool, clips, labels = extracted
+    changed, runtime = backbone.copy(), Runtime(pool=pool)
+    config = DirectStage(epochs=8, learning_rate=2e-3, batch_size=16)
+    targets = np.array([labels[clip.id] for clip in clips[:48]])
+    model = train_directly(changed, SCHEMA, clips[:48], targets, config, runtime)
+    logits, _ = predict(changed, model, clips[48:], runtime)
+    truth = np.array([labels[clip.id].argmax() for clip in clips[48:]])
+    assert (logits.argmax(axis=1) == truth).mean() >= 0.8
+    before, after = backbone.body.state_dict(), changed.body.state_dict()
+    assert {name for name in before if not torch.equal(before[name], after[name])} == {
+        name for name in before if name.startswith("encoder.")
+    }
 
 
 def test_rates_halve_from_epoch_25_as_the_paper_says() -> None:
