@@ -91,7 +91,9 @@ def simulate(
         typer.Option(help="light, practical or paper, perhaps changed: light:warm_start=true. May be repeated."),
     ] = None,
     shares: Annotated[str, typer.Option(help="Percentages of labels at which models are tested.")] = "5,10,20,40,100",
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each cell.")] = 10,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Runs of each cell; 10 if unset, 1 of each fold with another method.")
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Groups of speakers that are left out in turn.")] = 5,
     every_fold: Annotated[bool, typer.Option(help="Each seed on every fold, not on one.")] = False,
     batch: Annotated[
@@ -121,8 +123,18 @@ def simulate(
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if unset.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda, for every process.")] = "cpu",
     plan: Annotated[bool, typer.Option("--plan", help="List cells, time and disk, and run nothing.")] = False,
+    method: Annotated[
+        str,
+        typer.Option(help="after, or supervised-contrastive: the tables of that paper, on pairs of the corpora."),
+    ] = "after",
+    pairs: Annotated[str, typer.Option(help="Of corpora, for supervised-contrastive: A+B,A+C; all if unset.")] = "",
 ) -> None:
     """Find out on a labelled corpus what labelling less costs: hide its labels, and reveal them as strategies ask."""
+    if method == "supervised-contrastive":
+        _play_pairs(manifest, out, pairs, preset or ["paper"], folds, seeds, _listed(classes), backbone, jobs, device)
+        return
+    if method != "after":
+        raise typer.BadParameter(f"--method takes after or supervised-contrastive, not {method}")
     from aftertone_model.simulate.cost import Simulation, check
     from aftertone_model.simulate.crowd import parse_crowd
     from aftertone_model.simulate.grid import Grid
@@ -138,7 +150,7 @@ def simulate(
                 tapt=_switches(tapt),
                 presets=tuple(preset or ["light"]),
                 shares=_percentages(shares),
-                seeds=seeds,
+                seeds=seeds or 10,
                 folds=folds,
                 every_fold=every_fold,
                 batch=batch,
@@ -175,6 +187,45 @@ def simulate(
         if findings.startswith("- "):  # there are none without a strategy beside random
             typer.echo(findings)
         typer.echo(f"The report is {page}.")
+
+
+def _play_pairs(
+    manifest: Path,
+    out: Path,
+    pairs: str,
+    presets: list[str],
+    folds: int,
+    seeds: int | None,
+    classes: tuple[str, ...],
+    backbone: str | None,
+    jobs: int | None,
+    device: str,
+) -> None:
+    from aftertone.progress import ProgressBars
+
+    if len(presets) != 1:
+        raise typer.BadParameter("--method supervised-contrastive takes one --preset")
+    with explained() as settings:
+        from aftertone_model.simulate.method_study import ContrastiveStudy, play_pairs
+
+        hide_library_bars()
+        bars = ProgressBars()
+        study = ContrastiveStudy(
+            manifest=manifest,
+            out=out,
+            backbone=backbone or settings.backbone,
+            pairs=pairs,
+            preset=presets[0],
+            folds=folds,
+            seeds=seeds or 1,
+            classes=classes,
+            jobs=jobs or os.cpu_count() or 1,
+            device=device,
+            command=shlex.join(["aftertone", *sys.argv[1:]]),
+        )
+        text = play_pairs(study, lambda line: typer.echo(line, err=True), bars)
+        bars.close()
+        typer.echo(text)
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -55,21 +55,30 @@ def write_report(
 def _facts(
     results: Sequence[Result], grid: Grid, prepared: Prepared, command: str, seconds: float
 ) -> list[tuple[str, str]]:
+    cells = {result.cell: result.minutes for result in results}  # the last share's, which holds those before
+    told = dict(told_of(prepared, command))
+    return [
+        *((name, told.pop(name)) for name in ("Command", "Corpus", "Left out", "Backbone")),
+        ("Folds", _folds(grid, prepared)),
+        ("Pool", _pool(grid)),
+        ("Annotators", _annotators(grid)),
+        ("Runs", _runs(grid)),
+        ("Cells", f"{len(cells)}, {clock(60 * sum(cells.values()))} of one core; this call took {clock(seconds)}"),
+        *told.items(),
+    ]
+
+
+def told_of(prepared: Prepared, command: str) -> list[tuple[str, str]]:
+    """What every report says of itself: command, corpus, backbone, versions and machine."""
     speakers = {clip.speaker for clip in prepared.clips}
     hours = sum(clip.seconds for clip in prepared.clips) / 3600
     counts = [f"{name} {prepared.labels.count(number)}" for number, name in enumerate(prepared.classes)]
-    cells = {result.cell: result.minutes for result in results}  # the last share's, which holds those before
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aftertone", "torch", "transformers", "scikit-learn"))
     return [
         ("Command", command),
         ("Corpus", f"{len(prepared.clips)} clips, {hours:.2f} h, {len(speakers)} speakers; {', '.join(counts)}"),
         ("Left out", f"{len(prepared.refused)} files"),
         ("Backbone", prepared.backbone),
-        ("Folds", _folds(grid, prepared)),
-        ("Pool", _pool(grid)),
-        ("Annotators", _annotators(grid)),
-        ("Runs", _runs(grid)),
-        ("Cells", f"{len(cells)}, {clock(60 * sum(cells.values()))} of one core; this call took {clock(seconds)}"),
         ("Versions", f"{libraries}, Python {platform.python_version()}"),
         ("Machine", f"{platform.machine()}, {platform.system()}"),
     ]

@@ -66,7 +66,7 @@ def _run(
     executor = ProcessPoolExecutor(simulation.jobs, mp_context=processes, initializer=one_thread)
     try:
         parts = [range(start, len(prepared.clips), simulation.jobs * PARTS) for start in range(simulation.jobs * PARTS)]
-        _follow("features", {executor.submit(extract, prepared, part, device): len(part) for part in parts}, progress)
+        follow("features", {executor.submit(extract, prepared, part, device): len(part) for part in parts}, progress)
 
         def start(cell: Cell) -> dict[Future[Any], int]:
             future = executor.submit(run_and_keep, prepared, simulation.grid, cell, files[cell], device)
@@ -92,12 +92,12 @@ def _run(
                 found |= start(cell)
             return found
 
-        _follow("cells", tasks | dict.fromkeys(adaptations, 1), progress, follow_up)
+        follow("cells", tasks | dict.fromkeys(adaptations, 1), progress, follow_up)
     finally:
         executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _follow(
+def follow(
     stage: str,
     tasks: Mapping[Future[Any], int],
     progress: Progress,
