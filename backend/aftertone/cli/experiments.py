@@ -16,10 +16,14 @@ from aftertone_model.progress import hide_library_bars
 def strategies() -> None:
     """List the acquisition functions: what each needs, costs, and where it comes from."""
     from aftertone_model.acquisition import STRATEGIES
+    from aftertone_model.config import PRESETS
 
+    defaults = {config.strategy: preset for preset, config in reversed(PRESETS.items())}
+    typer.echo("N clips to choose from, k to ask for; C classes, D dimensions of an embedding, K dropout samples.\n")
     for name, strategy in STRATEGIES.items():
         needs = ", ".join(sorted(need.value for need in strategy.requires)) or "nothing"
-        typer.echo(f"{name}\n  {strategy.description}\n  needs {needs}; {strategy.cost}\n  {strategy.source}")
+        mark = f" (the default of {defaults[name]})" if name in defaults else ""
+        typer.echo(f"{name}{mark}\n  {strategy.description}\n  needs {needs}; {strategy.cost}\n  {strategy.source}")
         if strategy.departs:
             typer.echo(f"  departs from it: {strategy.departs}")
 

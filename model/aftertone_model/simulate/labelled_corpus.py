@@ -73,6 +73,11 @@ def read_labelled(manifest: Path, classes: Sequence[str] = (), leave_out: str = 
         raise ManifestError(
             f"--leave-out {leave_out} leaves nothing to learn from or to test on. Name another, such as corpus."
         )
+    if manifest.is_dir():
+        raise ManifestError(
+            f"{manifest} is a folder, which tells neither emotions nor speakers. Name a manifest.csv with the columns "
+            "path, emotion and speaker."
+        )
     rows = read_manifest(manifest, [leave_out] if leave_out else [])
     faults = []
     for row in rows:

@@ -49,6 +49,12 @@ def simulate(
     results = [
         Result(cell=cell, measured=measured) for cell, file in files.items() for measured in read_cell(file) or ()
     ]
+    others = set((simulation.out / "cells").glob("*.json")) - set(files.values())
+    if others:
+        say(
+            f"{simulation.out} also holds {len(others)} cells of other settings; they stay, but the report is of the "
+            f"{len(files)} cells of this command alone."
+        )
     write_csv(results, simulation.out)
     return write_report(simulation.out, results, grid, prepared, simulation.command, time.monotonic() - began)
 

@@ -169,7 +169,10 @@ def test_more_seeds_or_strategies_keep_the_cells_that_are_done(corpus: Path, fin
     after = {path.name: path.stat().st_mtime_ns for path in finished.glob("cells/*.json")}
     assert before.items() <= after.items()
     assert len(after) == len(before) + 4  # margin, from two seed sets, twice
-    run(asked(corpus, finished))
+    said: list[str] = []
+    simulation = asked(corpus, finished)
+    simulate(simulation, check(simulation)[0], said.append, silent)
+    assert any("also holds 4 cells of other settings" in line for line in said)
 
 
 def test_nothing_of_another_backbone_or_of_other_folds_is_taken_over(
@@ -247,6 +250,8 @@ def test_bad_rows_are_named_before_anything_runs(corpus: Path, tmp_path: Path) -
     outcome = CliRunner().invoke(app, ["simulate", str(bad), "--out", str(tmp_path / "out")])
     assert outcome.exit_code == 1
     assert "line 62 names gone.wav, which is no file" in outcome.output
+    outcome = CliRunner().invoke(app, ["simulate", str(corpus), "--out", str(tmp_path / "out")])
+    assert "is a folder, which tells neither emotions nor speakers" in outcome.output
     assert not (tmp_path / "out").exists()
 
 
