@@ -48,7 +48,7 @@ def test_it_plays_a_pair_and_prints_the_papers_tables(corpus: Path, tmp_path: Pa
     assert said.exit_code == 0, said.output
     assert "| first | second | " in said.output
     assert "| second | first | " in said.output
-    assert "| IEMOCAP (the paper) | CASIA, WavLM-base | 68.31 |  | 77.41 | +9.1 |" in said.output
+    assert "| IEMOCAP (the paper) | CASIA, WavLM-base | 68.31 |  | 77.41 |  |  | +9.1 |  |" in said.output
     assert "| first + second | " in said.output
     kept = sorted((tmp_path / "cells").glob("*.json"))
     assert len(kept) == 2
@@ -100,5 +100,6 @@ def test_the_tables_say_who_is_ahead() -> None:
     assert first.rows[0][:2] == ("a", "b")
     assert first.rows[0][2].startswith("50.0 [50.0 to 50.0]")
     assert first.rows[0][4].startswith("100.0 ")
-    assert first.rows[0][5].startswith("+50.0")
+    assert first.rows[0][7].startswith("+50.0")
+    assert first.rows[0][8].startswith("+0.0")
     assert second.rows == (("a + b", "100.0 [100.0 to 100.0]", "100.0 [100.0 to 100.0]"),)
