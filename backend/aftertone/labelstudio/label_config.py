@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from label_studio_sdk.label_interface.control_tags import ChoicesTag
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from aftertone.errors import LabelConfigError
-from aftertone_model.labels import LabelSchema, MultipleChoice, SingleChoice
+from aftertone.labelstudio.controls import Control, Offered, Path, quoted, read_controls
+from aftertone_model.labels import LabelSchema
 
 SMALLEST_CONFIG = """<View>
   <Audio name="audio" value="$audio"/>
@@ -19,73 +19,178 @@ SMALLEST_CONFIG = """<View>
   </Choices>
 </View>"""
 
+MOST_LISTED = 8  # controls that a message lists
+
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """The part of a label config that Aftertone learns from: an Audio tag and a Choices tag for the whole of it."""
+    """The part of a label config that Aftertone learns: an Audio tag, and a tag that asks about the whole of it."""
 
-    audio: str  # name of the Audio tag
+    audio: str  # name of the Audio or Video tag
     field: str  # key of the task's data that holds the audio's address
-    control: str  # name of the Choices tag
+    control: str  # name of the tag that annotators answer by
     schema: (
         LabelSchema  # kind of answer; its classes are named as Label Studio stores them (an alias where there is one)
     )
+    tag: str = "Choices"  # what that tag is: Choices or Taxonomy
+    offered: Offered | None = None  # what its choices are; None: the classes
+    notes: tuple[str, ...] = ()  # what people should know about the choice of this question; sentences
 
     @property
     def classes(self) -> tuple[str, ...]:
         """What annotators can choose, at least two."""
         return self.schema.classes
 
+    @property
+    def by_path(self) -> bool:
+        """Whether classes are named by their whole path in a tree of choices."""
+        return self.offered is not None and self.offered.by_path
+
     def chosen(self, annotation: Mapping[str, Any]) -> tuple[str, ...]:
         """The answer of an annotation as Label Studio exports it; () where the question was left open."""
-        found: list[str] = []
+        kind, paths = self.tag.lower(), list[Path]()
         for item in annotation.get("result") or ():
-            if item.get("from_name") == self.control and item.get("type") == "choices":
-                found += [label for label in item.get("value", {}).get("choices", ()) if isinstance(label, str)]
-        return tuple(dict.fromkeys(found))
+            if item.get("from_name") == self.control and item.get("type") == kind:
+                paths += [path for entry in item.get("value", {}).get(kind, ()) if (path := self._path(entry))]
+        # A branch chosen along with what lies below it says no more than that.
+        said = [path for path in paths if not any(path == other[: len(path)] and path != other for other in paths)]
+        return tuple(dict.fromkeys(self.offered.named(path) if self.offered else path[-1] for path in said))
 
     def result(self, answer: Sequence[str]) -> list[dict[str, Any]]:
-        """A prediction's `result` that shows an answer; empty where the label config has lost part of it."""
-        if not answer or not set(answer) <= set(self.classes):
+        """A prediction's `result` that shows an answer.
+
+        Empty where the label config has lost part of it, or where Label Studio takes no predictions of its form.
+        """
+        if not answer or not set(answer) <= set(self.classes) or not (self.offered is None or self.offered.shown):
             return []
-        value = {"choices": list(answer)}
-        return [{"from_name": self.control, "to_name": self.audio, "type": "choices", "value": value}]
+        kind, value = self.tag.lower(), list[Any](answer)
+        if self.offered is not None and self.offered.nested:
+            path = dict(zip(self.classes, self.offered.paths, strict=True))
+            value = [list(path[name]) for name in answer]
+        return [{"from_name": self.control, "to_name": self.audio, "type": kind, "value": {kind: value}}]
+
+    def _path(self, entry: Any) -> Path:
+        """What was chosen, as a path; () where it has another form."""
+        if isinstance(entry, str):
+            return (entry,)
+        nested = self.offered is not None and self.offered.nested
+        whole = nested and isinstance(entry, list) and all(isinstance(name, str) for name in entry)
+        return tuple(entry) if whole else ()
 
 
 @lru_cache(maxsize=64)
-def parse_label_config(label_config: str) -> Question:
-    """Find the question to learn: the first single choice about a whole audio clip, else the first multiple choice.
+def parse_label_config(label_config: str, question: str = "") -> Question:
+    """Find the question to learn.
+
+    That is the one named; else the only one that can be learned; else the only one of these whose name or choices look
+    like emotion. One that is hidden until something else is chosen must be named.
 
     Args:
         label_config: of a project, XML.
+        question: name of the tag that asks it; '' where nobody named one.
 
     Raises:
-        LabelConfigError: there is none; the message says what was found and gives the smallest config that works.
+        LabelConfigError: there is none, there are several, or the one named can't be learned. The first line of the
+            message is the reason, with the smallest change that helps.
     """
-    try:
-        parsed = LabelInterface(label_config)
-    except Exception as error:  # the SDK raises many kinds for XML that it can't make sense of
-        raise LabelConfigError(_explain(f"it can't be parsed ({error})")) from None
-    audios = {tag.name: tag for tag in parsed.objects if tag.tag == "Audio"}
-    questions: list[Question] = []
-    for tag in parsed.controls:
-        if not isinstance(tag, ChoicesTag):
-            continue
-        target = next((name for name in tag.to_name or () if name in audios), None)
-        whole_clip = (tag.attr or {}).get("perRegion", "false").lower() != "true"
-        classes = tuple(tag.labels or ())
-        if target and tag.name and whole_clip and len(classes) >= 2:
-            schema = (MultipleChoice if tag.is_multiple_choice else SingleChoice)(classes=classes)
-            field = (audios[target].value or "").removeprefix("$")
-            questions.append(Question(audio=target, field=field, control=tag.name, schema=schema))
-    if questions:
-        return min(questions, key=lambda question: not question.schema.exclusive)
-    found = ", ".join(f"<{tag.tag} name={tag.name!r}>" for tag in [*parsed.objects, *parsed.controls]) or "no tags"
-    raise LabelConfigError(_explain(f"found {found}"))
-
-
-def _explain(found: str) -> str:
-    return (
-        "The label config needs an Audio tag and, pointing at it, a Choices tag for the whole clip with at least two "
-        f"choices; {found}. The smallest one that works:\n{SMALLEST_CONFIG}"
+    controls = _controls(label_config)
+    if question:
+        return _as_question(_named(question, controls), controls)
+    able = [control for control in controls if control.schema is not None]
+    always = [control for control in able if not control.condition]
+    if len(always) == 1:
+        return _as_question(always[0], controls)
+    if not always:
+        raise LabelConfigError(_nothing_to_learn(controls))
+    if len(about := [control for control in always if control.about_emotion]) == 1:
+        return _as_question(about[0], controls)
+    raise LabelConfigError(
+        f"The label config asks {len(about or always)} questions that could be learned: {_listed(about or always)}. "
+        f"{_name_one((about or always)[0])}"
     )
+
+
+def _controls(label_config: str) -> list[Control]:
+    try:
+        tree = LabelInterface(label_config).parse(label_config)[3]
+    except Exception as error:  # the SDK raises many kinds for XML that it can't make sense of
+        reason = " ".join(str(error).split())
+        raise LabelConfigError(_with_example(f"The label config can't be parsed ({reason}).")) from None
+    controls = read_controls(tree)
+    if not controls:
+        found = [
+            f"<{element.tag} name={str(element.get('name'))!r}>"
+            for element in tree.iter()
+            if isinstance(element.tag, str) and element.get("name")
+        ]
+        raise LabelConfigError(
+            _with_example(
+                f"The label config asks nothing about audio (found {', '.join(found[:MOST_LISTED]) or 'no tags'}): it "
+                "needs an Audio tag and, pointing at it, a Choices tag with at least two choices."
+            )
+        )
+    return controls
+
+
+def _named(name: str, controls: Sequence[Control]) -> Control:
+    found = next((control for control in controls if control.name == name), None)
+    if found is None:
+        able = [control for control in controls if control.schema is not None]
+        if not able:
+            raise LabelConfigError(_nothing_to_learn(controls))
+        raise LabelConfigError(
+            f"The label config asks no question {quoted(name)}, which the extra params name; it could be "
+            f"{_listed(able)}. {_name_one(able[0])}"
+        )
+    if found.schema is None:
+        raise LabelConfigError(_with_example(found.refusal))
+    return found
+
+
+def _as_question(control: Control, controls: Sequence[Control]) -> Question:
+    assert control.schema is not None
+    assert control.offered is not None
+    hidden = [other for other in controls if other.schema is not None and other.condition and other is not control]
+    notes = [
+        f"{other} isn't learned, because it is hidden at times ({other.condition}). To learn it instead, set "
+        f'{{"question": {quoted(other.name)}}} in the model\'s extra params.'
+        for other in hidden[:MOST_LISTED]
+    ]
+    return Question(
+        audio=control.media,
+        field=control.field,
+        control=control.name,
+        schema=control.schema,
+        tag=control.tag,
+        offered=control.offered,
+        notes=(*control.offered.notes, *notes),
+    )
+
+
+def _nothing_to_learn(controls: Sequence[Control]) -> str:
+    hidden = [control for control in controls if control.schema is not None]
+    if hidden:
+        return (
+            f"{hidden[0]} is hidden at times ({hidden[0].condition}), and there is no other question that can be "
+            f"learned. {_name_one(hidden[0])}"
+        )
+    choices_first = sorted(controls, key=lambda control: control.tag.lower() not in ("choices", "taxonomy"))
+    return _with_example("\n".join(control.refusal for control in choices_first[:MOST_LISTED]))
+
+
+def _listed(controls: Sequence[Control]) -> str:
+    more = f" and {len(controls) - MOST_LISTED} more" if len(controls) > MOST_LISTED else ""
+    return ", ".join(f"{c} ({_choices(c)})" for c in controls[:MOST_LISTED]) + more
+
+
+def _choices(control: Control) -> str:
+    classes = control.schema.classes if control.schema is not None else ()
+    return ", ".join(quoted(name)[1:-1] for name in classes[:4]) + (", …" if len(classes) > 4 else "")
+
+
+def _name_one(control: Control) -> str:
+    return f'Name the one to learn in the model\'s extra params: {{"question": {quoted(control.name)}}}.'
+
+
+def _with_example(reason: str) -> str:
+    return f"{reason}\nThe smallest label config that works:\n{SMALLEST_CONFIG}"
