@@ -44,6 +44,7 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
             hours=sum(clip.seconds for clip in clips) / 3600,
             labels=dict(zip(record.classes, record.training.per_class if record.training else (), strict=True)),
             strategy=record.strategy,
+            question=record.question,
             metrics=record.metrics,
             plain_metrics=record.plain_metrics,
             clips_per_voice=_clips_per_voice(clips, held_out),

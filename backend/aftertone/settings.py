@@ -16,6 +16,7 @@ PROJECT_OPTIONS = (
     "batch_size",
     "test_share",
     "prelabel",
+    "question",
     "seed",
     "seed_size",
     "speaker_field",
@@ -126,6 +127,11 @@ class Settings(BaseSettings):
     seed: int = Field(0, ge=0, lt=2**63, description="Random seed of everything that draws.")
     prelabel: bool = Field(
         False, description="Show the model's label to annotators; off, so that it doesn't anchor them."
+    )
+    question: str = Field(
+        "",
+        description="Name of the tag of the label config that is learned; empty: the only one that can be, else the "
+        "only one whose name or choices look like emotion.",
     )
     audio_field: str = Field("", description="Task field of the audio; empty: what the label config says.")
     speaker_field: str = Field("speaker", description="Task field that names the speaker, where there is one.")

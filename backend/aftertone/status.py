@@ -10,31 +10,41 @@ from typing import Any
 from aftertone.faults import unwritable
 from aftertone.store.clock import elapsed
 from aftertone.store.project import ProjectStore, Store
-from aftertone.store.records import DiskUse, Doing, Problem, Sources, Tasks, Warnings
+from aftertone.store.records import DiskUse, Doing, LearnedQuestion, Problem, Sources, Tasks, Warnings
 from aftertone.store.rounds import Round
 from aftertone.store.unconfirmed import PENDING
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.evaluation.metrics import Metrics
 
 LEAST_FREE = 100_000_000  # bytes that a step may need on any project
+MOST_CLASSES = 12  # that are listed for people
 ADAPTING = 5  # times the backbone's size: checkpoint with its optimiser, the adapted backbone and a round's model
 
 
 def status(store: Store) -> dict[str, Any]:
     """Everything worth knowing about every project, as JSON."""
     free = _free(store.model_dir)
+    refused = {number: row.reason for number, row in store.refused.current().items()}
+    known = store.projects()
     return {
         "free": free,
         "problem": unwritable(store.model_dir),
-        "projects": [_project(number, store.project(number), free) for number in store.projects()],
-        "unconfirmed": store.unconfirmed.problems(),
+        "projects": [_project(number, store.project(number), free) | _refusal(refused, number) for number in known],
+        "unconfirmed": {n: why for n, why in store.unconfirmed.problems().items() if n not in refused},
+        "refused": {number: reason for number, reason in refused.items() if number not in known},
     }
 
 
 def needs_somebody(found: dict[str, Any]) -> bool:
     """Whether what `status` found doesn't go on without a person."""
     waits = any(project["problem"] or project["damaged"] for project in found["projects"])
+    waits = waits or bool(found["refused"])
     return waits or bool(found["problem"]) or any(said != PENDING for said in found["unconfirmed"].values())
+
+
+def _refusal(refused: dict[int, str], number: int) -> dict[str, str]:
+    """Why a project that is known was refused when it was last set up; '' where it wasn't."""
+    return {"refused": refused.get(number, "")}
 
 
 def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
@@ -43,12 +53,14 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
     doing, problem = store.read(Doing), store.read(Problem)
     rounds, damaged = _rounds(store)
     disk = store.read(DiskUse)
+    learned = store.read(LearnedQuestion)
     unfetched = sum(task.source not in sources for task in tasks)
     needed = _needed(disk, len(sources), unfetched)
     low = [f"Only {size(free)} are free where MODEL_DIR lies, and a step may need {size(needed)}."] * (free < needed)
     return {
         "project": number,
         "doing": doing and {**doing.model_dump(include={"stage", "done", "total", "at"}), "left": doing.left},
+        "question": learned and learned.model_dump(exclude={"schema_version"}),
         "tasks": len(tasks),
         "answered": sum(task.answer.given for task in tasks),
         "clips": len({source.clip for source in sources.values() if source.clip}),
@@ -108,8 +120,9 @@ def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:
 
 def describe(project: dict[str, Any]) -> str:
     """One project's status for people."""
-    doing = project["doing"]
-    lines = [f"Project {project['project']}: {_doing(doing)}"]
+    lines = [f"Project {project['project']}{_headline(project)}"]
+    if project["question"]:
+        lines.append(f"  learns {_question(project['question'])}")
     lines.append(
         f"  {project['tasks']} tasks, {project['answered']} answered; {project['clips']} clips decoded, "
         f"{len(project['unusable'])} tasks with unusable audio"
@@ -124,11 +137,29 @@ def describe(project: dict[str, Any]) -> str:
     if project["disk"]:
         lines.append(f"  {_disk(project['disk'])}")
     lines += [f"  DAMAGED: {sentence}" for sentence in project["damaged"]]
+    lines += [f"  note: {note}" for note in (project["question"] or {}).get("notes", ())]
     lines += [f"  warning: {warning}" for warning in project["warnings"]]
+    if project["refused"] and not project["problem"]:
+        lines.append(
+            "  warning: When it was last set up in Label Studio it was refused, so what was set before still counts. "
+            f"{project['refused']}"
+        )
     if project["problem"]:
         lines.append(f"  PROBLEM while trying to {project['problem']['step']}: {project['problem']['message']}")
     lines += [f"  task {row['task']}: {row['reason']}" for row in project["unusable"]]
     return "\n".join(lines)
+
+
+def _headline(project: dict[str, Any]) -> str:
+    if project["refused"] and project["problem"]:
+        return f" can't be used: {project['refused']}"
+    return f": {_doing(project['doing'])}"
+
+
+def _question(question: dict[str, Any]) -> str:
+    shown = question["classes"][:MOST_CLASSES]
+    more = ", ..." if len(question["classes"]) > MOST_CLASSES else ""
+    return f'{question["tag"]} "{question["name"]}" ({question["kind"]}): {", ".join(shown)}{more}'
 
 
 def _doing(doing: dict[str, Any] | None) -> str:

@@ -46,6 +46,10 @@ class SimulationError(AftertoneError):
     """A simulation is asked for what can't be simulated. The message says what to change."""
 
 
+class StrategyError(AftertoneError):
+    """There is no such strategy, or it can't rank this kind of label. The message names strategies that can."""
+
+
 class LabelError(AftertoneError):
     """Labels that can't be trained on. The message names the clip and what to change."""
 

@@ -45,8 +45,9 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
         found = everything(Store(settings.model_dir))
         if as_json:
             typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
-        elif found["projects"] or found["unconfirmed"]:
+        elif found["projects"] or found["unconfirmed"] or found["refused"]:
             said = [describe(project) for project in found["projects"]]
+            said += [f"Project {n} can't be used: {why}" for n, why in found["refused"].items()]
             said += [f"Project {n} wants to connect, but {why}" for n, why in found["unconfirmed"].items()]
             typer.echo("\n\n".join(said))
             typer.echo(f"\n{size(found['free'])} are free where MODEL_DIR={settings.model_dir} lies.")

@@ -164,9 +164,7 @@ def _taxonomy(control: Control, element: Element) -> tuple[Offered, LabelSchema]
             f'{control} has labeling="true", so it marks parts of a text: remove that attribute, so that it is about '
             "the whole clip."
         )
-    note = (
-        f'{control} lets annotators choose branches, which teach nothing. With leafsOnly="true" they choose leaves only.'
-    )
+    note = f'{control} lets annotators choose branches, which teach nothing: set leafsOnly="true".'
     branches = any(_parent_choice(choice) is not None for choice in _all_choices(element))
     offered = Offered(
         paths=tuple(_leaves(control, element)),
@@ -195,8 +193,8 @@ def _number(control: Control, element: Element) -> str:
     limits = [f"{name}={quoted(element.get(name))}" for name in ("maxRating", "min", "max") if element.get(name)]
     limited = f" ({', '.join(limits)})" if limits else ""
     return (
-        f"{control}{limited} asks for a number, which isn't learned yet: ask for it by a Choices tag with the same name "
-        "and toName, with a Choice for each grade."
+        f"{control}{limited} asks for a number, which isn't learned yet: ask for it by a Choices tag with the same "
+        "name and toName, with a Choice for each grade."
     )
 
 
@@ -257,7 +255,7 @@ def _stored(control: Control, choice: Element) -> str:
         )
     if name.startswith("$"):
         raise LabelConfigError(
-            f"{control} has a Choice with {attribute}={quoted(name)}, which each task fills in: write the choice itself."
+            f"{control} has a Choice with {attribute}={quoted(name)}, which each task fills in: write the choice out."
         )
     return name
 

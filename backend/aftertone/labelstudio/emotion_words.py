@@ -41,8 +41,9 @@ WORDS = frozenset(
         "neutro calmo alegria raiva medo nojo tédio felice gioia rabbia paura disgusto sorpresa noia",
         "neutraal blij boos verdrietig bang walging neutralny radość smutek złość strach wstręt",
         "нейтрально нейтральный радость счастье грусть печаль злость гнев страх отвращение удивление",
-        "nötr mutlu üzgün kızgın korku öfke senang sedih marah takut vui buồn",
-        "中性 平静 高兴 开心 快乐 悲伤 难过 生气 愤怒 害怕 恐惧 厌恶 惊讶 高興 悲傷 憤怒 喜び 悲しみ 怒り 恐れ 嫌悪 驚き 平静",
+        "nötr mutlu üzgün sinirli korku öfke senang sedih marah takut vui buồn",
+        "中性 平静 高兴 开心 快乐 悲伤 难过 生气 愤怒 害怕 恐惧 厌恶 惊讶 高興 悲傷 憤怒",
+        "喜び 悲しみ 怒り 恐れ 嫌悪 驚き",
         "중립 기쁨 행복 슬픔 분노 공포 혐오 놀람 खुश दुखी गुस्सा डर सामान्य سعيد حزين غاضب خائف محايد",
     )
     for word in line.split()

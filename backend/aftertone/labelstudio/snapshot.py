@@ -15,7 +15,13 @@ OVERLAP = timedelta(seconds=5)  # a change may become visible a little after the
 
 
 def read_snapshot(
-    label_studio: LabelStudio, project: int, cache: TaskCache, *, audio_field: str = "", speaker_field: str = ""
+    label_studio: LabelStudio,
+    project: int,
+    cache: TaskCache,
+    *,
+    question: str = "",
+    audio_field: str = "",
+    speaker_field: str = "",
 ) -> tuple[Snapshot, TaskCache]:
     """Read a project: only what changed since the last read. Returns it with the cache for the next read.
 
@@ -25,6 +31,7 @@ def read_snapshot(
 
     Args:
         cache: what the last read returned; an empty one before the first.
+        question: name of the tag in the label config that is learned; '': see `parse_label_config`.
         audio_field: key of a task's data that holds the audio; '': what the label config says.
         speaker_field: key of a task's data that names the speaker.
 
@@ -33,7 +40,7 @@ def read_snapshot(
         LabelConfigError: the project asks no question that Aftertone can learn.
     """
     try:
-        return _read(label_studio, project, cache, audio_field, speaker_field)
+        return _read(label_studio, project, cache, question, audio_field, speaker_field)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise LabelStudioError(
             f"Label Studio's reply about project {project} is empty or of another form than expected "
@@ -43,13 +50,14 @@ def read_snapshot(
 
 
 def _read(
-    label_studio: LabelStudio, project: int, cache: TaskCache, audio_field: str, speaker_field: str
+    label_studio: LabelStudio, project: int, cache: TaskCache, named: str, audio_field: str, speaker_field: str
 ) -> tuple[Snapshot, TaskCache]:
     raw = label_studio.project(project)
     asked_at = label_studio.answered_at
-    question = parse_label_config(raw["label_config"])
+    question = parse_label_config(raw["label_config"], named)
     audio_field = audio_field or question.field
     shape = (question.control, question.schema.kind, audio_field, speaker_field, "votes by annotator")
+    shape += ("by path",) * question.by_path
     tasks = {task.id: task for task in cache.tasks} if cache.shape == shape else {}
 
     def parse(exported: Mapping[str, Any]) -> Task:
@@ -90,6 +98,7 @@ def _read(
         project=project,
         title=raw["title"],
         question=question,
+        label_config=raw["label_config"],
         tasks=tasks,
         sampling=raw.get("sampling") or "",
         model_version=raw.get("model_version") or "",

@@ -73,6 +73,7 @@ class Snapshot:
     project: int
     title: str
     question: "Question"
+    label_config: str = ""  # that it stands in, XML
     tasks: Mapping[int, Task]
     sampling: str  # project setting: how "Label All Tasks" orders the queue
     model_version: str  # project setting: whose predictions order it; '' when unset

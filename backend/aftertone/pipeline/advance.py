@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aftertone.errors import LeaseLostError, StoreError, TasksVanishedError
+from aftertone.errors import LabelConfigError, LeaseLostError, SettingsError, StoreError, TasksVanishedError
 from aftertone.faults import BUG, explain
 from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tasks import Snapshot
-from aftertone.pipeline.connecting import FINDING, READING, UNKNOWN, confirm, protect_webhook, refresh
+from aftertone.pipeline.connecting import FINDING, READING, UNKNOWN, check_usable, confirm, protect_webhook, refresh
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
 from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
@@ -30,10 +30,10 @@ from aftertone.pipeline.pruning import prune_when_due
 from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
-from aftertone.store.records import Doing, HeldOut, Problem, Tasks, Warnings
+from aftertone.store.records import Doing, HeldOut, LearnedQuestion, Problem, Tasks, Warnings
 from aftertone.store.state import State
 from aftertone_model.data.decoders import Decoders
-from aftertone_model.errors import AftertoneError, DamagedFileError
+from aftertone_model.errors import AftertoneError, DamagedFileError, StrategyError
 from aftertone_model.progress import hide_library_bars, throttled
 
 if TYPE_CHECKING:
@@ -127,10 +127,6 @@ class Advance:
             with self._connect(self._settings) as services:
                 connection = refresh(self._project, self._store, services[0])
                 self._url, self._settings = connection.url, self._settings.for_project(connection.extra_params)
-                if self._settings.strategy:
-                    from aftertone_model.acquisition import find_strategy
-
-                    find_strategy(self._settings.strategy)  # a wrong name should not wait for the first labels
                 previous: Step | None = None
                 while True:
                     try:
@@ -152,6 +148,8 @@ class Advance:
             if isinstance(error, RefusedError) and error.status in UNKNOWN and self._doing == READING:
                 self._doing = FINDING
             message = explain(error)
+            if isinstance(error, (LabelConfigError, SettingsError, StrategyError)) and self._doing == READING:
+                self._all.refused.add(self._project, str(error), known=True)
             expected = message is not None
             self._remember(message or f"{type(error).__name__}: {error}. {BUG}")
             level = logging.WARNING if expected else logging.ERROR
@@ -203,11 +201,20 @@ class Advance:
         store, settings = self._store, self._settings
         known = store.get(Tasks).cache
         snapshot, cache = read_snapshot(
-            label_studio, self._project, known,
+            label_studio, self._project, known, question=settings.question,
             audio_field=settings.audio_field, speaker_field=settings.speaker_field,
         )  # fmt: skip
+        check_usable(snapshot.label_config, settings)  # a wrong strategy should not wait for the first labels
         if cache != known:
             store.save(Tasks(cache=cache))
+        question = snapshot.question
+        learned = LearnedQuestion(
+            name=question.control, tag=question.tag, kind=question.schema.kind, classes=question.classes,
+            notes=question.notes,
+        )  # fmt: skip
+        if learned != store.read(LearnedQuestion):
+            store.save(learned)
+        self._all.refused.withdraw(self._project, snapshot.label_config)
         state, now = store.load(), time.time()
         dataset = join(snapshot, state.sources, now)
         warning = protect_webhook(label_studio, snapshot, store, self._url)

@@ -8,12 +8,14 @@ from typing import Any
 
 from aftertone.errors import DamagedRecordError
 from aftertone.labelstudio.client import LabelStudio, RefusedError
+from aftertone.labelstudio.label_config import Question, parse_label_config
 from aftertone.labelstudio.tasks import Snapshot
-from aftertone.settings import parse_extra_params
+from aftertone.settings import Settings, parse_extra_params
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Connection, Problem
 from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.errors import AftertoneError
+from aftertone_model.strategy_names import check_strategy
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +23,22 @@ UNKNOWN = (403, 404)  # what Label Studio answers about a project that isn't the
 READING = "read the project"  # name of the step that looks
 FINDING = "find the project"  # name of the step in which Label Studio doesn't know a project any more
 SECRET_HEADER = "X-Aftertone-Secret"
+
+
+def check_usable(label_config: str, settings: Settings) -> Question:
+    """The question that is learned of a project, if it can be used at all.
+
+    Args:
+        settings: with the project's options.
+
+    Raises:
+        LabelConfigError: the label config asks no question that can be learned, or several.
+        StrategyError: there is no such query strategy, or it can't rank this kind of label.
+    """
+    question = parse_label_config(label_config, settings.question)
+    if settings.strategy:
+        check_strategy(settings.strategy, exclusive=question.schema.exclusive)
+    return question
 
 
 def confirm(

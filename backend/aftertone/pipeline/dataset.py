@@ -43,6 +43,7 @@ class Dataset:
     """The pool as the project sees it now."""
 
     schema: LabelSchema
+    question: str = ""  # name of the tag in the label config that the labels come from
     entries: Mapping[str, Entry]  # clip id -> entry, in order of the first task
     failed: Mapping[int, str]  # task id -> why its audio can't be used
     missing: tuple[Task, ...]  # tasks whose audio nobody has tried to fetch yet
@@ -121,6 +122,7 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
     entries = {clip: _entry(clip, tasks, sources[tasks[0].source].seconds) for clip, tasks in held.items()}
     return Dataset(
         schema=snapshot.question.schema,
+        question=snapshot.question.control,
         entries=entries,
         failed=failed,
         missing=tuple(missing),

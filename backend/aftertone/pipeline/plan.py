@@ -114,5 +114,7 @@ def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool
     changed = last.changes(labels) if last is not None else len(labels)
     wanted = last.batch if last is not None else seed_size(settings, dataset)
     all_done = not dataset.open_clips
-    question_changed = last is not None and last.kind == "trained" and last.label_schema != dataset.schema
+    question_changed = (
+        last is not None and last.kind == "trained" and not last.learned(dataset.question, dataset.schema)
+    )
     return changed >= wanted or question_changed or (changed > 0 and (state.train_requested or all_done))

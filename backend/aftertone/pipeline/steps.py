@@ -51,6 +51,7 @@ class LearningSteps:
             created_at=_now(),
             seed=self._settings.seed,
             strategy=ranking.strategy,
+            question=self._dataset.question,
             classes=self._dataset.schema.classes,
             label_kind=self._dataset.schema.kind,
             batch=size,
@@ -77,6 +78,7 @@ class LearningSteps:
             previous,
         )
         draft = Draft(
+            question=self._dataset.question,
             classes=self._dataset.schema.classes,
             label_kind=self._dataset.schema.kind,
             labelled=_as_tuples(labelled),

@@ -15,11 +15,11 @@ def stop_advice(rounds: Sequence[Round], speakers: Mapping[str, str | None], see
     Every round is judged by the newest round's test labels, also on clips that had none when it was made.
 
     Args:
-        rounds: oldest first, the newest among them; those about other classes don't count.
+        rounds: oldest first, the newest among them; those about another question or other classes don't count.
         speakers: clip -> who speaks, where known.
     """
     newest = rounds[-1]
-    alike = [record for record in rounds if record.training and record.label_schema == newest.label_schema]
+    alike = [record for record in rounds if record.training and record.learned(newest.question, newest.label_schema)]
     return advise([_milestone(record) for record in alike], newest.classes, _tested(newest, speakers), seed).sentence
 
 

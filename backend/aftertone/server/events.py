@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftertone.errors import DamagedRecordError
-from aftertone.labelstudio.label_config import parse_label_config
-from aftertone.pipeline.connecting import FINDING
+from aftertone.pipeline.connecting import FINDING, check_usable
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.predict import latest_version
 from aftertone.settings import Settings, parse_extra_params
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Problem
+from aftertone_model.errors import AftertoneError
 
 START_TRAINING = "START_TRAINING"
 WAKE_SECONDS = 2.0  # between two wake-ups of a project: whatever happens within is seen at the second
@@ -36,12 +36,18 @@ class Events:
         Raises:
             LabelConfigError: the project asks no question that Aftertone can learn.
             SettingsError: an option isn't known or its value doesn't fit.
+            StrategyError: the options name no query strategy, or one that can't rank this kind of label.
             UnknownProjectError: Label Studio said a moment ago that it doesn't know the project.
             TooManyProjectsError: too many unconfirmed projects ask at once.
         """
-        store, options = self._store.project(project), parse_extra_params(extra_params)
-        self._settings.for_project(options)
-        parse_label_config(label_config)
+        store = self._store.project(project)
+        try:
+            options = parse_extra_params(extra_params)
+            check_usable(label_config, self._settings.for_project(options))
+        except AftertoneError as error:
+            self._store.refused.add(project, str(error), label_config, known=store.connected)
+            raise
+        self._store.refused.withdraw(project)
         if not store.connected:
             self._ask_to_connect(project)
         elif _is_news(store, extra_params, options):

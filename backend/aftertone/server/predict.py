@@ -28,10 +28,10 @@ def predict(store: ProjectStore, tasks: Sequence[int], label_config: str) -> lis
     Raises:
         LabelConfigError: the label config asks no question that Aftertone can answer.
     """
-    question = parse_label_config(label_config)
     record = _served(store)
     if record is None:
         return [_empty(UNTRAINED) for _ in tasks]
+    question = parse_label_config(label_config, record.question)
     scores, version = store.scores(record.number)[1], record.guess_version
     answers = []
     for task in tasks:

@@ -14,12 +14,11 @@ projects/<id>/current           number of the round that annotators are served
 projects/<id>/train-requested   there while a Start Training waits
 projects/<id>/setup-requested   there while Label Studio is to be asked how it connects the project now
 projects/<id>/webhook-secret    what Label Studio sends along with each webhook
-unconfirmed.json                projects that asked to connect and that Label Studio hasn't confirmed yet
-projects/<id>/progress.json     what is being done now, and how far it is
-projects/<id>/warnings.json     what a person should know or do
-projects/<id>/problem.json      what went wrong last, and what a person must do
-projects/<id>/damage.json       damaged files, which were set aside as <name>.corrupt
+projects/<id>/question.json     what is learned of the label config
+projects/<id>/progress.json     what is being done now; warnings.json: what a person should know or do
+projects/<id>/problem.json      what went wrong last; damage.json: files that were set aside as <name>.corrupt
 projects/<id>/lease.json        which worker may write here, and lease.lock, which is held for each write
+unconfirmed.json, refused.json  projects that aren't confirmed yet, and those that can't be used as they are set up
 
 No path is built and no file is read anywhere else.
 """
@@ -34,6 +33,7 @@ from aftertone.errors import DamagedRecordError, StoreError
 from aftertone.store.folder import RecordFolder, read_record, write_record
 from aftertone.store.lease import hold
 from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Sources, Tasks
+from aftertone.store.refusals import RefusedProjects
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Round
@@ -316,9 +316,8 @@ def _numbered(folder: Path, *, digits: int = 1) -> list[int]:
 
 
 @lru_cache(maxsize=1024)
-def _read_round(file: Path, written: int) -> Round:
-    """A round's record; read once, since it never changes."""
-    del written  # tells the file from one of another store that lay there before
+def _read_round(file: Path, _written: int) -> Round:
+    """A round's record; read once, since it never changes. When it was written tells it from another store's."""
     return read_record(Round, file)
 
 
@@ -328,7 +327,8 @@ class Store:
     def __init__(self, model_dir: Path) -> None:
         self.model_dir = model_dir
         self._folder = model_dir / "projects"
-        self.unconfirmed = UnconfirmedProjects(model_dir)  # projects that aren't confirmed yet
+        self.unconfirmed = UnconfirmedProjects(model_dir)
+        self.refused = RefusedProjects(model_dir)
 
     def project(self, project: int) -> ProjectStore:
         """One project's files, whether or not there are any yet."""

@@ -100,6 +100,37 @@ class Unconfirmed(Record):
     projects: dict[int, Asking] = {}
 
 
+class Refusal(Part):
+    """Why Label Studio was told that a project can't be used."""
+
+    at: Moment  # of the last time
+    reason: str  # a sentence, for people
+    label_config: str = ""  # digest of the label config that it was refused with; '' where there was none
+    known: bool = False  # whether Label Studio had confirmed the project before
+
+
+class Refusals(Record):
+    """Projects that were refused."""
+
+    FILE = "refused.json"
+    AFTER_DAMAGE = "Projects that are refused are listed again when they are next set up."
+
+    projects: dict[int, Refusal] = {}
+
+
+class LearnedQuestion(Record):
+    """What the project asks its annotators, as far as it is learned, as of the last look at it."""
+
+    FILE = "question.json"
+    AFTER_DAMAGE = "The next look at the project writes it again."
+
+    name: str = ""  # of the tag in the label config
+    tag: str = ""  # such as Choices
+    kind: str = ""  # of label
+    classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # what people should know about the choice of this question
+
+
 class HeldOut(Record):
     """For each clip that was ever assigned: whether it is held out for testing. Only grows."""
 

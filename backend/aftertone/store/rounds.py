@@ -38,6 +38,7 @@ class Draft(Record):
     FILE = "draft.json"
     AFTER_DAMAGE = "The round is trained again."
 
+    question: str = ""  # name of the tag in the label config that was learned; '' where an earlier version wrote it
     classes: tuple[str, ...]
     label_kind: Annotated[str, Field(pattern="|".join(SCHEMAS))] = SingleChoice.kind
     labelled: SoftLabels = Field(default_factory=dict)  # clips that it was trained on
@@ -53,6 +54,10 @@ class Draft(Record):
     def label_schema(self) -> LabelSchema:
         """What kind of answer was asked for."""
         return schema_of(self.label_kind, self.classes)
+
+    def learned(self, question: str, schema: LabelSchema) -> bool:
+        """Whether it learned a question of that name and kind. Any name will do where either has none."""
+        return self.label_schema == schema and (not self.question or not question or self.question == question)
 
     @classmethod
     def upgrade(cls, raw: Any) -> Any:

@@ -15,9 +15,10 @@ from aftertone_model.acquisition.direct import rank_by_direct
 from aftertone_model.acquisition.inputs import Requires
 from aftertone_model.acquisition.probcover import rank_by_probcover
 from aftertone_model.acquisition.random_sampling import rank_by_chance
-from aftertone_model.acquisition.strategy import Strategy, StrategyError
+from aftertone_model.acquisition.strategy import Strategy
 from aftertone_model.acquisition.typiclust import rank_by_typiclust_then_margin
 from aftertone_model.acquisition.uncertainty import rank_by_entropy, rank_by_least_confidence, rank_by_margin
+from aftertone_model.errors import StrategyError
 
 STRATEGIES: dict[str, Strategy] = {
     "random": Strategy(

@@ -7,11 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone_model.acquisition.inputs import Inputs, Requires
-from aftertone_model.errors import AftertoneError
-
-
-class StrategyError(AftertoneError):
-    """There is no such strategy, or it can't rank this kind of label. The message names strategies that can."""
+from aftertone_model.errors import StrategyError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,6 +25,7 @@ class Provenance:
     hours: float  # of audio in the pool
     labels: Mapping[str, float]  # class -> training labels; soft votes count in parts
     strategy: str  # acquisition strategy that chose what to label
+    question: str = ""  # name of the question in the label config that was learned; '' where it isn't known
     metrics: Metrics | None  # of the whole model on the held-out test set; None where there was none
     plain_metrics: Metrics | None = None  # of the transformers classifier alone, where a clip head judges beside it
     clips_per_voice: int | None = None  # median, in the pool, of the test set's known speakers; None where it has none
@@ -38,6 +39,7 @@ def model_card(model: EmotionModel, provenance: Provenance) -> str:
     several = _several(classifier)
     labels = "\n".join(f"| {name} | {provenance.labels.get(name, 0):g} |" for name in classes)
     kind = "any number of" if several else "one of"
+    question = f' It answers the question "{provenance.question}" of the label config.' if provenance.question else ""
     adapted = "adapted to the pool without labels (TAPT)" if provenance.adapted else "unadapted"
     return f"""---
 library_name: transformers
@@ -47,7 +49,7 @@ tags: [speech-emotion-recognition, {classifier.config.model_type}, active-learni
 
 # {provenance.name}
 
-Classifies the emotion of a clip: {kind} {", ".join(classes)}. Made with Aftertone, which follows AFTER
+Classifies the emotion of a clip: {kind} {", ".join(classes)}.{question} Made with Aftertone, which follows AFTER
 (arXiv 2310.00283).
 
 {_use(model)}

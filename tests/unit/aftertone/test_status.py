@@ -12,11 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from aftertone.cli import app
+from aftertone.errors import LabelConfigError, SettingsError
+from aftertone.labelstudio.label_config import SMALLEST_CONFIG
+from aftertone.server.events import Events
 from aftertone.settings import Settings
 from aftertone.store.project import Store
 from aftertone.store.records import Connection, Doing, Problem
 from aftertone_model.evaluation.metrics import Estimate
 from tests.unit.aftertone.loops import MemoryLoop
+from tests.unit.aftertone.records import FakeJobs
 
 
 @pytest.fixture
@@ -65,12 +69,16 @@ def test_rounds_with_their_metrics_and_an_export(make_loop: Callable[..., Memory
     assert "Project 1: waiting for labels: 0 of 6 since round 1" in shown
     assert "20 tasks, 8 answered; 20 clips decoded, 0 tasks with unusable audio" in shown
     assert "round   0      0 labels  seed set, no model yet" in shown
-    assert "<- served to annotators" in shown.splitlines()[3]
+    assert '  learns Choices "emotion" (single-choice): neutral, happy' in shown
+    assert "<- served to annotators" in shown.splitlines()[4]
     (project,) = json.loads(run("status", "--json"))["projects"]
+    assert (project["question"]["name"], project["question"]["kind"]) == ("emotion", "single-choice")
+    assert {record.question for record in loop.store.rounds()} == {"emotion"}
     assert [row["version"] for row in project["rounds"]] == [record.version for record in loop.store.rounds()]
     assert "8 labels" in run("export", "1", "--out", str(tmp_path / "model"))
     assert (tmp_path / "model" / "model.safetensors").is_file()
     assert (tmp_path / "model" / "emotions.py").is_file()
+    assert 'answers the question "emotion" of the label config' in (tmp_path / "model" / "README.md").read_text()
     assert "exists already" in run("export", "1", "--out", str(tmp_path / "model"))
 
 
@@ -125,6 +133,43 @@ def test_the_exit_code_says_whether_somebody_is_needed(make_loop: Callable[..., 
     (loop.store.folder / "rounds/000/round.json").write_text("")
     assert status() == 2
     assert "DAMAGED: " in run("status")
+
+
+TWO = SMALLEST_CONFIG.replace(
+    "</View>", '<Choices name="mood" toName="audio"><Choice value="up"/><Choice value="down"/></Choices></View>'
+)
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_project_that_can_not_be_used_is_listed_with_the_reason_until_it_can(
+    make_loop: Callable[..., MemoryLoop], settings: Settings
+) -> None:
+    events = Events(settings, FakeJobs())
+    with pytest.raises(LabelConfigError):
+        events.connected(4, TWO, {})
+    said = CliRunner().invoke(app, ["status"])
+    assert "Project 4 can't be used: The label config asks 2 questions that could be learned" in said.output
+    assert '{"question": "emotion"}' in said.output
+    assert said.exit_code == 2
+    assert "4" in json.loads(run("status", "--json"))["refused"]
+    events.connected(4, TWO, {"question": "mood"})
+    assert "can't be used" not in run("status")
+
+    loop = make_loop(12)
+    loop.advance()
+    good = loop.label_studio.state["project"]["label_config"]
+    with pytest.raises(SettingsError):
+        events.connected(1, good, {"batch": 3})
+    loop.advance()  # Label Studio keeps the options before, so the project goes on
+    assert "warning: When it was last set up in Label Studio it was refused" in run("status")
+    assert "can't be used" not in run("status")
+    loop.label_studio.state["project"]["label_config"] = TWO
+    loop.advance()
+    assert run("status").startswith("Project 1 can't be used: The label config asks 2 questions")
+    loop.label_studio.state["project"]["label_config"] = good
+    loop.advance()
+    assert run("status").startswith("Project 1: ")
+    assert "refused" not in run("status")
 
 
 def test_a_model_dir_that_is_a_file_is_told(

@@ -97,7 +97,9 @@ def test_a_change_of_options_is_stored_once_it_is_saved(worker: Worker) -> None:
 
 
 def test_options_of_a_model_that_is_gone_stop_nobody(worker: Worker) -> None:
-    worker.save_model({"strategy": "nope"})
+    worker.label_studio.state["models"] = [{"url": URL, "extra_params": {"strategy": "nope"}}]  # an older version's
+    worker.events.connected(1, SMALLEST_CONFIG, None)
+    worker.run()
     assert worker.store.read(Problem) is not None
     worker.label_studio.state["models"] = [{"url": URL, "extra_params": {"seed": 7}}]  # nobody is told of that
     worker.run()

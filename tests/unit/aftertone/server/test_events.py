@@ -13,6 +13,7 @@ from aftertone.server.events import Events
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection
+from aftertone_model.errors import AftertoneError
 from tests.unit.aftertone.records import FakeJobs
 
 
@@ -49,12 +50,47 @@ def test_a_host_without_setup_connects_by_its_first_event(events: Events, settin
     assert (jobs.woken, Store(settings.model_dir).projects()) == ([5], [])
 
 
-def test_what_does_not_fit_wakes_nobody(events: Events, settings: Settings, jobs: FakeJobs) -> None:
+def test_what_does_not_fit_wakes_nobody_and_is_listed_until_it_fits(
+    events: Events, settings: Settings, jobs: FakeJobs
+) -> None:
+    everything = Store(settings.model_dir)
     with pytest.raises(LabelConfigError):
         events.connected(5, "<View/>", {})
+    assert "asks nothing about audio" in everything.refused.current()[5].reason
     with pytest.raises(SettingsError):
         events.connected(5, SMALLEST_CONFIG, {"host": "x"})
-    assert jobs.woken == list(settings.model_dir.iterdir()) == []
+    assert "host can't be set there" in everything.refused.current()[5].reason
+    assert jobs.woken == everything.folders() == []
+    events.connected(5, SMALLEST_CONFIG, {})
+    assert everything.refused.current() == {}
+
+
+@pytest.mark.parametrize(
+    ("extra", "said"),
+    [
+        ("{", "not JSON"),
+        ({"x": 1}, "x can't be set there"),
+        ({"strategy": "foo"}, "no strategy 'foo'"),
+        ({"strategy": "batchbald"}, "single-choice labels only"),
+        ({"question": "mood"}, 'no question "mood"'),
+    ],
+)
+def test_options_that_can_not_be_used_are_refused_at_once(
+    events: Events, settings: Settings, extra: Any, said: str
+) -> None:
+    several = SMALLEST_CONFIG.replace('choice="single"', 'choice="multiple"')
+    with pytest.raises(AftertoneError) as error:
+        events.connected(5, several, extra)
+    assert said in str(error.value).splitlines()[0]
+    assert said in Store(settings.model_dir).refused.current()[5].reason
+
+
+def test_a_question_among_several_must_be_named(events: Events) -> None:
+    other = '<Choices name="mood" toName="audio"><Choice value="up"/><Choice value="down"/></Choices></View>'
+    config = SMALLEST_CONFIG.replace("</View>", other)
+    with pytest.raises(LabelConfigError, match=r'Choices "emotion" \(neutral, happy\), Choices "mood" \(up, down\)'):
+        events.connected(5, config, {})
+    assert events.connected(5, config, {"question": "mood"}) == "untrained"
 
 
 def test_both_calls_of_a_new_connection_are_heard(events: Events, jobs: FakeJobs) -> None:
