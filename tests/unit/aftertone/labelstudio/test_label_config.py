@@ -1,7 +1,17 @@
+"""Every shape of label config: what is learned of it, and that answers survive the way there and back."""
+
 import pytest
+from label_studio_sdk.label_interface.interface import LabelInterface
 
 from aftertone.errors import LabelConfigError
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG, parse_label_config
+from tests.label_configs import AUDIO, HAPPY_SAD, SHAPES, TREE, Shape, choices
+
+
+def refusal(tags: str, question: str = "") -> str:
+    with pytest.raises(LabelConfigError) as error:
+        parse_label_config(f"<View>{tags}</View>", question)
+    return str(error.value)
 
 
 def test_the_smallest_config_of_the_message_works() -> None:
@@ -10,33 +20,139 @@ def test_the_smallest_config_of_the_message_works() -> None:
     assert question.classes == ("neutral", "happy")
 
 
-def test_an_alias_is_what_label_studio_stores() -> None:
-    config = SMALLEST_CONFIG.replace('value="happy"', 'value="Happy :)" alias="happy"')
-    assert parse_label_config(config).classes == ("neutral", "happy")
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_shape_is_understood_and_answers_survive_the_way_there_and_back(shape: Shape) -> None:
+    question = parse_label_config(shape.config, shape.question)
+    assert (question.control, question.audio, question.field) == (shape.control, shape.media, shape.field)
+    assert (type(question.schema), question.classes) == (shape.kind, shape.classes)
+    assert question.chosen({"result": shape.result}) == shape.answer
+
+    result = question.result(shape.answer)
+    assert LabelInterface(shape.config).validate_prediction({"result": result, "score": 0.5}, return_errors=True) == []
+    assert result == (shape.result if shape.shown else [])
 
 
-def test_other_questions_are_left_aside() -> None:
-    other = (
-        '<Choices name="tags" toName="audio" choice="multiple"><Choice value="a"/><Choice value="b"/></Choices>'
-        '<Choices name="part" toName="audio" perRegion="true"><Choice value="a"/><Choice value="b"/></Choices>'
-        '<Choices name="one" toName="audio"><Choice value="a"/></Choices>'
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape.shown], ids=str)
+def test_every_class_can_be_shown_and_read_back(shape: Shape) -> None:
+    question = parse_label_config(shape.config, shape.question)
+    for name in question.classes:
+        result = question.result([name])
+        assert LabelInterface(shape.config).validate_prediction({"result": result}, return_errors=True) == []
+        assert question.chosen({"result": result}) == (name,)
+    assert question.result(["no class"]) == question.result([]) == []
+
+
+def test_a_branch_chosen_with_its_leaves_says_no_more_than_they_do() -> None:
+    """Label Studio ticks a nested choice whose choices are all ticked."""
+    several = f'<Choices name="emotion" toName="audio" choice="multiple" allowNested="true">{TREE}</Choices>'
+    nested = parse_label_config(f"<View>{AUDIO}{several}</View>")
+    chosen = [["negative"], ["negative", "sad"], ["negative", "ang"]]
+    item = {"from_name": "emotion", "type": "choices", "value": {"choices": chosen}}
+    assert nested.chosen({"result": [item]}) == ("sad", "ang")
+
+
+def test_a_branch_alone_is_an_answer_that_is_no_class() -> None:
+    taxonomy = parse_label_config(f'<View>{AUDIO}<Taxonomy name="emotion" toName="audio">{TREE}</Taxonomy></View>')
+    item = {"from_name": "emotion", "type": "taxonomy", "value": {"taxonomy": [["negative"]]}}
+    assert taxonomy.chosen({"result": [item]}) == ("negative",)
+    assert "negative" not in taxonomy.classes
+    assert 'leafsOnly="true"' in taxonomy.notes[0]
+
+
+def test_what_is_hidden_at_times_is_told() -> None:
+    hidden = choices("happy", "sad", name="mood", visibleWhen="choice-selected", whenTagName="emotion")
+    question = parse_label_config(f"<View>{AUDIO}{HAPPY_SAD}{hidden}</View>")
+    assert question.control == "emotion"
+    (note,) = question.notes
+    assert note.startswith(
+        'Choices "mood" isn\'t learned, because it is hidden at times (visibleWhen="choice-selected")'
     )
-    config = SMALLEST_CONFIG.replace("<Choices", other + "<Choices", 1)
-    assert parse_label_config(config).control == "emotion"
+    assert '{"question": "mood"}' in note
+    around = f'<View visibleWhen="choice-selected" whenTagName="emotion">{choices("a", "b", name="mood")}</View>'
+    assert parse_label_config(f"<View>{AUDIO}{HAPPY_SAD}{around}</View>").control == "emotion"
+    alone = choices("happy", "sad", whenChoiceValue="speech")
+    assert '{"question": "emotion"}' in refusal(AUDIO + alone).splitlines()[0]
+
+
+def test_among_several_none_is_learned_in_silence() -> None:
+    said = refusal(AUDIO + choices("a", "b", name="q1") + choices("c", "d", name="q2"))
+    assert said == (
+        'The label config asks 2 questions that could be learned: Choices "q1" (a, b), Choices "q2" (c, d). Name the '
+        'one to learn in the model\'s extra params: {"question": "q1"}.'
+    )
+    said = refusal(AUDIO + HAPPY_SAD + choices("a", "b", name="mood") + choices("c", "d", name="quality"))
+    assert "2 questions" in said
+    assert "quality" not in said
+
+
+def test_a_question_that_does_not_exist_is_told_those_that_do() -> None:
+    said = refusal(AUDIO + HAPPY_SAD, "emtion")
+    assert said.startswith(
+        'The label config asks no question "emtion", which the extra params name; it could be Choices'
+    )
+    assert '{"question": "emotion"}' in said
+    assert "<View>" not in said
 
 
 @pytest.mark.parametrize(
-    ("config", "found"),
+    ("tags", "question", "first_line"),
     [
-        ("", "can't be parsed"),
-        ("<View", "can't be parsed"),
-        ("<View></View>", "no tags"),
-        ('<View><Text name="t" value="$t"/></View>', "<Text name='t'>"),
-        ('<View><Audio name="a" value="$a"/></View>', "<Audio name='a'>"),
+        (AUDIO + choices("a", "b", perRegion="true"), "", 'Choices "emotion" has perRegion="true", so it is about'),
+        (AUDIO + choices("a", "b", perItem="true"), "", 'Choices "emotion" has perItem="true", so it is about single'),
+        (AUDIO + HAPPY_SAD + choices("a", "b", name="q", perRegion="true"), "q", 'Choices "q" has perRegion="true"'),
+        (AUDIO + choices(value="$c"), "", 'Choices "emotion" takes its choices from elsewhere (value="$c")'),
+        (
+            f'{AUDIO}<Taxonomy name="t" toName="audio" apiUrl="http://x"/>',
+            "",
+            'Taxonomy "t" takes its choices from elsewhere (apiUrl="http://x")',
+        ),
+        (f'{AUDIO}<Taxonomy name="t" toName="audio" labeling="true"/>', "", 'Taxonomy "t" has labeling="true"'),
+        (AUDIO + choices("a"), "", 'Choices "emotion" offers one choice only'),
+        (AUDIO + choices(), "", 'Choices "emotion" offers no choice only'),
+        (AUDIO + choices("a", "b", "a"), "", 'Choices "emotion" offers "a" twice'),
+        (AUDIO + choices("a", ""), "", 'Choices "emotion" has a Choice whose value is empty'),
+        (AUDIO + choices("a", "b&#10;c"), "", 'Choices "emotion" has a Choice whose value ("b?c") holds a line break'),
+        (AUDIO + choices("a", "b\u2028c"), "", 'Choices "emotion" has a Choice whose value ("b?c") holds a line break'),
+        (AUDIO + choices("a", "$b"), "", 'Choices "emotion" has a Choice with value="$b"'),
+        (AUDIO + choices("a", "b", name="e_{{i}}"), "", 'Choices "e_{{i}}" stands in a Repeater'),
+        (
+            f'{AUDIO}<Text name="t" value="$t"/>{choices("a", "b", toName="t")}',
+            "",
+            'Choices "emotion" has toName="t", of a Text tag: set toName="audio"',
+        ),
+        (
+            f'{AUDIO}<Video name="v" value="$v"/>{choices("a", "b", toName="v")}',
+            "",
+            'Choices "emotion" has toName="v", of a Video tag: set toName="audio"',
+        ),
+        (
+            f'<Text name="t" value="$t"/>{choices("a", "b", toName="t")}',
+            "",
+            'Choices "emotion" has toName="t", and the label config has no Audio tag',
+        ),
+        (f'{AUDIO}<Labels name="l" toName="audio"/>', "", 'Labels "l" (toName="audio") marks segments'),
+        (f'{AUDIO}<Rating name="r" toName="audio" maxRating="9"/>', "", 'Rating "r" (maxRating="9") asks for a number'),
+        (f'{AUDIO}<Number name="n" toName="audio"/>', "n", 'Number "n" asks for a number'),
+        (f'{AUDIO}<TextArea name="x" toName="audio"/>', "", 'TextArea "x" (toName="audio") asks for nothing that'),
+        (AUDIO, "", "The label config asks nothing about audio (found <Audio name='audio'>)"),
+        ("", "", "The label config asks nothing about audio (found no tags)"),
     ],
 )
-def test_the_message_says_what_was_found_and_what_works(config: str, found: str) -> None:
+def test_a_refusal_names_tag_and_attribute_first_and_then_what_works(tags: str, question: str, first_line: str) -> None:
+    said = refusal(tags, question)
+    assert said.splitlines()[0].startswith(first_line)
+    assert SMALLEST_CONFIG in said
+
+
+@pytest.mark.parametrize("config", ["", "<View", "<View>&x;</View>"])
+def test_what_is_no_xml_is_told(config: str) -> None:
     with pytest.raises(LabelConfigError) as error:
         parse_label_config(config)
-    assert found in str(error.value)
+    assert str(error.value).startswith("The label config can't be parsed (")
     assert SMALLEST_CONFIG in str(error.value)
+
+
+def test_names_in_a_sentence_are_short_and_on_one_line() -> None:
+    said = refusal(f'{AUDIO}<Rating name="{"x" * 500}&#10;&#27;" toName="audio"/>').splitlines()[0]
+    assert len(said) < 300
+    assert said.isprintable()
