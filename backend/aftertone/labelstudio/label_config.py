@@ -156,6 +156,11 @@ def _as_question(control: Control, controls: Sequence[Control]) -> Question:
         f'{{"question": {quoted(other.name)}}} in the model\'s extra params.'
         for other in hidden[:MOST_LISTED]
     ]
+    if not control.schema.exclusive and not control.required:
+        notes.append(
+            f"{control} may be left blank, which counts as skipped, since it can't be told from a form that nobody "
+            'filled in. Offer a choice such as "none of these", or set required="true".'
+        )
     return Question(
         audio=control.media,
         field=control.field,

@@ -74,6 +74,14 @@ def test_what_is_hidden_at_times_is_told() -> None:
     assert '{"question": "emotion"}' in refusal(AUDIO + alone).splitlines()[0]
 
 
+@pytest.mark.parametrize(("attributes", "told"), [({}, True), ({"required": "true"}, False)])
+def test_what_a_blank_multiple_choice_means_is_told(attributes: dict[str, str], told: bool) -> None:
+    several = choices("happy", "sad", choice="multiple", **attributes)
+    question = parse_label_config(f"<View>{AUDIO}{several}</View>")
+    assert question.chosen({"result": []}) == ()
+    assert [("counts as skipped" in note) for note in question.notes] == [True] * told
+
+
 def test_among_several_none_is_learned_in_silence() -> None:
     said = refusal(AUDIO + choices("a", "b", name="q1") + choices("c", "d", name="q2"))
     assert said == (
