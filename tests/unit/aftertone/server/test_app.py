@@ -264,6 +264,16 @@ def test_predict_reads_the_served_round(client: TestClient, settings: Settings) 
     assert {answer["model_version"] for answer in (second, unknown, first)} == {record.guess_version}
 
 
+def test_predict_answers_the_question_that_the_served_round_learned(client: TestClient, settings: Settings) -> None:
+    record = make_round(3, kind="trained", classes=("neutral", "happy"), question="second")
+    publish(Store(settings.model_dir).project(5), record)
+    again = SMALLEST_CONFIG.splitlines()[2:-1]
+    config = SMALLEST_CONFIG.replace("</View>", "\n".join(again).replace('"emotion"', '"second"') + "</View>")
+    body = {"project": "5.1", "label_config": config, "tasks": [{"id": 1}]}
+    (answer,) = client.post("/predict", json=body).json()["results"]
+    assert [item["from_name"] for item in answer["result"]] == ["second"]
+
+
 def test_a_class_that_left_the_label_config_is_not_answered(client: TestClient, settings: Settings) -> None:
     publish(Store(settings.model_dir).project(5), make_round(3, kind="trained", classes=("neutral", "happy")))
     config = SMALLEST_CONFIG.replace("happy", "sad")
