@@ -27,12 +27,14 @@ class Aftertone(LabelStudioMLBase):
     ) -> list[dict[str, Any]]:
         """One answer per task, in order. `context` and the rest, which hosts pass along, are not needed."""
         del context, kwargs
-        store = Store(load_settings().model_dir)
+        settings = load_settings()
+        store = Store(settings.model_dir)
         label_config = self.label_config or ""
         if not tasks:
             return []
         project = store.project(project_id(tasks[0].get("project")))
-        return predict(project, [task["id"] for task in tasks], label_config)
+        labelled = [(task["id"], bool(task.get("is_labeled"))) for task in tasks]
+        return predict(project, labelled, label_config, settings)
 
     def fit(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Something happened in a project: remember it and wake its worker. Returns at once.

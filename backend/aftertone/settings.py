@@ -14,11 +14,13 @@ from aftertone_model.config import PretrainingConfig, tapt_config
 PROJECT_OPTIONS = (
     "audio_field",
     "batch_size",
+    "count_untouched",
     "test_share",
     "prelabel",
     "question",
     "seed",
     "seed_size",
+    "serve_predictions",
     "speaker_field",
     "strategy",
     "tapt",
@@ -132,6 +134,17 @@ class Settings(BaseSettings):
         "",
         description="Name of the tag of the label config that is learned; empty: the only one that can be, else the "
         "only one whose name or choices look like emotion.",
+    )
+    serve_predictions: bool = Field(
+        False,
+        description="Answer *Retrieve Predictions* for tasks without a label too. Off, because Label Studio asks for "
+        "a prediction of any task that is opened, and fills in the form with it. PRELABEL switches it on.",
+    )
+    count_untouched: bool = Field(
+        False,
+        description="Let predictions count as labels that were submitted as they were shown, or that *Create "
+        "Annotations From Predictions* made into annotations. Off: they are neither trained nor tested on, unless "
+        "somebody stars them.",
     )
     audio_field: str = Field("", description="Task field of the audio; empty: what the label config says.")
     speaker_field: str = Field("speaker", description="Task field that names the speaker, where there is one.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aftertone.faults import unwritable
+from aftertone.pipeline.untouched import find_untouched
 from aftertone.store.clock import elapsed
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import DiskUse, Doing, LearnedQuestion, Problem, Sources, Tasks, Warnings
@@ -63,6 +64,7 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
         "question": learned and learned.model_dump(exclude={"schema_version"}),
         "tasks": len(tasks),
         "answered": sum(task.answer.given for task in tasks),
+        "untouched": find_untouched(tasks).as_json(),
         "clips": len({source.clip for source in sources.values() if source.clip}),
         "unusable": [
             {"task": task.id, "reason": sources[task.source].error}

@@ -38,7 +38,7 @@ def queue() -> JobQueue:
 def test_setup_and_predict(host: FlaskClient) -> None:
     setup = {"project": "5.1", "schema": SMALLEST_CONFIG, "hostname": "http://ls", "access_token": "t"}
     assert host.post("/setup", json=setup).status_code == 200
-    tasks = [{"id": 1, "project": 5, "data": {}}, {"id": 2, "project": 5, "data": {}}]
+    tasks = [{"id": task, "project": 5, "data": {}, "is_labeled": True} for task in (1, 2, 3)]
     body = {
         "tasks": tasks,
         "project": "5.1",
@@ -46,7 +46,7 @@ def test_setup_and_predict(host: FlaskClient) -> None:
         "params": {"login": None, "context": None},
     }
     untrained = host.post("/predict", json=body).get_json()["results"]
-    assert [answer["model_version"] for answer in untrained] == ["untrained", "untrained"]
+    assert [answer["model_version"] for answer in untrained] == ["untrained"] * 3
 
     store, record = (
         Store(load_settings().model_dir).project(5),
@@ -56,9 +56,11 @@ def test_setup_and_predict(host: FlaskClient) -> None:
     store.save_draft(record, lambda folder: folder.mkdir())
     store.complete_round(record, [score])
     store.set_current(1)
-    first, second = host.post("/predict", json=body).get_json()["results"]
+    tasks[2] = {**tasks[1], "is_labeled": False}
+    first, second, hidden = host.post("/predict", json=body).get_json()["results"]
     assert (first["result"], first["score"]) == ([], 0.0)
     assert second["result"][0]["value"] == {"choices": ["happy"]}
+    assert hidden["result"] == []
 
 
 def test_an_event_reaches_the_worker_queue(host: FlaskClient) -> None:

@@ -1,25 +1,42 @@
 """From annotations to votes: what people said about a task, as a person would count it."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aftertone.labelstudio.label_config import Question
 from aftertone.labelstudio.tasks import Answer
+from aftertone.labelstudio.untouched import touched
 
 
-def count_votes(annotations: Iterable[Mapping[str, Any]], question: Question) -> Answer:
+def count_votes(
+    annotations: Iterable[Mapping[str, Any]],
+    question: Question,
+    *,
+    made: Collection[int] = (),
+    count_untouched: bool = False,
+) -> Answer:
     """Count the votes on one task.
 
     Cancelled (skipped) annotations are no votes. Each annotator has one vote: their latest annotation, so that an edit
-    or a second try replaces the first. Where someone starred annotations as ground truth, only those count.
+    or a second try replaces the first. Where someone starred annotations as ground truth, only those count. Predictions
+    that were submitted as they were shown are no votes.
 
     Args:
         annotations: a task's annotations as Label Studio exports them.
         question: answers to others are left aside.
+        made: ids of annotations that were made of predictions; no votes either.
+        count_untouched: whether both are votes all the same.
     """
     annotations = list(annotations)
     submitted = [a for a in annotations if not a.get("was_cancelled")]
+    by_people = [touched(a, made) for a in submitted]
+    left = [
+        question.chosen(whole) != () == question.chosen(rest) or (whole["id"] in made and not whole.get("ground_truth"))
+        for whole, rest in zip(submitted, by_people, strict=True)
+    ]
+    if not count_untouched:
+        submitted = [rest for rest, untouched in zip(by_people, left, strict=True) if not untouched]
     starred = [a for a in submitted if a.get("ground_truth")]
     latest: dict[Any, Mapping[str, Any]] = {}
     for annotation in sorted(starred or submitted, key=lambda a: (a.get("updated_at") or "", a.get("id") or 0)):
@@ -35,6 +52,7 @@ def count_votes(annotations: Iterable[Mapping[str, Any]], question: Question) ->
         by=by,
         final=bool(starred and by),
         skipped=bool(annotations) and not by,
+        untouched=sum(left),
     )
 
 

@@ -160,6 +160,10 @@ class LabelStudio:
             rows = self.get(f"api/projects/{project}/model-versions/", extended="true")["static"]
             return {row["model_version"]: row["count"] for row in rows}
 
+    def predictions(self, project: int) -> list[dict[str, Any]]:
+        """All predictions of the project, of whatever version."""
+        return self.get("api/predictions/", project=project)
+
     def webhooks(self, project: int) -> tuple[Webhook, ...]:
         """Where Label Studio tells about changes in the project."""
         with self._unpacking():
@@ -208,6 +212,10 @@ class LabelStudio:
     def delete_version(self, project: int, version: str) -> None:
         """Delete all predictions under a version."""
         self.delete(f"api/projects/{project}/model-versions/", {"model_version": version})
+
+    def delete_prediction(self, prediction: int) -> None:
+        """Delete one prediction."""
+        self.delete(f"api/predictions/{prediction}/")
 
     # -- audio -----------------------------------------------------------------------------------------------------
 

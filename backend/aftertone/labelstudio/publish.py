@@ -8,9 +8,13 @@ from typing import Any
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.tasks import UNCERTAINTY, VERSION_PREFIX, Snapshot
+from aftertone.labelstudio.untouched import as_prediction
 from aftertone_model.data.files import Guard
 
 OURS = re.compile(rf"{VERSION_PREFIX}\d+-")  # a version that a round was published under
+ANSWERS = re.compile(r"(guess|hidden)-(?P<round>\d{3,}-[0-9a-f]{6})")  # one that /predict answered under
+AT_ONCE = 500  # predictions: deleting a version keeps SQLite's write lock for 4 ms each, and annotators wait
+ONE_BY_ONE = 300  # deletions of 70 ms each, between which annotators get their turn
 
 
 def publish(
@@ -25,7 +29,8 @@ def publish(
 
     The new version is stored whole before the project points to it, and the old one is deleted after; so annotators are
     served one ranking or the other at every moment, and doing any part twice leaves no prediction doubled. Only
-    versions that were there at the beginning are deleted, so that one of a later writer is left alone.
+    versions that were there at the beginning are deleted, so that one of a later writer is left alone. What /predict
+    answered in earlier rounds is deleted too; of many such answers a part, and the rest by later rounds.
 
     Args:
         version: model_version of this ranking; begins with VERSION_PREFIX and belongs to no other.
@@ -60,6 +65,7 @@ def publish(
         if OURS.match(old) and old != version:
             _check(guard)
             label_studio.delete_version(project, old)
+    _delete_answers(label_studio, project, version, counts, guard)
 
 
 def predictions(
@@ -71,11 +77,28 @@ def predictions(
             "task": task,
             "model_version": version,
             "score": rank / (len(order) + 1),
-            "result": snapshot.question.result(shown.get(task, ())),
+            "result": as_prediction(snapshot.question.result(shown.get(task, ()))),
         }
         for rank, task in enumerate(order, 1)
         if task in snapshot.tasks
     ]
+
+
+def _delete_answers(
+    label_studio: LabelStudio, project: int, version: str, counts: Mapping[str, int], guard: Guard
+) -> None:
+    """Delete what /predict answered for other rounds than that of `version`; those that tasks' forms show first."""
+    old = {v for v in counts if (match := ANSWERS.fullmatch(v)) and version != VERSION_PREFIX + match["round"]}
+    for answers in sorted(old):
+        if counts[answers] <= AT_ONCE:
+            _check(guard)
+            label_studio.delete_version(project, answers)
+            old.remove(answers)
+    if old:
+        left = [row for row in label_studio.predictions(project) if row["model_version"] in old]
+        for row in sorted(left, key=lambda row: not row["result"])[:ONE_BY_ONE]:
+            _check(guard)
+            label_studio.delete_prediction(row["id"])
 
 
 def _check(guard: Guard) -> None:

@@ -9,6 +9,7 @@ from aftertone.labelstudio.annotations import count_votes
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Snapshot, Task, TaskCache
+from aftertone.labelstudio.untouched import made_from_predictions
 
 WHOLE = 30_000  # tasks up to which one request reads all; Label Studio takes 1 ms for each, and proxies wait for 60 s
 OVERLAP = timedelta(seconds=5)  # a change may become visible a little after the moment it carries
@@ -22,6 +23,7 @@ def read_snapshot(
     question: str = "",
     audio_field: str = "",
     speaker_field: str = "",
+    count_untouched: bool = False,
 ) -> tuple[Snapshot, TaskCache]:
     """Read a project: only what changed since the last read. Returns it with the cache for the next read.
 
@@ -34,13 +36,14 @@ def read_snapshot(
         question: name of the tag in the label config that is learned; '': see `parse_label_config`.
         audio_field: key of a task's data that holds the audio; '': what the label config says.
         speaker_field: key of a task's data that names the speaker.
+        count_untouched: whether predictions that were left as they were shown are votes.
 
     Raises:
         LabelStudioError: Label Studio can't be read.
         LabelConfigError: the project asks no question that Aftertone can learn.
     """
     try:
-        return _read(label_studio, project, cache, question, audio_field, speaker_field)
+        return _read(label_studio, project, cache, question, audio_field, speaker_field, count_untouched)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise LabelStudioError(
             f"Label Studio's reply about project {project} is empty or of another form than expected "
@@ -50,27 +53,38 @@ def read_snapshot(
 
 
 def _read(
-    label_studio: LabelStudio, project: int, cache: TaskCache, named: str, audio_field: str, speaker_field: str
+    label_studio: LabelStudio,
+    project: int,
+    cache: TaskCache,
+    named: str,
+    audio_field: str,
+    speaker_field: str,
+    count_untouched: bool,
 ) -> tuple[Snapshot, TaskCache]:
     raw = label_studio.project(project)
     asked_at = label_studio.answered_at
     question = parse_label_config(raw["label_config"], named)
     audio_field = audio_field or question.field
-    shape = (question.control, question.schema.kind, audio_field, speaker_field, "votes by annotator")
+    counting = "untouched predictions are votes" if count_untouched else "votes by people"
+    shape = (question.control, question.schema.kind, audio_field, speaker_field, counting)
     shape += ("by path",) * question.by_path
+    made_before = {task.id: task.made for task in cache.tasks if task.made}
     tasks = {task.id: task for task in cache.tasks} if cache.shape == shape else {}
 
     def parse(exported: Mapping[str, Any]) -> Task:
         data = exported["data"]
         source = data.get(audio_field) or data.get("$undefined$") or ""
         speaker = data.get(speaker_field)
+        annotations = exported["annotations"]
+        made = made_from_predictions(annotations, made_before.get(exported["id"], ()))
         return Task(
             id=exported["id"],
             source=_whole(source) if isinstance(source, str) else "",
             speaker=_whole(str(speaker)) if speaker not in (None, "") else None,
             updated_at=exported["updated_at"],
-            annotations=sum(not a.get("was_cancelled") for a in exported["annotations"]),
-            answer=count_votes(exported["annotations"], question),
+            annotations=sum(not a.get("was_cancelled") for a in annotations),
+            answer=count_votes(annotations, question, made=made, count_untouched=count_untouched),
+            made=made,
         )
 
     def export(moments: Mapping[int, str], known: Mapping[int, Task]) -> dict[int, Task]:

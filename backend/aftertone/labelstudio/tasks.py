@@ -20,6 +20,7 @@ class Answer:
     by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # annotator -> classes chosen
     final: bool = False  # starred as ground truth: nobody's reliability changes it
     skipped: bool = False  # skipped or submitted blank, and nobody answered: no label, and no reason to ask first
+    untouched: int = 0  # annotations that leave a prediction as it was shown, or were made of one
 
     @property
     def given(self) -> bool:
@@ -37,13 +38,14 @@ class Task:
     updated_at: str = ""  # ISO 8601, Label Studio's clock
     annotations: int = 0  # submitted annotations, skips not counted
     answer: Answer = field(default_factory=Answer)
+    made: tuple[int, ...] = ()  # ids of annotations that "Create annotations from predictions" made
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskCache:
     """The tasks as last read, so that the next read asks only for what changed."""
 
-    shape: tuple[str, ...] = ()  # question, its kind, audio field and speaker field that the tasks were read with
+    shape: tuple[str, ...] = ()  # question, its kind, the fields and the way of counting that the tasks were read with
     total: int | None = None  # annotations that Label Studio counted
     read_to: str = ""  # moment (ISO 8601, Label Studio's clock) up to which every change was read; '': unknown
     tasks: tuple[Task, ...] = ()  # ascending ids

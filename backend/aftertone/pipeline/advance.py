@@ -203,6 +203,7 @@ class Advance:
         snapshot, cache = read_snapshot(
             label_studio, self._project, known, question=settings.question,
             audio_field=settings.audio_field, speaker_field=settings.speaker_field,
+            count_untouched=settings.count_untouched,
         )  # fmt: skip
         check_usable(snapshot.label_config, settings)  # a wrong strategy should not wait for the first labels
         if cache != known:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from aftertone.labelstudio.tasks import Snapshot
 from aftertone.pipeline.dataset import Dataset
+from aftertone.pipeline.untouched import untouched_warning
 from aftertone.pipeline.warnings import find_warnings
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
@@ -24,6 +25,10 @@ def keep_house(
         warning: of the look itself; '' for none.
     """
     found = [warning] if warning else []
+    if untouched := untouched_warning(
+        snapshot.tasks.values(), counted=settings.count_untouched, prelabel=settings.prelabel
+    ):
+        found.append(untouched)
     found += find_warnings(snapshot, dataset, state, settings.adapt_again_share)
     warnings = Warnings(warnings=tuple(found))
     if warnings != store.read(Warnings):

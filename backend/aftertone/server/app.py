@@ -67,8 +67,9 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
 
     async def predictions(request: Request) -> Response:
         async with bodies.read(request, PredictRequest, limit=LARGE_BODY) as body:
-            tasks = [task.id for task in body.tasks or ()]
-            results = await run_in_threadpool(predict, store.project(body.project), tasks, body.label_config)
+            tasks = [(task.id, task.is_labeled) for task in body.tasks or ()]
+            project = store.project(body.project)
+            results = await run_in_threadpool(predict, project, tasks, body.label_config, settings)
         return JSONResponse({"results": results})
 
     async def webhook(request: Request) -> Response:
@@ -81,7 +82,7 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         return JSONResponse({})
 
     async def versions(_: Request) -> Response:
-        found = await run_in_threadpool(lambda: [latest_version(store.project(p)) for p in store.projects()])
+        found = await run_in_threadpool(lambda: [latest_version(store.project(p), settings) for p in store.projects()])
         return JSONResponse({"versions": found})
 
     async def openapi(_: Request) -> Response:

@@ -53,7 +53,7 @@ class Events:
         elif _is_news(store, extra_params, options):
             store.request_setup()
             self._wake(project)
-        return latest_version(store)
+        return latest_version(store, self._settings)
 
     def happened(self, project: int, action: str, *, trusted: bool, connects: bool = False) -> None:
         """Something changed in a project. A hint, nothing more: what is true is read from Label Studio later.

@@ -1,29 +1,40 @@
-"""Answers to /predict: read from the served round's scores, never computed while Label Studio waits."""
+"""Answers to /predict: read from the served round's scores, never computed while Label Studio waits.
+
+Label Studio asks for a prediction of any task that somebody opens, and fills in the form with it. So only tasks that
+have their labels get one, unless the project's options say otherwise.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
+from aftertone.errors import DamagedRecordError, SettingsError
 from aftertone.labelstudio.label_config import parse_label_config
+from aftertone.labelstudio.untouched import as_prediction
+from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
+from aftertone.store.records import Connection
 from aftertone.store.rounds import Round
 
 UNTRAINED = "untrained"  # version before the first round; Label Studio needs one that isn't empty
 
 
-def latest_version(store: ProjectStore) -> str:
+def latest_version(store: ProjectStore, settings: Settings) -> str:
     """The version under which `predict` answers now."""
     record = _served(store)
-    return record.guess_version if record is not None else UNTRAINED
+    return UNTRAINED if record is None else _version(record, _shows_all(store, settings))
 
 
-def predict(store: ProjectStore, tasks: Sequence[int], label_config: str) -> list[dict[str, Any]]:
+def predict(
+    store: ProjectStore, tasks: Sequence[tuple[int, bool]], label_config: str, settings: Settings
+) -> list[dict[str, Any]]:
     """One answer per task, in order: the model's choice, and its probability as the score.
 
-    A task that the served round doesn't know gets an empty answer with score 0, because Label Studio refuses a reply
-    that leaves one out.
+    A task that the served round doesn't know, or whose annotators shall see nothing, gets an empty answer with score 0,
+    because Label Studio refuses a reply that leaves one out. An empty answer fills in no form.
 
     Args:
-        tasks: ids.
+        tasks: the id of each, and whether Label Studio has all annotations of it that it wants.
+        settings: of this process; the project's options win over them.
 
     Raises:
         LabelConfigError: the label config asks no question that Aftertone can answer.
@@ -32,14 +43,15 @@ def predict(store: ProjectStore, tasks: Sequence[int], label_config: str) -> lis
     if record is None:
         return [_empty(UNTRAINED) for _ in tasks]
     question = parse_label_config(label_config, record.question)
-    scores, version = store.scores(record.number)[1], record.guess_version
+    shows_all = _shows_all(store, settings)
+    scores, version = store.scores(record.number)[1], _version(record, shows_all)
     answers = []
-    for task in tasks:
+    for task, labelled in tasks:
         score = scores.get(task)
-        if score is None or not score.probabilities:
+        if score is None or not score.probabilities or not (labelled or shows_all):
             answers.append(_empty(version))
             continue
-        result = question.result(record.label_schema.answer(score.probabilities))
+        result = as_prediction(question.result(record.label_schema.answer(score.probabilities)))
         answers.append({"result": result, "score": max(score.probabilities), "model_version": version})
     return answers
 
@@ -47,6 +59,20 @@ def predict(store: ProjectStore, tasks: Sequence[int], label_config: str) -> lis
 def _served(store: ProjectStore) -> Round | None:
     number = store.current
     return store.round(number) if number in store.round_numbers() else None
+
+
+def _shows_all(store: ProjectStore, settings: Settings) -> bool:
+    """Whether tasks without a label get a prediction too. With options that can't be read they get none."""
+    try:
+        connection = store.read(Connection)
+        options = settings.for_project(connection.extra_params if connection is not None else {})
+    except (DamagedRecordError, SettingsError):
+        return False
+    return options.prelabel or options.serve_predictions
+
+
+def _version(record: Round, shows_all: bool) -> str:
+    return record.guess_version if shows_all else record.hidden_version
 
 
 def _empty(version: str) -> dict[str, Any]:

@@ -58,9 +58,10 @@ class SetupRequest(_Request):
 
 
 class PredictTask(_Request):
-    """A task to answer; of all that it carries only its number is used."""
+    """A task to answer; of all that it carries only this is used."""
 
     id: Annotated[int, Field(strict=True)]
+    is_labeled: bool = Field(False, description="Whether it has all annotations that the project asks for.")
 
 
 class PredictRequest(_Request):

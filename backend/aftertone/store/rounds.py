@@ -14,6 +14,7 @@ from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.labels import SCHEMAS, LabelSchema, SingleChoice, schema_of
 
 GUESS_PREFIX = "guess-"
+HIDDEN_PREFIX = "hidden-"
 
 SoftLabels = dict[str, tuple[float, ...]]  # clip -> share of each class, summing to 1
 
@@ -112,6 +113,11 @@ class Round(Draft):
     def guess_version(self) -> str:
         """The version of answers given to /predict: another name, or they would enter the annotators' queue."""
         return self.version.replace(VERSION_PREFIX, GUESS_PREFIX, 1)
+
+    @property
+    def hidden_version(self) -> str:
+        """The same where tasks without a label get none, so that Label Studio asks again once they do."""
+        return self.version.replace(VERSION_PREFIX, HIDDEN_PREFIX, 1)
 
     def changes(self, labels: Mapping[str, NDArray[np.float64]]) -> int:
         """Number of clips whose label is new, edited or gone since this round."""

@@ -68,17 +68,31 @@ class FakeLabelStudio(LabelStudio):
         self.state["tasks"] = [row for row in self.state["tasks"] if row["id"] != task]
         self.state["predictions"] = [row for row in self.state["predictions"] if row["task"] != task]
 
-    def annotate(self, task: int, *labels: str, by: int = 1, skip: bool = False, visible_after: float = 0) -> None:
+    def annotate(
+        self,
+        task: int,
+        *labels: str,
+        by: int = 1,
+        skip: bool = False,
+        visible_after: float = 0,
+        origin: str = "manual",
+        **fields: Any,
+    ) -> None:
         """Submit an answer to the question `emotion`, or skip the task; committed some seconds after its moment."""
         self.wait(1)
         value = {"from_name": "emotion", "to_name": "audio", "type": "choices", "value": {"choices": list(labels)}}
+        value["origin"] = origin
         annotation = {
             "id": int(self.state["clock"]),
             "completed_by": by,
             "was_cancelled": skip,
             "ground_truth": False,
             "result": [value] if labels else [],
+            "created_at": self._now(),
             "updated_at": self._now(),
+            "lead_time": 4.0,
+            "parent_prediction": None,
+            **fields,
         }
 
         def commit() -> None:
@@ -164,6 +178,13 @@ class FakeLabelStudio(LabelStudio):
     def models(self, project: int) -> list[Model]:
         self.calls.append("models")
         return [Model(url=row["url"], extra_params=row["extra_params"]) for row in self.state.get("models", ())]
+
+    def predictions(self, project: int) -> list[dict[str, Any]]:
+        return [{"result": [], **row, "id": id(row)} for row in self.state["predictions"]]
+
+    def delete_prediction(self, prediction: int) -> None:
+        self.calls.append("delete_prediction")
+        self.state["predictions"] = [row for row in self.state["predictions"] if id(row) != prediction]
 
     def import_predictions(self, project: int, predictions: Sequence[Mapping[str, Any]]) -> int:
         self.calls.append("import_predictions")

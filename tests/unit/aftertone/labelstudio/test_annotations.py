@@ -8,6 +8,7 @@ import pytest
 
 from aftertone.labelstudio.annotations import count_votes
 from aftertone.labelstudio.tasks import Answer
+from aftertone.labelstudio.untouched import made_from_predictions
 from aftertone_model.labels import MultipleChoice, SingleChoice
 from tests.unit.aftertone.records import QUESTION, SCHEMA
 
@@ -68,6 +69,55 @@ def test_no_annotation_is_neither_given_nor_skipped() -> None:
     answer = count_votes([], QUESTION)
     assert not answer.given
     assert not answer.skipped
+
+
+def left(who: int, *labels: str, **fields: Any) -> dict[str, Any]:
+    """A form that came filled in and was submitted as it was."""
+    made = annotation(who, *labels, **fields)
+    return {**made, "result": [{**item, "origin": "prediction"} for item in made["result"]]}
+
+
+def test_a_prediction_that_was_submitted_as_it_was_shown_is_no_vote() -> None:
+    answer = count_votes([left(1, "happy")], QUESTION)
+    assert not answer.given
+    assert answer.skipped  # Label Studio takes it for done: it is asked for last
+    assert answer.untouched == 1
+    both = count_votes([left(1, "happy"), annotation(2, "sad")], QUESTION)
+    assert (both.votes, both.voters, both.untouched) == ({"sad": 1}, 1, 1)
+
+
+def test_a_prediction_that_was_changed_is_a_vote() -> None:
+    changed = annotation(1, "sad")
+    changed["result"][0]["origin"] = "prediction-changed"
+    answer = count_votes([changed], QUESTION)
+    assert (answer.votes, answer.untouched) == ({"sad": 1}, 0)
+
+
+def test_another_question_answered_beside_an_untouched_prediction_makes_it_no_vote() -> None:
+    shown = left(1, "happy")
+    other = {"from_name": "quality", "type": "choices", "value": {"choices": ["good"]}, "origin": "manual"}
+    assert not count_votes([{**shown, "result": [*shown["result"], other]}], QUESTION).given
+
+
+def test_untouched_predictions_count_where_they_are_switched_on_or_starred() -> None:
+    answer = count_votes([left(1, "happy"), annotation(2, "sad")], QUESTION, count_untouched=True)
+    assert (answer.votes, answer.untouched) == ({"happy": 1, "sad": 1}, 1)
+    starred = count_votes([left(1, "happy", ground_truth=True)], QUESTION)
+    assert (starred.votes, starred.final, starred.untouched) == ({"happy": 1}, True, 0)
+
+
+def test_annotations_made_of_predictions_are_no_votes_even_when_the_prediction_is_gone() -> None:
+    made = {**annotation(1, "happy"), "id": 7, "parent_prediction": 3, "lead_time": None}
+    blank = {**annotation(1), "id": 8, "parent_prediction": 4, "lead_time": None}
+    served = {**annotation(2, "sad"), "id": 9, "parent_prediction": 3, "lead_time": 2.5}  # by a person, from the queue
+    assert made_from_predictions([made, blank, served]) == (7, 8)
+    orphans = [{**a, "parent_prediction": None} for a in (made, blank, served)]
+    assert made_from_predictions(orphans) == ()
+    assert made_from_predictions(orphans, (7, 8)) == (7, 8)
+    answer = count_votes(orphans, QUESTION, made=(7, 8))
+    assert (answer.votes, answer.untouched) == ({"sad": 1}, 2)
+    edited = {**made, "result": [{**made["result"][0], "origin": "manual"}]}
+    assert made_from_predictions([edited], (7,)) == ()
 
 
 def test_ground_truth_outvotes_everybody() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from aftertone.errors import LeaseLostError
+from aftertone.labelstudio import publish as module
 from aftertone.labelstudio.publish import predictions, publish
 from tests.unit.aftertone.fake_label_studio import FakeLabelStudio
 from tests.unit.aftertone.records import make_snapshot
@@ -30,7 +31,8 @@ def test_deleted_tasks_leave_the_others_where_they_were() -> None:
 def test_a_guess_is_shown_only_where_it_is_a_class() -> None:
     rows = predictions(make_snapshot(3), VERSION, (1, 2, 3), {1: ("happy",), 2: ("bored",)})
     value = {"choices": ["happy"]}
-    assert rows[0]["result"] == [{"from_name": "emotion", "to_name": "audio", "type": "choices", "value": value}]
+    shown = {"from_name": "emotion", "to_name": "audio", "type": "choices", "value": value}
+    assert rows[0]["result"] == [{**shown, "origin": "prediction"}]
     assert rows[1]["result"] == rows[2]["result"] == []
 
 
@@ -40,6 +42,35 @@ def test_other_rounds_are_deleted_and_the_versions_of_others_are_not() -> None:
     label_studio.state["predictions"] = [{"task": 1, "model_version": version, "score": 0.5} for version in versions]
     publish(label_studio, make_snapshot(3), "aftertone-002-bbbbbb", (1, 2, 3), {})
     assert label_studio.prediction_counts(1) == {"aftertone-002-bbbbbb": 3, "aftertone-mine": 1, "gpt": 1}
+
+
+def test_what_predict_answered_in_earlier_rounds_is_deleted() -> None:
+    label_studio = FakeLabelStudio(tasks=3)
+    versions = ("guess-000-abcdef", "hidden-001-abcdef", "guess-002-bbbbbb", "hidden-002-bbbbbb", "guess-work", "gpt")
+    label_studio.state["predictions"] = [{"task": 1, "model_version": version, "score": 0.5} for version in versions]
+    publish(label_studio, make_snapshot(3), "aftertone-002-bbbbbb", (1, 2, 3), {})
+    left = {"guess-002-bbbbbb", "hidden-002-bbbbbb", "guess-work", "gpt", "aftertone-002-bbbbbb"}
+    assert label_studio.prediction_counts(1).keys() == left
+
+
+def test_many_old_answers_are_deleted_a_few_at_a_time_what_is_shown_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotators wait for as long as one deletion lasts."""
+    monkeypatch.setattr(module, "AT_ONCE", 3)
+    monkeypatch.setattr(module, "ONE_BY_ONE", 4)
+    label_studio = FakeLabelStudio(tasks=9)
+    item = {"from_name": "emotion"}
+    label_studio.state["predictions"] = [
+        {"task": task, "model_version": "guess-000-abcdef", "score": 0.5, "result": [item] if task > 6 else []}
+        for task in range(1, 10)
+    ]
+    publish(label_studio, make_snapshot(9), "aftertone-001-bbbbbb", (1, 2, 3), {})
+    left = [row for row in label_studio.state["predictions"] if row["model_version"] == "guess-000-abcdef"]
+    assert len(left) == 5
+    assert not any(row["result"] for row in left)
+    assert label_studio.calls.count("delete_version") == 0
+    for number in (2, 3):
+        publish(label_studio, make_snapshot(9), f"aftertone-00{number}-bbbbbb", (1, 2, 3), {})
+    assert label_studio.prediction_counts(1) == {"aftertone-003-bbbbbb": 3}
 
 
 def test_what_a_later_writer_publishes_meanwhile_is_left_alone() -> None:

@@ -20,7 +20,7 @@ from aftertone.store.round_scores import Score
 from aftertone.store.rounds import Round
 from aftertone_model.learner import Learner
 from tests.unit.aftertone.fake_label_studio import CONFIG, FakeLabelStudio
-from tests.unit.aftertone.loops import MemoryLoop, connect
+from tests.unit.aftertone.loops import LABELS, MemoryLoop, connect
 
 MakeLoop = Callable[..., MemoryLoop]
 
@@ -177,6 +177,24 @@ def test_prelabels_show_the_models_label(make_loop: MakeLoop) -> None:
     answers = loop.store.answers(1)
     for row in loop.label_studio.state["predictions"]:
         assert row["result"][0]["value"]["choices"] == list(answers[row["task"]])
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_predictions_submitted_as_they_were_shown_count_where_that_is_switched_on(
+    make_loop: MakeLoop, counted: bool
+) -> None:
+    loop = make_loop(24, count_untouched=counted)
+    loop.advance()
+    for task in loop.last.published[:6]:
+        loop.label_studio.annotate(task, LABELS[task % 3], origin="prediction")
+    loop.advance()
+    assert loop.store.round_numbers() == ([0, 1] if counted else [0])
+    (told,) = [warning for warning in loop.store.get(Warnings).warnings if "as it was shown" in warning]
+    assert ("COUNT_UNTOUCHED" in told) == counted
+    if not counted:
+        loop.label(6)
+        loop.advance()
+        assert loop.last.labels == 6
 
 
 def test_one_bad_clip_costs_one_clip(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -253,9 +253,12 @@ def test_a_body_of_label_studio_is_understood_whole(client: TestClient) -> None:
     assert len(client.post("/predict", json=body).json()["results"]) == 1
 
 
-def test_predict_reads_the_served_round(client: TestClient, settings: Settings) -> None:
+@pytest.mark.parametrize("option", ["serve_predictions", "prelabel"])
+def test_predict_reads_the_served_round(client: TestClient, settings: Settings, option: str) -> None:
     record = make_round(3, kind="trained", classes=("neutral", "happy"))
-    publish(Store(settings.model_dir).project(5), record)
+    store = Store(settings.model_dir).project(5)
+    publish(store, record)
+    store.connect(Connection(project=5, label_config=SMALLEST_CONFIG, extra_params={option: True}))
     body = {"project": "5.1", "label_config": SMALLEST_CONFIG, "tasks": [{"id": 2}, {"id": 99}, {"id": 1}]}
     second, unknown, first = client.post("/predict", json=body).json()["results"]
     assert (second["result"][0]["value"], second["score"]) == ({"choices": ["neutral"]}, 0.8)
@@ -269,15 +272,30 @@ def test_predict_answers_the_question_that_the_served_round_learned(client: Test
     publish(Store(settings.model_dir).project(5), record)
     again = SMALLEST_CONFIG.splitlines()[2:-1]
     config = SMALLEST_CONFIG.replace("</View>", "\n".join(again).replace('"emotion"', '"second"') + "</View>")
-    body = {"project": "5.1", "label_config": config, "tasks": [{"id": 1}]}
+    body = {"project": "5.1", "label_config": config, "tasks": [{"id": 1, "is_labeled": True}]}
     (answer,) = client.post("/predict", json=body).json()["results"]
     assert [item["from_name"] for item in answer["result"]] == ["second"]
+
+
+def test_nobody_is_shown_a_prediction_before_they_have_labelled(client: TestClient, store: ProjectStore) -> None:
+    record = make_round(3, kind="trained", classes=("neutral", "happy"))
+    publish(store, record)
+    tasks = [{"id": 1, "is_labeled": False}, {"id": 2, "is_labeled": True}, {"id": 1}]
+    body = {"project": "5.1", "label_config": SMALLEST_CONFIG, "tasks": tasks}
+    answers = client.post("/predict", json=body).json()["results"]
+    assert [len(answer["result"]) for answer in answers] == [0, 1, 0]
+    assert [answer["score"] for answer in answers] == [0.0, 0.8, 0.0]
+    # Label Studio asks again for what was hidden once the option is on: it asks for versions that it lacks.
+    hidden = {answer["model_version"] for answer in answers}
+    assert hidden == set(client.get("/versions").json()["versions"])
+    store.connect(Connection(project=5, label_config=SMALLEST_CONFIG, extra_params={"serve_predictions": True}))
+    assert hidden.isdisjoint(client.get("/versions").json()["versions"])
 
 
 def test_a_class_that_left_the_label_config_is_not_answered(client: TestClient, settings: Settings) -> None:
     publish(Store(settings.model_dir).project(5), make_round(3, kind="trained", classes=("neutral", "happy")))
     config = SMALLEST_CONFIG.replace("happy", "sad")
-    body = {"project": "5.1", "label_config": config, "tasks": [{"id": 1}]}
+    body = {"project": "5.1", "label_config": config, "tasks": [{"id": 1, "is_labeled": True}]}
     assert client.post("/predict", json=body).json()["results"][0]["result"] == []
 
 

@@ -115,8 +115,8 @@ def test_what_can_be_made_again_is(loop: MemoryLoop, name: str, damage: Callable
     if name == "progress.json":
         status(Store(loop.settings.model_dir))  # the loop only writes it
     elif name == "rounds/002/scores.csv":
-        (answer,) = predict(loop.store, [10], loop.label_studio.state["project"]["label_config"])
-        assert (answer["result"], answer["model_version"]) == ([], "guess-002-40f32c")
+        (answer,) = predict(loop.store, [(10, True)], loop.label_studio.state["project"]["label_config"], loop.settings)
+        assert (answer["result"], answer["model_version"]) == ([], "hidden-002-40f32c")
     loop.advance()
     loop.check_queue()
     assert (loop.last.number, loop.last.labels) == (3, 18)
@@ -268,7 +268,7 @@ def test_numbers_that_fit_nowhere_hold_nothing_up(loop: MemoryLoop, changes: dic
         text = (loop.store.folder / name).read_text()
         assert old in text
         (loop.store.folder / name).write_text(text.replace(old, new))
-    (answer,) = predict(loop.store, [10], loop.label_studio.state["project"]["label_config"])
+    (answer,) = predict(loop.store, [(10, True)], loop.label_studio.state["project"]["label_config"], loop.settings)
     assert 0 <= answer["score"] <= 1
     describe(status(Store(loop.settings.model_dir))["projects"][0])
     loop.advance()

@@ -23,11 +23,12 @@ def test_status_and_predict_read_it_as_it_is(loop: MemoryLoop) -> None:
     assert [record["version"] for record in project["rounds"]] == VERSIONS
     assert (project["serving"], project["tasks"], project["clips"], project["problem"]) == (2, 30, 30, None)
     assert project["rounds"][2]["metrics"]["clips"] == 2
-    tasks = [10, 27, 999]
-    first, second, unknown = predict(loop.store, tasks, loop.label_studio.state["project"]["label_config"])
+    tasks = [(10, True), (27, True), (999, True)]
+    label_config = loop.label_studio.state["project"]["label_config"]
+    first, second, unknown = predict(loop.store, tasks, label_config, loop.settings)
     assert (first["result"][0]["value"], first["score"]) == ({"choices": ["sad"]}, 0.645755)
     assert (second["result"][0]["value"], second["score"]) == ({"choices": ["neutral"]}, 0.696057)
-    assert (unknown["result"], unknown["model_version"]) == ([], "guess-002-40f32c")
+    assert (unknown["result"], unknown["model_version"]) == ([], "hidden-002-40f32c")
 
 
 def test_three_more_labels_make_the_next_round(loop: MemoryLoop) -> None:
