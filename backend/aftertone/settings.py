@@ -17,13 +17,21 @@ PROJECT_OPTIONS = (
     "count_untouched",
     "test_share",
     "prelabel",
+    "most_per_recording",
+    "most_per_speaker",
+    "moved_on_hours",
+    "moved_on_votes",
     "question",
+    "random_share",
+    "recording_field",
+    "relabel_share",
     "seed",
     "seed_size",
     "serve_predictions",
     "speaker_field",
     "strategy",
     "tapt",
+    "votes_needed",
 )
 """Settings that a project's connection may override (Label Studio: Settings > Model > Extra params, as JSON)."""
 
@@ -146,8 +154,47 @@ class Settings(BaseSettings):
         "Annotations From Predictions* made into annotations. Off: they are neither trained nor tested on, unless "
         "somebody stars them.",
     )
+    votes_needed: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Votes with which a clip is complete; 0: as many as the project asks for per task. Until then it "
+        "is neither trained nor tested on, unless it is starred or its annotators have moved on.",
+    )
+    moved_on_votes: int = Field(
+        50,
+        ge=1,
+        le=MOST,
+        description="Later votes of each of a clip's annotators after which no further vote on it is waited for.",
+    )
+    moved_on_hours: float = Field(
+        24.0, ge=0, description="Hours without a change after which no further vote on a clip is waited for."
+    )
+    relabel_share: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the queue that are clips of the relabel list which Label Studio may still serve, since "
+        "they have fewer annotations than the project asks for.",
+    )
+    random_share: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of each batch that chance draws, spread among the query strategy's own clips, so that "
+        "annotators don't see hard ones only; empty: the preset's. Clips of the test set come on top.",
+    )
+    most_per_recording: int = Field(
+        0, ge=0, le=MOST, description="Clips of one recording in a batch, at most; 0: any number."
+    )
+    most_per_speaker: int = Field(
+        0, ge=0, le=MOST, description="Clips of one speaker in a batch, at most; 0: any number."
+    )
     audio_field: str = Field("", description="Task field of the audio; empty: what the label config says.")
     speaker_field: str = Field("speaker", description="Task field that names the speaker, where there is one.")
+    recording_field: str = Field(
+        "recording", description="Task field that names the recording a clip was cut from, where there is one."
+    )
 
     @field_validator("audio_hosts", mode="before")
     @classmethod

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from aftertone.faults import unwritable
+from aftertone.labelstudio.relabel_tab import TITLE
+from aftertone.pipeline.annotators import describe_annotators, find_annotators
 from aftertone.pipeline.untouched import find_untouched
 from aftertone.store.clock import elapsed
 from aftertone.store.project import ProjectStore, Store
-from aftertone.store.records import DiskUse, Doing, LearnedQuestion, Problem, Sources, Tasks, Warnings
+from aftertone.store.records import DiskUse, Doing, InProgress, LearnedQuestion, Problem, Sources, Tasks, Warnings
 from aftertone.store.rounds import Round
 from aftertone.store.unconfirmed import PENDING
 from aftertone_model.errors import DamagedFileError
@@ -65,6 +67,9 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
         "tasks": len(tasks),
         "answered": sum(task.answer.given for task in tasks),
         "untouched": find_untouched(tasks).as_json(),
+        "in_progress": store.get(InProgress).clips,
+        "annotators": find_annotators(tasks).as_json(),
+        "relabel": [doubt.model_dump() for doubt in rounds[-1].relabel] if rounds else [],
         "clips": len({source.clip for source in sources.values() if source.clip}),
         "unusable": [
             {"task": task.id, "reason": sources[task.source].error}
@@ -129,6 +134,8 @@ def describe(project: dict[str, Any]) -> str:
         f"  {project['tasks']} tasks, {project['answered']} answered; {project['clips']} clips decoded, "
         f"{len(project['unusable'])} tasks with unusable audio"
     )
+    if project["in_progress"]:
+        lines.append(f"  {project['in_progress']} clips wait for further votes before they are learned")
     for record in project["rounds"]:
         mark = "  <- served to annotators" if record["number"] == project["serving"] else ""
         lines.append(f"  round {record['number']:>3}  {record['labels']:>5} labels  {_metrics(record)}{mark}")
@@ -136,6 +143,9 @@ def describe(project: dict[str, Any]) -> str:
         lines.append(f"  {exported}")
     if project["rounds"] and (advice := project["rounds"][-1]["advice"]):
         lines.append(f"  advice: {advice}")
+    lines += [f"  {line}" for line in describe_annotators(project["annotators"])]
+    if again := len(project["relabel"]):
+        lines.append(f"  {again} labelled tasks are worth another look: the Data Manager's tab {TITLE!r} lists them")
     if project["disk"]:
         lines.append(f"  {_disk(project['disk'])}")
     lines += [f"  DAMAGED: {sentence}" for sentence in project["damaged"]]

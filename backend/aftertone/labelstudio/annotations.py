@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from aftertone.labelstudio.label_config import Question
-from aftertone.labelstudio.tasks import Answer
+from aftertone.labelstudio.tasks import Answer, Work
 from aftertone.labelstudio.untouched import touched
 
 
@@ -54,6 +54,36 @@ def count_votes(
         skipped=bool(annotations) and not by,
         untouched=sum(left),
     )
+
+
+def list_work(
+    annotations: Iterable[Mapping[str, Any]],
+    question: Question,
+    *,
+    made: Collection[int] = (),
+    count_untouched: bool = False,
+) -> tuple[Work, ...]:
+    """What people did about one task, in order of submission; what nobody did is left out.
+
+    Args:
+        annotations: as of `count_votes`, and so are the others.
+    """
+    found = [
+        Work(
+            annotator=str(_annotator(annotation)),
+            at=str(annotation.get("created_at") or annotation.get("updated_at") or ""),
+            changed=str(annotation.get("updated_at") or annotation.get("created_at") or ""),
+            seconds=annotation.get("lead_time"),
+            chosen=()
+            if annotation.get("was_cancelled")
+            else question.chosen(annotation if count_untouched else touched(annotation, made)),
+            skipped=bool(annotation.get("was_cancelled")),
+            starred=bool(annotation.get("ground_truth")),
+        )
+        for annotation in annotations
+        if annotation["id"] not in made
+    ]
+    return tuple(sorted(found, key=lambda work: work.at))
 
 
 def _annotator(annotation: Mapping[str, Any]) -> Any:

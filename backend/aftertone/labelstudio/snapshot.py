@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aftertone.errors import LabelStudioError
-from aftertone.labelstudio.annotations import count_votes
+from aftertone.labelstudio.annotations import count_votes, list_work
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Snapshot, Task, TaskCache
@@ -23,6 +23,7 @@ def read_snapshot(
     question: str = "",
     audio_field: str = "",
     speaker_field: str = "",
+    recording_field: str = "",
     count_untouched: bool = False,
 ) -> tuple[Snapshot, TaskCache]:
     """Read a project: only what changed since the last read. Returns it with the cache for the next read.
@@ -36,6 +37,7 @@ def read_snapshot(
         question: name of the tag in the label config that is learned; '': see `parse_label_config`.
         audio_field: key of a task's data that holds the audio; '': what the label config says.
         speaker_field: key of a task's data that names the speaker.
+        recording_field: key of a task's data that names the recording its audio was cut from.
         count_untouched: whether predictions that were left as they were shown are votes.
 
     Raises:
@@ -43,7 +45,9 @@ def read_snapshot(
         LabelConfigError: the project asks no question that Aftertone can learn.
     """
     try:
-        return _read(label_studio, project, cache, question, audio_field, speaker_field, count_untouched)
+        return _read(
+            label_studio, project, cache, question, audio_field, speaker_field, recording_field, count_untouched
+        )
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise LabelStudioError(
             f"Label Studio's reply about project {project} is empty or of another form than expected "
@@ -59,6 +63,7 @@ def _read(
     named: str,
     audio_field: str,
     speaker_field: str,
+    recording_field: str,
     count_untouched: bool,
 ) -> tuple[Snapshot, TaskCache]:
     raw = label_studio.project(project)
@@ -66,7 +71,8 @@ def _read(
     question = parse_label_config(raw["label_config"], named)
     audio_field = audio_field or question.field
     counting = "untouched predictions are votes" if count_untouched else "votes by people"
-    shape = (question.control, question.schema.kind, audio_field, speaker_field, counting)
+    fields = (audio_field, speaker_field, recording_field)
+    shape = (question.control, question.schema.kind, *fields, counting, "who did what when")
     shape += ("by path",) * question.by_path
     made_before = {task.id: task.made for task in cache.tasks if task.made}
     tasks = {task.id: task for task in cache.tasks} if cache.shape == shape else {}
@@ -74,16 +80,17 @@ def _read(
     def parse(exported: Mapping[str, Any]) -> Task:
         data = exported["data"]
         source = data.get(audio_field) or data.get("$undefined$") or ""
-        speaker = data.get(speaker_field)
         annotations = exported["annotations"]
         made = made_from_predictions(annotations, made_before.get(exported["id"], ()))
         return Task(
             id=exported["id"],
             source=_whole(source) if isinstance(source, str) else "",
-            speaker=_whole(str(speaker)) if speaker not in (None, "") else None,
+            speaker=_named(data.get(speaker_field)),
+            recording=_named(data.get(recording_field)),
             updated_at=exported["updated_at"],
             annotations=sum(not a.get("was_cancelled") for a in annotations),
             answer=count_votes(annotations, question, made=made, count_untouched=count_untouched),
+            work=list_work(annotations, question, made=made, count_untouched=count_untouched),
             made=made,
         )
 
@@ -139,6 +146,10 @@ def _read_to(tasks: Collection[Task], asked_at: datetime | None, before: str) ->
     read_to = min(newest, (asked_at or newest) - OVERLAP)
     # Label Studio's filter understands this one form.
     return max(before, read_to.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+
+
+def _named(value: Any) -> str | None:
+    return _whole(str(value)) if value not in (None, "") else None
 
 
 def _whole(text: str) -> str:

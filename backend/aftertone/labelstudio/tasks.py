@@ -29,15 +29,30 @@ class Answer:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Work:
+    """What one annotator did about a task, once."""
+
+    annotator: str
+    at: str  # ISO 8601, Label Studio's clock: when it was submitted
+    changed: str  # the same of its last edit
+    seconds: float | None = None  # that the form was open, as Label Studio says
+    chosen: tuple[str, ...] = ()  # () where it was skipped, blank or untouched
+    skipped: bool = False
+    starred: bool = False  # as ground truth
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
     """One task: where its audio lies and what people have answered."""
 
     id: int
     source: str  # address of the audio as the task holds it; may carry a signature, so it never reaches a log
     speaker: str | None = None
+    recording: str | None = None  # that the audio was cut from, where a field of the task says so
     updated_at: str = ""  # ISO 8601, Label Studio's clock
     annotations: int = 0  # submitted annotations, skips not counted
     answer: Answer = field(default_factory=Answer)
+    work: tuple[Work, ...] = ()  # in order of submission
     made: tuple[int, ...] = ()  # ids of annotations that "Create annotations from predictions" made
 
 

@@ -11,17 +11,27 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aftertone.errors import LabelConfigError, LeaseLostError, SettingsError, StoreError, TasksVanishedError
+from aftertone.errors import (
+    LabelConfigError,
+    LabelStudioError,
+    LeaseLostError,
+    SettingsError,
+    StoreError,
+    TasksVanishedError,
+)
 from aftertone.faults import BUG, explain
 from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
+from aftertone.labelstudio.relabel_tab import publish_tab
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tasks import Snapshot
+from aftertone.pipeline.complete import awaited_clips
 from aftertone.pipeline.connecting import FINDING, READING, UNKNOWN, check_usable, confirm, protect_webhook, refresh
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
@@ -31,6 +41,7 @@ from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
 from aftertone.store.records import Doing, HeldOut, LearnedQuestion, Problem, Tasks, Warnings
+from aftertone.store.rounds import Round
 from aftertone.store.state import State
 from aftertone_model.data.decoders import Decoders
 from aftertone_model.errors import AftertoneError, DamagedFileError, StrategyError
@@ -203,7 +214,7 @@ class Advance:
         snapshot, cache = read_snapshot(
             label_studio, self._project, known, question=settings.question,
             audio_field=settings.audio_field, speaker_field=settings.speaker_field,
-            count_untouched=settings.count_untouched,
+            recording_field=settings.recording_field, count_untouched=settings.count_untouched,
         )  # fmt: skip
         check_usable(snapshot.label_config, settings)  # a wrong strategy should not wait for the first labels
         if cache != known:
@@ -218,6 +229,8 @@ class Advance:
         self._all.refused.withdraw(self._project, snapshot.label_config)
         state, now = store.load(), time.time()
         dataset = join(snapshot, state.sources, now)
+        awaited = awaited_clips(dataset.entries, settings, snapshot.overlap, now)
+        dataset = replace(dataset, awaited=awaited)
         warning = protect_webhook(label_studio, snapshot, store, self._url)
         return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now, warning)
 
@@ -242,10 +255,21 @@ class Advance:
                 shown = store.answers(number) if settings.prelabel else {}
                 publish(label_studio, snapshot, record.version, record.published, shown, store.guard)
                 store.set_current(number)
+                self._show_doubts(label_studio, snapshot, record)
                 log.info(
                     "Project %d: annotators are served round %d", self._project, number,
                     extra={"action": "round_published", "project": self._project, "round": number},
                 )  # fmt: skip
+
+    def _show_doubts(self, label_studio: LabelStudio, snapshot: Snapshot, record: Round) -> None:
+        """Keep the tab of what is worth another look up to date; the queue doesn't depend on it."""
+        try:
+            with self._store.guard():
+                pass
+            tasks = [doubt.task for doubt in record.relabel if doubt.task in snapshot.tasks]
+            publish_tab(label_studio, self._project, tasks)
+        except LabelStudioError as error:
+            log.warning("Project %d: the relabel list isn't shown: %s", self._project, error, extra=self._extra("tab"))
 
     def _learning(self, state: State, dataset: Dataset) -> "LearningSteps":
         from aftertone.pipeline.steps import LearningSteps

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from aftertone.labelstudio.tasks import Answer, Snapshot, Task
+from aftertone.labelstudio.tasks import Answer, Snapshot, Task, Work
 from aftertone.store.clock import elapsed
 from aftertone.store.records import Source
 from aftertone_model.data.clips import Clip
@@ -24,6 +24,8 @@ class Entry:
     clip: Clip
     tasks: tuple[int, ...]  # ascending
     answers: tuple[Answer, ...]  # of each of its tasks
+    work: tuple[Work, ...] = ()  # of all its tasks, in order of submission
+    recording: str | None = None  # that it was cut from, where that is known
 
     @cached_property
     def answer(self) -> Answer:
@@ -48,10 +50,12 @@ class Dataset:
     failed: Mapping[int, str]  # task id -> why its audio can't be used
     missing: tuple[Task, ...]  # tasks whose audio nobody has tried to fetch yet
     retries: tuple[Task, ...] = ()  # tasks whose audio couldn't be fetched and may be tried again by now
+    overlap: int = 1  # annotators that the project asks for per task
+    awaited: frozenset[str] = frozenset()  # clips that have a vote and wait for others
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
-        """Soft label (C,) of every clip that has a vote for one of the classes: the votes' shares.
+        """Soft label (C,) of every complete clip that has a vote for one of the classes: the votes' shares.
 
         What changes here tells whether to train again. A vote for a label that has left the label config counts for
         nothing until the label comes back.
@@ -59,7 +63,7 @@ class Dataset:
         found = {
             clip: self.schema.target(entry.answer.votes, entry.answer.voters)
             for clip, entry in self.entries.items()
-            if entry.answer.votes
+            if entry.answer.votes and clip not in self.awaited
         }
         return {clip: label for clip, label in found.items() if label is not None}
 
@@ -70,7 +74,8 @@ class Dataset:
             method: `TrainingConfig.votes`.
         """
         votes = (vote for entry in self.entries.values() for vote in entry.votes)
-        return self.labels | soft_labels(votes, self.schema, method)
+        learned = soft_labels(votes, self.schema, method)
+        return {clip: learned.get(clip, label) for clip, label in self.labels.items()}
 
     @cached_property
     def clips(self) -> list[Clip]:
@@ -127,6 +132,7 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
         failed=failed,
         missing=tuple(missing),
         retries=tuple(retries),
+        overlap=snapshot.overlap,
     )
 
 
@@ -136,6 +142,10 @@ def _entry(clip: str, tasks: Sequence[Task], seconds: float) -> Entry:
         clip=Clip(id=clip, seconds=seconds, speaker=speaker),
         tasks=tuple([task.id for task in tasks]),
         answers=tuple([task.answer for task in tasks]),
+        work=tasks[0].work
+        if len(tasks) == 1
+        else tuple(sorted((work for task in tasks for work in task.work), key=lambda work: work.at)),
+        recording=next((task.recording for task in tasks if task.recording), None),
     )
 
 

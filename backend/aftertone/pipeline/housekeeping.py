@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from aftertone.labelstudio.tasks import Snapshot
+from aftertone.pipeline.complete import votes_needed
 from aftertone.pipeline.dataset import Dataset
 from aftertone.pipeline.untouched import untouched_warning
 from aftertone.pipeline.warnings import find_warnings
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
-from aftertone.store.records import HeldOut, Quiet, Warnings
+from aftertone.store.records import HeldOut, InProgress, Quiet, Warnings
 from aftertone.store.state import State
 from aftertone_model.evaluation.test_split import assign_test_split
 
@@ -33,6 +34,9 @@ def keep_house(
     warnings = Warnings(warnings=tuple(found))
     if warnings != store.read(Warnings):
         store.save(warnings)
+    in_progress = InProgress(clips=len(dataset.awaited), needed=votes_needed(settings, snapshot.overlap))
+    if in_progress != store.get(InProgress):
+        store.save(in_progress)
     shape = (len(snapshot.tasks), max(snapshot.tasks, default=0))
     if state.quiet is None or state.quiet.shape != shape or state.quiet.since > now:  # a clock was ahead
         quiet = Quiet(shape=shape, since=now)

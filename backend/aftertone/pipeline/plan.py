@@ -91,7 +91,8 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
     changed = last.changes(dataset.labels)
     same = ", but all training labels so far are the same: one with another answer is needed"
     since = f"{changed} of {last.batch} since round {last.number}"
-    return Wait(why=f"waiting for labels: {since}{same if changed >= last.batch else ''}")
+    further = f"; {len(dataset.awaited)} clips wait for further votes" if dataset.awaited else ""
+    return Wait(why=f"waiting for labels: {since}{same if changed >= last.batch else ''}{further}")
 
 
 def _queue_lost(snapshot: Snapshot, state: State) -> bool:
@@ -113,7 +114,7 @@ def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool
     last = state.last
     changed = last.changes(labels) if last is not None else len(labels)
     wanted = last.batch if last is not None else seed_size(settings, dataset)
-    all_done = not dataset.open_clips
+    all_done = not dataset.open_clips and not dataset.awaited
     question_changed = (
         last is not None and last.kind == "trained" and not last.learned(dataset.question, dataset.schema)
     )

@@ -38,18 +38,45 @@ def picks(settings: Settings, batch: int) -> int:
 
 
 def build(
-    settings: Settings, dataset: Dataset, test_clips: frozenset[str], ranking: "Ranking", batch: int
+    settings: Settings,
+    dataset: Dataset,
+    test_clips: frozenset[str],
+    ranking: "Ranking",
+    batch: int,
+    again: Sequence[str] = (),
 ) -> tuple[int, ...]:
     """Task ids to publish, highest priority first: ranked clips with test clips mixed in, then skipped clips.
 
     They are a few batches, so that nobody runs out of ranked clips while the next round trains.
+
+    Args:
+        again: labelled clips that should get another vote, most urgent first; as many are mixed in as RELABEL_SHARE
+            says.
     """
-    order = list(ranking.order)
+    order = _within_caps(list(ranking.order), settings, dataset, picks(settings, batch))
+    if settings.relabel_share > 0 and again:
+        room = math.ceil(batch * settings.queue_factor * settings.relabel_share)
+        order = with_test_clips(order, again[:room], share=settings.relabel_share, seed=settings.seed)
     if settings.test_share > 0:
         waiting = [clip.id for clip in dataset.open_clips if clip.id in test_clips]
         order = with_test_clips(order, waiting, share=settings.test_share, seed=settings.seed)
     order += [clip.id for clip in dataset.skipped_clips]
     return tuple(dataset.entries[clip].tasks[0] for clip in order[: batch * settings.queue_factor])
+
+
+def _within_caps(order: list[str], settings: Settings, dataset: Dataset, size: int) -> list[str]:
+    """The order with no batch holding more clips of a recording or a speaker than the settings allow."""
+    most = {"recording": settings.most_per_recording, "speaker": settings.most_per_speaker}
+    if not any(most.values()):
+        return order
+    from aftertone_model.acquisition.caps import capped
+
+    def groups(clip: str) -> list[tuple[str, str]]:
+        entry = dataset.entries[clip]
+        found = {"recording": entry.recording, "speaker": entry.clip.speaker}
+        return [(kind, name) for kind, name in found.items() if name is not None and most[kind]]
+
+    return capped(order, groups, lambda group: most[group[0]], size)
 
 
 def score_table(

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from aftertone.pipeline import queue
 from aftertone.pipeline.dataset import Dataset
+from aftertone.pipeline.relabelling import find_doubts
 from aftertone.pipeline.stop_advice import stop_advice
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import StopSet
-from aftertone.store.rounds import Draft, Round, SoftLabels, TrainingRecord
+from aftertone.store.rounds import Doubt, Draft, Round, SoftLabels, TrainingRecord
 from aftertone.store.state import State
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.model import load_model
@@ -108,6 +109,7 @@ class LearningSteps:
             found |= dict(zip(ranking.order, ranking.probabilities, strict=True))
         compared = [clip for clip in self._stop_set() if clip in found]
         decisions = draft.label_schema.decisions(np.array([found[clip] for clip in compared])) if compared else []
+        doubts = find_doubts(learner, self._dataset, draft.labelled.keys(), found, self._settings.seed)
         record = Round(
             **{name: getattr(draft, name) for name in Draft.model_fields if name != "seconds"},
             number=self._state.rounds[-1].number + 1 if self._state.rounds else 1,
@@ -116,7 +118,10 @@ class LearningSteps:
             seed=self._settings.seed,
             strategy=ranking.strategy,
             batch=size,
-            published=queue.build(self._settings, self._dataset, self._state.test_clips, ranking, size),
+            published=queue.build(
+                self._settings, self._dataset, self._state.test_clips, ranking, size, self._servable(doubts)
+            ),
+            relabel=doubts,
             stops={clip: int(decision) for clip, decision in zip(compared, decisions, strict=True)},
             test_answers={
                 clip: draft.label_schema.answer(list(probabilities))
@@ -144,6 +149,8 @@ class LearningSteps:
         )
         learner = Learner(backbone, schema or self._dataset.schema, runtime, PRESETS[self._settings.preset])
         learner.config = replace(learner.config, tapt=tapt_config(self._settings.tapt, learner.tapt))
+        if self._settings.random_share is not None:
+            learner.config = replace(learner.config, random_share=self._settings.random_share)
         return learner
 
     def _labelled(self) -> list[Clip]:
@@ -153,6 +160,11 @@ class LearningSteps:
     def _candidates(self) -> list[Clip]:
         """Clips that the query strategy may choose."""
         return [clip for clip in self._dataset.open_clips if clip.id not in self._state.test_clips]
+
+    def _servable(self, doubts: Sequence[Doubt]) -> list[str]:
+        """Clips of these that Label Studio still serves: those with fewer annotators than the project asks for."""
+        entries, overlap = self._dataset.entries, self._dataset.overlap
+        return [doubt.clip for doubt in doubts if len(entries[doubt.clip].answers[0].by) < overlap]
 
     def _stop_set(self) -> Sequence[str]:
         if not (clips := self._store.get(StopSet).clips):

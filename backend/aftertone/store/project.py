@@ -5,6 +5,7 @@ projects/<id>/tasks.json        tasks and answers as last read, and up to which 
 projects/<id>/sources.json      what became of each audio address
 projects/<id>/quiet.json        since when the set of tasks has stayed the same
 projects/<id>/test-split.json   which clips are never trained on
+projects/<id>/in-progress.json  how many clips wait for further votes
 projects/<id>/stop-set.json     clips on which rounds are compared for the stop advice
 projects/<id>/pool/             decoded clips and their frozen CNN features
 projects/<id>/adapted/          the TAPT backbone and its loss curve

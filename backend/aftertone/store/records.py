@@ -261,6 +261,16 @@ class Problem(Record):
         return max(0.0, min(60.0 * 2 ** (min(self.times, 8) - 1), 3600.0) - elapsed(self.at, now))
 
 
+class InProgress(Record):
+    """How many clips wait for further votes."""
+
+    FILE = "in-progress.json"
+    AFTER_DAMAGE = "They are counted again at the next look."
+
+    clips: int = 0
+    needed: int = 1  # votes with which a clip is complete
+
+
 class StopSet(Record):
     """Clips on which rounds are compared for the stop advice; the same for the life of the project."""
 

@@ -68,6 +68,15 @@ class Draft(Record):
         return {**rest, "tested": raw["examined"], "metrics": raw["exam"]}
 
 
+class Doubt(Part):
+    """A labelled task that is worth another look."""
+
+    task: int
+    clip: str
+    score: float  # how sure its label is, in [0, 1]; see `aftertone_model.votes.relabel`
+    reason: str  # for people
+
+
 class Round(Draft):
     """One round, as `round.json` holds it; never changed once it is written."""
 
@@ -89,6 +98,7 @@ class Round(Draft):
     test_answers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Clip of the held-out test set, labelled or not -> the classes that the model chose. Empty where an earlier
     version wrote the round. With these, later rounds are compared with this one on the very same clips."""
+    relabel: tuple[Doubt, ...] = ()  # least sure first; empty where an earlier version wrote the round
     advice: str = ""  # whether labelling more still pays, and why
 
     @model_validator(mode="before")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone_model.classification.model import EmotionModel
+from aftertone_model.cross_fitting import MIN_LABELS, cross_fitted
 from aftertone_model.data.clips import Clip
 from aftertone_model.learner import Learner
 from aftertone_model.simulate.crowd import Crowd, draw_vote, turns
@@ -13,9 +14,6 @@ from aftertone_model.simulate.grid import ALL, ALLOCATED, Cell, Initialisation
 from aftertone_model.votes.active_lab import NO_VOTE, active_lab, next_votes
 from aftertone_model.votes.soft_labels import soft_labels
 from aftertone_model.votes.vote import Vote
-
-CROSS_FOLDS = 3  # trainings that predict labelled clips without their own labels
-MIN_LABELS = 12  # with fewer there is nothing to cross-fit
 
 
 class Play:
@@ -128,12 +126,4 @@ class Play:
         """(N, C) predictions for labelled clips by trainings without their labels."""
         if len(clips) < MIN_LABELS:
             return self._learner.predict(model, clips)
-        labels = self.labels
-        part = np.random.default_rng(self._cell.seed).permutation(len(clips)) % CROSS_FOLDS
-        found = np.empty((len(clips), len(self._classes)))
-        for number in range(CROSS_FOLDS):
-            rest = {clip.id: labels[clip.id] for clip, p in zip(clips, part, strict=True) if p != number}
-            held = [clip for clip, p in zip(clips, part, strict=True) if p == number]
-            trained = self._learner.judge(rest, self._everyone)
-            found[part == number] = self._learner.predict(trained, held)
-        return found
+        return cross_fitted(self._learner, clips, self.labels, self._everyone, self._cell.seed)

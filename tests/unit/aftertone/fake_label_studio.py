@@ -182,6 +182,20 @@ class FakeLabelStudio(LabelStudio):
     def predictions(self, project: int) -> list[dict[str, Any]]:
         return [{"result": [], **row, "id": id(row)} for row in self.state["predictions"]]
 
+    def get(self, path: str, **params: Any) -> Any:
+        assert path == "api/dm/views/"
+        return self.state.get("tabs", [])
+
+    def post(self, path: str, body: Any = None, **params: Any) -> Any:
+        assert path == "api/dm/views/"
+        self.calls.append("make_tab")
+        tabs = self.state.setdefault("tabs", [])
+        tabs.append({"id": len(tabs) + 1, "data": body["data"]})
+
+    def patch(self, path: str, body: Any) -> Any:
+        self.calls.append("change_tab")
+        self.state["tabs"][int(path.split("/")[3]) - 1]["data"] = body["data"]
+
     def delete_prediction(self, prediction: int) -> None:
         self.calls.append("delete_prediction")
         self.state["predictions"] = [row for row in self.state["predictions"] if id(row) != prediction]

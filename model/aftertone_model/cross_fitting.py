@@ -1,0 +1,43 @@
+"""Predictions for labelled clips by trainings that never saw their labels, which a model doubts only if it can."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aftertone_model.config import TrainingConfig, Tuning
+from aftertone_model.data.clips import Clip
+from aftertone_model.learner import Learner
+
+FOLDS = 3
+MIN_LABELS = 12  # with fewer there is nothing to cross-fit
+
+
+def is_cheap(config: TrainingConfig, labels: int) -> bool:
+    """Whether so many labels are cross-fitted in seconds: each training fits a clip head alone."""
+    return config.clip_head and all(stage.tuning is Tuning.PROBE for stage in config.stages(labels))
+
+
+def cross_fitted(
+    learner: Learner,
+    clips: Sequence[Clip],
+    labels: Mapping[str, NDArray[np.floating]],
+    everyone: Sequence[Clip],
+    seed: int,
+) -> NDArray[np.float64]:
+    """(N, C) probabilities of labelled clips, each by a training on the labels of two thirds that it isn't among.
+
+    Args:
+        clips: N >= MIN_LABELS of them.
+        labels: clip id -> (C,) soft label, of each of them.
+        everyone: the pool, of whose speakers the learner knows more with more clips.
+        seed: of the draw of the thirds.
+    """
+    part = np.random.default_rng(seed).permutation(len(clips)) % FOLDS
+    found = np.empty((len(clips), len(learner.schema.classes)))
+    for number in range(FOLDS):
+        rest = {clip.id: labels[clip.id] for clip, p in zip(clips, part, strict=True) if p != number}
+        held = [clip for clip, p in zip(clips, part, strict=True) if p == number]
+        trained = learner.judge(rest, everyone)
+        found[part == number] = learner.predict(trained, held)
+    return found
