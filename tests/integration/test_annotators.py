@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from aftertone.labelstudio.relabel_tab import TITLE
 from aftertone.status import status
 from aftertone.store.project import Store
-from aftertone.store.records import Tasks, Warnings
-from tests.integration.loop import Loop
+from aftertone.store.records import Sources, Tasks, Warnings
+from tests.integration.loop import LABELS, Loop
 from tests.integration.server import tone, wav
 from tests.integration.test_connection import MakeLoop, connect, serve, work
 
@@ -88,3 +89,41 @@ def test_nobody_is_shown_a_prediction_and_what_nobody_answered_counts_for_nothin
         assert (last.number, last.labels) == (2, 12)
         assert {row["model_version"] for row in loop.predictions()} == {last.version}
         loop.check_queue()
+
+
+def test_with_two_annotators_a_task_three_accounts_train_on_complete_clips_alone(make_loop: MakeLoop) -> None:
+    loop: Loop = make_loop(36)
+    people = (loop.anna, loop.server.annotator(), loop.server.annotator())
+    loop.server.session.patch(f"/api/projects/{loop.project}/", {"maximum_annotations": 2})
+    loop.advance()
+    voted: dict[int, int] = {}
+    while sum(votes == 2 for votes in voted.values()) < 14 or 1 not in voted.values():
+        for person in people:
+            task = person.next_task(loop.project)
+            assert task is not None
+            person.choose(task, LABELS[task % 4])
+            voted[task] = voted.get(task, 0) + 1
+    loop.advance()
+    record = loop.store.rounds()[-1]
+    complete = {task for task, votes in voted.items() if votes == 2}
+    sources = loop.store.get(Sources).sources
+    clips = {task.id: sources[task.source].clip for task in loop.store.get(Tasks).cache.tasks}
+    assert record.kind == "trained"
+    assert {*record.labelled, *record.tested} == {clips[task] for task in complete}
+    assert not voted.keys() & set(record.published)
+    found = shown(loop)
+    assert found["in_progress"] == len(voted) - len(complete)
+    assert sum(one["labels"] for one in found["annotators"]["each"]) == sum(voted.values())
+    assert found["annotators"]["krippendorff_alpha"] == 1.0
+
+    # What one of them sees otherwise than the others is worth another look, in a tab that lists it.
+    for task in sorted(complete)[:2]:
+        loop.anna.choose(task, "happy" if task % 4 != 1 else "sad")
+        loop.server.annotator().choose(task, LABELS[task % 4])
+    loop.store.request_training()
+    loop.advance()
+    doubts = {doubt.task for doubt in loop.store.rounds()[-1].relabel}
+    assert doubts >= set(sorted(complete)[:2])
+    (tab,) = [view for view in loop.server.session.get("api/dm/views/", project=loop.project) if TITLE in str(view)]
+    listed = loop.server.session.get("/api/tasks", view=tab["id"], project=loop.project, page_size=100)["tasks"]
+    assert {row["id"] for row in listed} == doubts

@@ -229,7 +229,9 @@ class Advance:
         self._all.refused.withdraw(self._project, snapshot.label_config)
         state, now = store.load(), time.time()
         dataset = join(snapshot, state.sources, now)
-        awaited = awaited_clips(dataset.entries, settings, snapshot.overlap, now)
+        answered_at = label_studio.answered_at  # annotations carry moments of Label Studio's clock
+        theirs = now if answered_at is None else answered_at.timestamp()
+        awaited = awaited_clips(dataset.entries, settings, snapshot.overlap, theirs)
         dataset = replace(dataset, awaited=awaited)
         warning = protect_webhook(label_studio, snapshot, store, self._url)
         return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now, warning)

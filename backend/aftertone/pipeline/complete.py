@@ -20,6 +20,17 @@ def votes_needed(settings: Settings, overlap: int) -> int:
     return settings.votes_needed or overlap
 
 
+def needs_more_than_asked(settings: Settings, overlap: int) -> str:
+    """A warning where Label Studio asks for fewer votes than a clip needs; '' otherwise."""
+    if settings.votes_needed <= overlap:
+        return ""
+    return (
+        f"VOTES_NEEDED is {settings.votes_needed}, but the project asks for {overlap} per task, so that clips are "
+        "learned only once their annotators have moved on. Raise the project's annotations per task "
+        "(maximum_annotations), or lower VOTES_NEEDED."
+    )
+
+
 def awaited_clips(entries: Mapping[str, Entry], settings: Settings, overlap: int, now: float) -> frozenset[str]:
     """Ids of clips that have a vote and wait for others.
 
@@ -27,7 +38,7 @@ def awaited_clips(entries: Mapping[str, Entry], settings: Settings, overlap: int
     each of them has voted MOVED_ON_VOTES times since, or nothing about it has changed for MOVED_ON_HOURS.
 
     Args:
-        now: epoch seconds.
+        now: epoch seconds by Label Studio's clock.
     """
     needed = votes_needed(settings, overlap)
     short = {clip: entry for clip, entry in entries.items() if entry.answer.given and _short(entry, needed)}

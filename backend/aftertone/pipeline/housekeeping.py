@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from aftertone.labelstudio.tasks import Snapshot
-from aftertone.pipeline.complete import votes_needed
+from aftertone.pipeline.complete import needs_more_than_asked, votes_needed
 from aftertone.pipeline.dataset import Dataset
 from aftertone.pipeline.untouched import untouched_warning
 from aftertone.pipeline.warnings import find_warnings
@@ -30,6 +30,8 @@ def keep_house(
         snapshot.tasks.values(), counted=settings.count_untouched, prelabel=settings.prelabel
     ):
         found.append(untouched)
+    if short := needs_more_than_asked(settings, snapshot.overlap):
+        found.append(short)
     found += find_warnings(snapshot, dataset, state, settings.adapt_again_share)
     warnings = Warnings(warnings=tuple(found))
     if warnings != store.read(Warnings):

@@ -52,6 +52,29 @@ def test_test_clips_are_mixed_in_and_skipped_clips_come_last(settings: Settings)
     assert queue.build(settings.model_copy(update={"queue_factor": 1}), dataset, frozenset(), ranked("c6"), 1) == (6,)
 
 
+def test_a_batch_has_few_clips_of_one_speaker_or_recording_where_that_is_capped(settings: Settings) -> None:
+    tasks = {
+        n: Task(id=n, source=f"/a/{n}", speaker="s" if n <= 6 else f"s{n}", recording="r" if n in (7, 8) else None)
+        for n in range(1, 13)
+    }
+    dataset = join(make_snapshot(0, tasks=tasks), {f"/a/{n}": Source(clip=f"c{n}", seconds=1.0) for n in tasks}, 0.0)
+    order = ranked(*(f"c{n}" for n in tasks))
+    off = settings.model_copy(update={"test_share": 0.0})
+    assert queue.build(off, dataset, frozenset(), order, 4)[:4] == (1, 2, 3, 4)
+    capped = off.model_copy(update={"most_per_speaker": 2, "most_per_recording": 1})
+    assert queue.build(capped, dataset, frozenset(), order, 4)[:8] == (1, 2, 7, 9, 3, 4, 8, 10)
+
+
+def test_clips_to_look_at_again_are_mixed_in_where_that_is_wanted(settings: Settings) -> None:
+    dataset = pool_of(40)
+    order, off = ranked(*(str(n) for n in range(30))), settings.model_copy(update={"test_share": 0.0})
+    again = [str(n) for n in range(30, 40)]
+    assert not {30, 31} & set(queue.build(off, dataset, frozenset(), order, 5, again))
+    mixed = queue.build(off.model_copy(update={"relabel_share": 0.2}), dataset, frozenset(), order, 5, again)
+    assert [sum(task >= 30 for task in mixed[start : start + 5]) for start in range(0, 20, 5)] == [1, 1, 1, 1]
+    assert {task for task in mixed if task >= 30} == {30, 31, 32, 33}  # the most urgent
+
+
 def test_the_table_has_every_task_in_the_queues_order() -> None:
     tasks = {i: Task(id=i, source="/a/1" if i == 3 else f"/a/{i}") for i in (1, 2, 3)}
     snapshot = make_snapshot(0, tasks=tasks)
