@@ -83,6 +83,31 @@ def test_rounds_with_their_metrics_and_an_export(make_loop: Callable[..., Memory
 
 
 @pytest.mark.usefixtures("environment")
+def test_several_annotators_what_waits_and_what_nobody_answered(make_loop: Callable[..., MemoryLoop]) -> None:
+    loop = make_loop(20)
+    loop.label_studio.state["project"]["maximum_annotations"] = 2
+    loop.advance()
+    first, second, third, fourth = loop.last.published[:4]
+    for who, answers in {1: ("happy", "happy", "sad"), 2: ("happy", "sad")}.items():
+        for task, answer in zip((first, second, third), answers, strict=False):
+            loop.label_studio.annotate(task, answer, by=who)
+    loop.label_studio.annotate(third, skip=True, by=2)
+    loop.label_studio.annotate(fourth, "happy", by=2, origin="prediction")
+    loop.advance()
+    shown = run("status")
+    assert "20 tasks, 3 answered" in shown
+    assert "1 clips wait for further votes" in shown
+    assert "annotators' agreement: Krippendorff's alpha 0." in shown
+    assert "annotator 1: 3 labels, 4.0 s each, agrees 50% with others on 2 tasks" in shown
+    assert "annotator 2: 2 labels, 25% skipped, 4.0 s each" in shown
+    assert "1 annotations leave the model's label as it was shown" in shown
+    (project,) = json.loads(run("status", "--json"))["projects"]
+    assert project["untouched"] == {"annotations": 1, "made": 0, "tasks": 1}
+    assert project["in_progress"] == 1
+    assert [one["agreement"] for one in project["annotators"]["each"]] == [0.5, 0.5]
+
+
+@pytest.mark.usefixtures("environment")
 def test_what_an_export_is_without_its_clip_head(make_loop: Callable[..., MemoryLoop], tmp_path: Path) -> None:
     loop = make_loop(20)
     loop.advance()
