@@ -162,10 +162,14 @@ class TestLabels:
         record = make_round(1, kind="trained", labelled=labelled, classes=("happy", "sad"))
         assert decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: OPEN}), rounds=(record,), current=1) == Train()
 
-    def test_another_question_with_the_same_classes_is_trained_at_once(self, settings: Settings) -> None:
-        labelled = {"c1": [1.0, 0.0], "c2": [0.0, 1.0]}
-        record = make_round(1, kind="trained", labelled=labelled, question="mood")
-        assert decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: OPEN}), rounds=(record,), current=1) == Train()
+    @pytest.mark.parametrize(("question", "step"), [("mood", Train), ("emotion", Wait), ("", Wait)])
+    def test_another_question_with_the_same_classes_is_trained_at_once(
+        self, settings: Settings, question: str, step: type[Step]
+    ) -> None:
+        labelled = {"c1": hard(1), "c2": hard(2)}
+        record = make_round(1, kind="trained", labelled=labelled, question=question)
+        found = decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: OPEN}), rounds=(record,), current=1)
+        assert isinstance(found, step)
 
     def test_a_trained_model_ranks_the_pool_before_anything_else_is_learned(self, settings: Settings) -> None:
         record = make_round(0)
