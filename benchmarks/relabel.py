@@ -97,10 +97,10 @@ def main() -> None:
         }
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "scikit-learn", "crowd-kit"))
     print(
-        "# Is the relabel list worth a look?\n\nPrinted by `python -m benchmarks.relabel MANIFEST`. "
+        "# Is the relabel list worth a look?\n\nPrinted by `python -m benchmarks.relabel MANIFEST`.\n\n"
         f"{len(prepared.clips)} clips, {len(prepared.classes)} classes; "
         f"{args.clips} of them drawn and labelled by {ANNOTATORS} annotators who each err in {args.noise:.0%}, anew "
-        f"for each of {args.seeds} seeds. {BACKBONE} without TAPT. Intervals are Student's over the seeds, 95 %.\n\n"
+        f"for each of {args.seeds} seeds.\n{BACKBONE} without TAPT. Intervals are Student's over the seeds, 95 %.\n\n"
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}.\n\n"
         f"Wrong labels, in %, among {LISTED}:\n\n"
         "| votes on each clip | relabel list | least likely by the model alone | at random | wrong labels of all | "

@@ -30,7 +30,7 @@ def find_doubts(
         trained: ids of clips that the round was trained on.
         found: clip id -> (C,) the round's probabilities.
     """
-    if not learner.schema.exclusive or learner.schema != dataset.schema:
+    if not learner.schema.exclusive:
         return ()
     labels = {clip: label for clip, label in dataset.labels_by(learner.config.votes).items() if clip in trained}
     probabilities = {clip: found[clip] for clip in dataset.labels if clip in found}

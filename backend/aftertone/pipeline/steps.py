@@ -109,7 +109,9 @@ class LearningSteps:
             found |= dict(zip(ranking.order, ranking.probabilities, strict=True))
         compared = [clip for clip in self._stop_set() if clip in found]
         decisions = draft.label_schema.decisions(np.array([found[clip] for clip in compared])) if compared else []
-        doubts = find_doubts(learner, self._dataset, draft.labelled.keys(), found, self._settings.seed)
+        doubts: tuple[Doubt, ...] = ()
+        if draft.learned(self._dataset.question, self._dataset.schema):
+            doubts = find_doubts(learner, self._dataset, draft.labelled.keys(), found, self._settings.seed)
         record = Round(
             **{name: getattr(draft, name) for name in Draft.model_fields if name != "seconds"},
             number=self._state.rounds[-1].number + 1 if self._state.rounds else 1,

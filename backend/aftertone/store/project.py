@@ -5,7 +5,6 @@ projects/<id>/tasks.json        tasks and answers as last read, and up to which 
 projects/<id>/sources.json      what became of each audio address
 projects/<id>/quiet.json        since when the set of tasks has stayed the same
 projects/<id>/test-split.json   which clips are never trained on
-projects/<id>/in-progress.json  how many clips wait for further votes
 projects/<id>/stop-set.json     clips on which rounds are compared for the stop advice
 projects/<id>/pool/             decoded clips and their frozen CNN features
 projects/<id>/adapted/          the TAPT backbone and its loss curve
@@ -15,7 +14,7 @@ projects/<id>/current           number of the round that annotators are served
 projects/<id>/train-requested   there while a Start Training waits
 projects/<id>/setup-requested   there while Label Studio is to be asked how it connects the project now
 projects/<id>/webhook-secret    what Label Studio sends along with each webhook
-projects/<id>/question.json     what is learned of the label config
+projects/<id>/question.json     what is learned of the label config; in-progress.json: clips that wait for more votes
 projects/<id>/progress.json     what is being done now; warnings.json: what a person should know or do
 projects/<id>/problem.json      what went wrong last; damage.json: files that were set aside as <name>.corrupt
 projects/<id>/lease.json        which worker may write here, and lease.lock, which is held for each write
