@@ -25,12 +25,14 @@ from aftertone.labelstudio.tasks import Snapshot
 from aftertone.pipeline.connecting import FINDING, READING, UNKNOWN, check_usable, confirm, protect_webhook, refresh
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
-from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
+from aftertone.pipeline.plan import Adapt, Extend, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.pipeline.pruning import prune_when_due
+from aftertone.pipeline.queue import extended
 from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
 from aftertone.store.records import Doing, HeldOut, LearnedQuestion, Problem, Tasks, Warnings
+from aftertone.store.rounds import Extension
 from aftertone.store.state import State
 from aftertone_model.data.decoders import Decoders
 from aftertone_model.errors import AftertoneError, DamagedFileError, StrategyError
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 NAMES = {
     Ingest: "fetch audio", Adapt: "adapt the backbone", Seed: "find the seed set", Train: "train",
     Rank: "rank the pool", Publish: "publish the queue",
+    Extend: "extend the queue",
 }  # fmt: skip
 
 Services = tuple[LabelStudio, Fetcher, Decoders]
@@ -236,15 +239,27 @@ class Advance:
                 self._learning(state, dataset).train()
             case Rank():
                 self._learning(state, dataset).rank()
+            case Extend():
+                self._extend(snapshot, dataset, state)
             case Publish(number=number):
-                record = store.round(number)
+                queue = state.queue
+                assert queue is not None  # there is a round
                 shown = store.answers(number) if settings.prelabel else {}
-                publish(label_studio, snapshot, record.version, record.published, shown, store.guard)
+                publish(label_studio, snapshot, queue.version, queue.published, shown, store.guard)
                 store.set_current(number)
                 log.info(
                     "Project %d: annotators are served round %d", self._project, number,
                     extra={"action": "round_published", "project": self._project, "round": number},
                 )  # fmt: skip
+
+    def _extend(self, snapshot: Snapshot, dataset: Dataset, state: State) -> None:
+        last, queue = state.last, state.queue
+        assert last is not None
+        assert queue is not None
+        scores = self._store.scores(last.number)[1]
+        order = extended(self._settings, dataset, snapshot, scores, queue.published, last.batch)
+        part = queue.part + 1 if isinstance(queue, Extension) else 1
+        self._store.save(Extension(round=last.version, part=part, published=order))
 
     def _learning(self, state: State, dataset: Dataset) -> "LearningSteps":
         from aftertone.pipeline.steps import LearningSteps

@@ -9,6 +9,7 @@ projects/<id>/stop-set.json     clips on which rounds are compared for the stop 
 projects/<id>/pool/             decoded clips and their frozen CNN features
 projects/<id>/adapted/          the TAPT backbone and its loss curve
 projects/<id>/next/             the round being made: a trained model that hasn't ranked the pool yet
+projects/<id>/extension.json    more of the newest round's ranking, where annotators came near the end
 projects/<id>/rounds/007/       round.json, scores.csv, model/
 projects/<id>/current           number of the round that annotators are served
 projects/<id>/train-requested   there while a Start Training waits
@@ -36,7 +37,7 @@ from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Sources
 from aftertone.store.refusals import RefusedProjects
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
-from aftertone.store.rounds import Draft, Round
+from aftertone.store.rounds import Draft, Extension, Round
 from aftertone.store.state import State, sides_of
 from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.data.files import is_scratch, put_in_place, remove, whole_folder, write_text
@@ -77,6 +78,7 @@ class ProjectStore(RecordFolder):
             current=self.current,
             trained=self._next.is_dir(),
             train_requested=self.train_requested,
+            extension=self.read(Extension),
             damage=self.damage(),
         )
 
