@@ -37,7 +37,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
 
     Exits with 2 where something doesn't go on without a person, otherwise with 0.
     """
-    from aftertone.status import describe, needs_somebody, size
+    from aftertone.doctor.disk import size
+    from aftertone.status import describe, needs_somebody
     from aftertone.status import status as everything
     from aftertone.store.project import Store
 

@@ -15,23 +15,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aftertone.doctor.registry import examine
 from aftertone.errors import LabelConfigError, LeaseLostError, SettingsError, StoreError, TasksVanishedError
 from aftertone.faults import BUG, explain
-from aftertone.labelstudio.client import LabelStudio, RefusedError
+from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
 from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tasks import Snapshot
-from aftertone.pipeline.connecting import FINDING, READING, UNKNOWN, check_usable, confirm, protect_webhook, refresh
+from aftertone.pipeline.connecting import FINDING, READING, check_usable, confirm, protect_webhook, refresh
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
+from aftertone.pipeline.looking import look_at
 from aftertone.pipeline.plan import Adapt, Extend, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.pipeline.pruning import prune_when_due
 from aftertone.pipeline.queue import extended
 from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
-from aftertone.store.records import Doing, HeldOut, LearnedQuestion, Problem, Tasks, Warnings
+from aftertone.store.records import Connection, Doing, HeldOut, LearnedQuestion, Problem, Tasks, Warnings
 from aftertone.store.rounds import Extension
 from aftertone.store.state import State
 from aftertone_model.data.decoders import Decoders
@@ -88,7 +90,7 @@ class Advance:
         self._project, self._settings, self._wake, self._connect = project, settings, wake, connect
         self._all = Store(settings.model_dir)
         self._store = self._all.project(project)
-        self._url = ""  # of this backend, as Label Studio reaches it; '' while unknown
+        self._connection = Connection(project=project, label_config="")  # until it is read
         self._doing = READING
         self._damaged: set[Path] = set()  # set aside in this run
         self._reported: Doing | None = None
@@ -128,8 +130,8 @@ class Advance:
             tidy(self._store)
             self._store.migrate(HeldOut, Warnings)
             with self._connect(self._settings) as services:
-                connection = refresh(self._project, self._store, services[0])
-                self._url, self._settings = connection.url, self._settings.for_project(connection.extra_params)
+                self._connection = refresh(self._project, self._store, services[0])
+                self._settings = self._settings.for_project(self._connection.extra_params)
                 previous: Step | None = None
                 while True:
                     try:
@@ -220,8 +222,11 @@ class Advance:
         self._all.refused.withdraw(self._project, snapshot.label_config)
         state, now = store.load(), time.time()
         dataset = join(snapshot, state.sources, now)
-        warning = protect_webhook(label_studio, snapshot, store, self._url)
-        return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now, warning)
+        connection = self._connection
+        refused = protect_webhook(label_studio, snapshot, store, connection.url)
+        tabs = label_studio.tabs(self._project)
+        look = look_at(store, snapshot, dataset, state, settings, connection, refused_secret=refused, tabs=tabs)
+        return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now, examine(look))
 
     def _do(self, step: Step, snapshot: Snapshot, dataset: Dataset, state: State, services: Services) -> None:
         store, settings = self._store, self._settings

@@ -18,6 +18,7 @@ projects/<id>/webhook-secret    what Label Studio sends along with each webhook
 projects/<id>/question.json     what is learned of the label config
 projects/<id>/progress.json     what is being done now; warnings.json: what a person should know or do
 projects/<id>/problem.json      what went wrong last; damage.json: files that were set aside as <name>.corrupt
+running/                        servers and workers that run, with their settings
 projects/<id>/lease.json        which worker may write here, and lease.lock, which is held for each write
 unconfirmed.json, refused.json  projects that aren't confirmed yet, and those that can't be used as they are set up
 
@@ -38,6 +39,7 @@ from aftertone.store.refusals import RefusedProjects
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Extension, Round
+from aftertone.store.running import RunningProcesses
 from aftertone.store.state import State, sides_of
 from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.data.files import is_scratch, put_in_place, remove, whole_folder, write_text
@@ -329,6 +331,7 @@ class Store:
     def __init__(self, model_dir: Path) -> None:
         self.model_dir = model_dir
         self._folder = model_dir / "projects"
+        self.running = RunningProcesses(model_dir)  # servers and workers
         self.unconfirmed = UnconfirmedProjects(model_dir)
         self.refused = RefusedProjects(model_dir)
 

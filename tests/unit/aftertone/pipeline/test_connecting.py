@@ -10,9 +10,9 @@ import pytest
 
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
-from aftertone.labelstudio.tasks import Webhook
+from aftertone.labelstudio.tasks import SECRET_HEADER, Webhook
 from aftertone.pipeline.advance import Advance, Services
-from aftertone.pipeline.connecting import FINDING, SECRET_HEADER, protect_webhook
+from aftertone.pipeline.connecting import FINDING, protect_webhook
 from aftertone.server.events import Events
 from aftertone.settings import Settings
 from aftertone.status import status
