@@ -10,9 +10,7 @@ from aftertone.labelstudio.download import refused_host
 
 LEAST_LABELS = 30  # labelled clips of speakers with several, below which nothing is said about speakers
 LEAST_OF_SPEAKER = 3  # labelled clips
-ONE_EMOTION = (
-    0.85  # share of a speaker's labels from which on they are nearly all of one emotion: measured 0.97 and < 0.51
-)
+ONE_EMOTION = 0.85  # mean share of a speaker's most frequent label; measured: 0.97 does harm, up to 0.51 doesn't
 BEYOND_POOL = 0.2  # by how much that share must be above the pool's own, which is high where the pool is mostly neutral
 
 
@@ -110,8 +108,8 @@ DATA_CHECKS: tuple[Check[Look], ...] = (
         severity="problem",
         title="No task has audio that can be used",
         why="There is nothing to rank or to learn from.",
-        cure="`aftertone status` lists each task with its reason. Where all are the same, check AUDIO_FIELD, AUDIO_HOSTS "
-        "and the storage that Label Studio serves the audio from.",
+        cure="`aftertone status` lists each task with its reason. Where all are the same, check AUDIO_FIELD, "
+        "AUDIO_HOSTS and the storage that Label Studio serves the audio from.",
         find=_no_audio,
     ),
     Check(

@@ -69,6 +69,7 @@ class Standing:
 
     failure: Exception | None = None  # why it couldn't be
     problem: Problem | None = None  # the step that failed last
+    connected: bool = True  # whether Label Studio names a model of the project
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,8 +78,8 @@ MACHINE_CHECKS: tuple[Check[Machine], ...] = (
         severity="warning",
         title="The token expires soon",
         why="From then on nothing can be read from Label Studio or published there.",
-        cure="Create another one (Account & Settings > Personal Access Token), set LABEL_STUDIO_API_KEY and start server "
-        "and workers again.",
+        cure="Create another one (Account & Settings > Personal Access Token), set LABEL_STUDIO_API_KEY and start "
+        "server and workers again.",
         find=_expiry,
     ),
     Check(

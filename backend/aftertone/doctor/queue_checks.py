@@ -66,10 +66,7 @@ def _hidden(look: Look) -> Iterator[str]:
 
 
 def _second_model(look: Look) -> Iterator[str]:
-    if look.models is not None:
-        count = len({model.url for model in look.models})
-    else:
-        count = 1 + look.others
+    count = 1 + look.others if look.models is None else len({model.url for model in look.models})
     if count > 1:
         yield f"{count} models are connected to the project."
 
@@ -184,8 +181,8 @@ QUEUE_CHECKS: tuple[Check[Look], ...] = (
         key="doubled-model",
         severity="warning",
         title="The same model is connected several times",
-        why="That is what attempts leave behind which Label Studio refused halfway: it stored the model but no webhook. "
-        "Every page of the project then asks each of them.",
+        why="That is what attempts leave behind which Label Studio refused halfway: it stored the model but no "
+        "webhook. Every page of the project then asks each of them.",
         cure="Delete all but the first in Settings > Model.",
         find=_doubled_model,
     ),

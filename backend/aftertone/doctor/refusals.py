@@ -55,7 +55,7 @@ REFUSALS = (
     ),
     Refusal(
         when="A token of the older kind",
-        text="Authentication token no longer valid: legacy token authentication has been disabled for this organization",
+        text="Authentication token no longer valid: legacy token authentication has been disabled ...",
         cure="Use a personal access token (Account & Settings > Personal Access Token), or switch legacy tokens on "
         "(Organization > API Tokens).",
     ),

@@ -39,6 +39,11 @@ def _failed(standing: Standing) -> Iterator[str]:
         yield f"A worker failed to {problem.step}{times}: {problem.message}"
 
 
+def _unconnected(standing: Standing) -> Iterator[str]:
+    if not standing.connected:
+        yield "No model is connected to the project any more."
+
+
 STANDING_CHECKS: tuple[Check[Standing], ...] = (
     Check(
         key="unknown-project",
@@ -48,6 +53,14 @@ STANDING_CHECKS: tuple[Check[Standing], ...] = (
         cure="Let the user of LABEL_STUDIO_API_KEY join the project's workspace or organization. If the project was "
         "deleted, `aftertone clean --deleted` lists it and what is kept of it.",
         find=_unknown,
+    ),
+    Check(
+        key="unconnected",
+        severity="problem",
+        title="The model was disconnected from the project",
+        why="Label Studio tells of no change any more, and annotators are served the last ranking until it ends.",
+        cure="Connect it again (Settings > Model > Connect Model).",
+        find=_unconnected,
     ),
     Check(
         key="label-config",
@@ -79,8 +92,8 @@ STANDING_CHECKS: tuple[Check[Standing], ...] = (
         key="failed-step",
         severity="problem",
         title="A step failed",
-        why="The project doesn't go on; annotators are served the last ranking meanwhile. The step is tried again, after "
-        "a minute at first and after an hour at most.",
+        why="The project doesn't go on; annotators are served the last ranking meanwhile. The step is tried again, "
+        "after a minute at first and after an hour at most.",
         cure="The message says what failed and what to do.",
         find=_failed,
         told=True,
