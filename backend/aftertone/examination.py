@@ -4,18 +4,19 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aftertone.doctor.check import Check, Repair
 from aftertone.doctor.disk import free
 from aftertone.doctor.facts import Look, Machine, Standing
 from aftertone.doctor.registry import CHECKS, examine, examine_machine, examine_standing
+from aftertone.doctor.webhook_checks import protected
 from aftertone.errors import LabelStudioError
 from aftertone.faults import explain, unwritable
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.snapshot import read_snapshot
-from aftertone.pipeline.connecting import ASK_SECONDS
+from aftertone.pipeline.connecting import ASK_SECONDS, check_usable
 from aftertone.pipeline.dataset import join
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.pipeline.looking import look_at
@@ -157,16 +158,19 @@ def _look(project: int, settings: Settings, store: ProjectStore, label_studio: L
     options = parse_extra_params(first.extra_params) if first is not None else {}
     settings = settings.for_project(options)
     snapshot, _ = read_snapshot(
-        label_studio, project, store.get(Tasks).cache,
+        label_studio, project, store.get(Tasks).cache, question=settings.question,
         audio_field=settings.audio_field, speaker_field=settings.speaker_field,
     )  # fmt: skip
+    check_usable(snapshot.label_config, settings)
     state = store.load()
     connection = Connection(
         project=project, label_config=label_config, extra_params=options, url=first.url if first is not None else ""
     )
     dataset = join(snapshot, state.sources, time.time())
     tabs = label_studio.tabs(project)
-    return look_at(store, snapshot, dataset, state, settings, connection, models=models, tabs=tabs)
+    look = look_at(store, snapshot, dataset, state, settings, connection, models=models, tabs=tabs)
+    bare = look.url and not protected(look.ours, store.webhook_secret)
+    return replace(look, refused_secret="no worker has set it yet, or Label Studio refused that") if bare else look
 
 
 def _mend(

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aftertone.errors import SettingsError
-from aftertone_model.config import STRATEGY_NAMES, PretrainingConfig, tapt_config
+from aftertone_model.config import PretrainingConfig, tapt_config
 
 PROJECT_OPTIONS = (
     "audio_field",
@@ -171,13 +171,6 @@ class Settings(BaseSettings):
             except ValidationError as error:
                 raise ValueError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from None
         return text
-
-    @field_validator("strategy")
-    @classmethod
-    def _strategy(cls, value: str) -> str:
-        if value and value not in STRATEGY_NAMES:
-            raise ValueError(f"there is no such strategy; set one of {', '.join(STRATEGY_NAMES)}")
-        return value
 
     @field_validator("device")
     @classmethod

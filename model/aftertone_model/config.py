@@ -11,12 +11,6 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-STRATEGY_NAMES = (
-    "random", "entropy", "least-confidence", "margin", "bald", "batchbald", "powerbald", "badge", "alps", "kmeans",
-    "entropy-clusters", "cluster-margin", "typiclust-margin", "coreset", "probcover", "direct", "anchoral",
-)  # fmt: skip
-"""Of the query strategies in `acquisition.STRATEGIES`, for those who can't wait for torch to be imported."""
-
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]

@@ -186,7 +186,7 @@ DATA_CHECKS: tuple[Check[Look], ...] = (
         severity="note",
         title="exam.json and test-split.json are both there",
         why="An older version of Aftertone that opened this folder again would go on with the older split.",
-        cure="Let only one version of Aftertone write to MODEL_DIR; then remove exam.json.",
+        cure="Let only one version of Aftertone write to MODEL_DIR. A worker removes exam.json when it next looks.",
         find=_splits,
     ),
     Check(

@@ -7,6 +7,7 @@ from aftertone.doctor.facts import Standing
 from aftertone.errors import LabelConfigError, SettingsError
 from aftertone.faults import BUG, explain
 from aftertone.labelstudio.client import UNKNOWN, RefusedError
+from aftertone_model.errors import StrategyError
 
 
 def _unknown(standing: Standing) -> Iterator[str]:
@@ -20,13 +21,13 @@ def _label_config(standing: Standing) -> Iterator[str]:
 
 
 def _options(standing: Standing) -> Iterator[str]:
-    if isinstance(standing.failure, SettingsError):
+    if isinstance(standing.failure, SettingsError | StrategyError):
         yield str(standing.failure)
 
 
 def _unreadable(standing: Standing) -> Iterator[str]:
     error = standing.failure
-    known = isinstance(error, LabelConfigError | SettingsError)
+    known = isinstance(error, LabelConfigError | SettingsError | StrategyError)
     if error is None or known or (isinstance(error, RefusedError) and error.status in UNKNOWN):
         return
     yield explain(error) or f"{type(error).__name__}: {error}. {BUG}"

@@ -1,11 +1,13 @@
 """What keeps Label Studio from telling this backend about changes."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from aftertone.doctor.check import Check, Repair
 from aftertone.doctor.facts import Look, webhook_address
-from aftertone.labelstudio.tasks import SECRET_HEADER
+from aftertone.labelstudio.client import LabelStudio, RefusedError
+from aftertone.labelstudio.tasks import SECRET_HEADER, Webhook
+from aftertone.store.project import ProjectStore
 
 LATE = "Labels are only found every RECONCILE_SECONDS."
 WANTED = ("TASKS_CREATED", "TASKS_DELETED", "ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED",
@@ -43,6 +45,34 @@ def _secret(look: Look) -> Iterator[str]:
 def _doubled(look: Look) -> Iterator[str]:
     if look.url and len(look.ours) > 1:
         yield f"The project has {len(look.ours)} webhooks to this backend."
+
+
+def protected(hooks: Sequence[Webhook], secret: str) -> bool:
+    """Whether each webhook carries the secret."""
+    return all(secret and hook.headers.get(SECRET_HEADER) == secret for hook in hooks)
+
+
+def protect(label_studio: LabelStudio, hooks: Sequence[Webhook], store: ProjectStore) -> None:
+    """Let webhooks carry the project's secret, or a new one.
+
+    Raises:
+        RefusedError: Label Studio doesn't let them; then events are taken without.
+    """
+    fresh = store.webhook_secret or secrets.token_urlsafe(32)
+    try:
+        for hook in hooks:
+            label_studio.set_webhook_headers(hook, {**hook.headers, SECRET_HEADER: fresh})
+    except RefusedError:
+        store.set_webhook_secret("")  # it would keep out what Label Studio sends without it
+        raise
+    store.set_webhook_secret(fresh)  # only now: before, Label Studio doesn't send it
+
+
+def _protect(repair: Repair) -> str:
+    if repair.store is None:
+        return ""
+    protect(repair.label_studio, repair.look.ours, repair.store)
+    return "The webhook carries the project's secret."
 
 
 def _add(repair: Repair) -> str:
@@ -104,6 +134,7 @@ WEBHOOK_CHECKS: tuple[Check[Look], ...] = (
         why="Anybody who reaches this backend may then pretend to be Label Studio and have it look at a project.",
         cure="Give the token's user the right to change the project's webhooks. Each look tries to set it again.",
         find=_secret,
+        mend=_protect,
     ),
     Check(
         key="webhook-doubled",

@@ -1,16 +1,16 @@
 """Connecting a project as Label Studio says it is connected, whoever claimed so, and a secret for its webhooks."""
 
 import logging
-import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
 from aftertone.doctor.facts import webhook_address
+from aftertone.doctor.webhook_checks import protect, protected
 from aftertone.errors import DamagedRecordError, LabelStudioError, TokenError
 from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
 from aftertone.labelstudio.label_config import Question, parse_label_config
-from aftertone.labelstudio.tasks import SECRET_HEADER, Snapshot
+from aftertone.labelstudio.tasks import Snapshot
 from aftertone.settings import Settings, parse_extra_params
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Connection, Problem
@@ -25,12 +25,17 @@ ASK_SECONDS = 10.0  # that Label Studio has to answer while a command starts
 FINDING = "find the project"  # name of the step in which Label Studio doesn't know a project any more
 
 
-def check_token(settings: Settings) -> None:
-    """Ask Label Studio whether it takes the token, so that a wrong one is told at start; where it is away, go on.
+def check_start(settings: Settings) -> None:
+    """Tell at start what can't go well: an unknown strategy, or a token that Label Studio doesn't take.
+
+    Where Label Studio is away, nothing is wrong with the settings.
 
     Raises:
-        TokenError: it doesn't, or there is none.
+        StrategyError: there is no such strategy.
+        TokenError: Label Studio doesn't take the token, or there is none.
     """
+    if settings.strategy:
+        check_strategy(settings.strategy, exclusive=True)
     key = settings.label_studio_api_key.get_secret_value()
     try:
         with closing(LabelStudio(settings.label_studio_url, key, timeout=ASK_SECONDS)) as label_studio:
@@ -137,15 +142,10 @@ def protect_webhook(label_studio: LabelStudio, snapshot: Snapshot, store: Projec
         Why Label Studio couldn't be given it; '' where all is well.
     """
     ours = [webhook for webhook in snapshot.webhooks if url and webhook.url == webhook_address(url)]
-    secret = store.webhook_secret
-    if all(secret and webhook.headers.get(SECRET_HEADER) == secret for webhook in ours):
+    if protected(ours, store.webhook_secret):
         return ""
-    fresh = secret or secrets.token_urlsafe(32)
     try:
-        for webhook in ours:
-            label_studio.set_webhook_headers(webhook, {**webhook.headers, SECRET_HEADER: fresh})
+        protect(label_studio, ours, store)
     except RefusedError as error:
-        store.set_webhook_secret("")  # it would keep out what Label Studio sends without it
         return str(error)
-    store.set_webhook_secret(fresh)  # only now: before, Label Studio doesn't send it
     return ""

@@ -21,7 +21,7 @@ from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
 from aftertone.pipeline.advance import Advance
-from aftertone.pipeline.connecting import check_token
+from aftertone.pipeline.connecting import check_start
 from aftertone.pipeline.embedded_redis import embedded_redis
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.settings import Settings, load_settings
@@ -182,15 +182,12 @@ def run_worker(settings: Settings) -> None:
         TokenError: Label Studio doesn't take the token, or there is none.
     """
     collect_rarely()
-    check_token(settings)
     store = Store(settings.model_dir)
-    with (
-        nullcontext() if settings.redis_url else embedded_redis(settings.model_dir),
-        store.running.enter("worker", *settings.shared()),
-    ):
+    with nullcontext() if settings.redis_url else embedded_redis(settings.model_dir):
         jobs = JobQueue.connect(settings.redis_url, settings.model_dir, answer_seconds=ANSWER_SECONDS)
         jobs.check()
-        with suppress(StopRequested):
+        check_start(settings)
+        with store.running.enter("worker", *settings.shared()), suppress(StopRequested):
             _work_for_ever(jobs, store, settings.reconcile_seconds)
 
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack, nullcontext
 import uvicorn
 
 from aftertone.errors import SettingsError
-from aftertone.pipeline.connecting import check_token
+from aftertone.pipeline.connecting import check_start
 from aftertone.pipeline.embedded_redis import embedded_redis
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.app import create_app
@@ -40,7 +40,7 @@ def serve(settings: Settings) -> None:
         nullcontext() if settings.redis_url else embedded_redis(settings.model_dir),
     ):
         jobs.check()
-        check_token(settings)
+        check_start(settings)
         stack.enter_context(Store(settings.model_dir).running.enter("server", *settings.shared()))
         app = create_app(settings, jobs)
         server = uvicorn.Server(
