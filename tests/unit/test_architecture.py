@@ -21,7 +21,7 @@ MAY_KNOW = {  # room -> rooms beside it that it may import
     "aftertone.pipeline": {"labelstudio", "store", "doctor"},
     "aftertone.server": {"labelstudio", "store", "pipeline"},
     "aftertone.demo": {"labelstudio", "store"},
-    "aftertone.cli": {"labelstudio", "store", "pipeline", "server", "demo"},
+    "aftertone.cli": {"labelstudio", "store", "doctor", "pipeline", "server", "demo"},
     "aftertone_model.data": set(),
     "aftertone_model.votes": set(),
     "aftertone_model.backbones": {"data"},
