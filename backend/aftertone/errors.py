@@ -11,6 +11,10 @@ class LabelStudioError(AftertoneError):
     """Label Studio can't be reached, refuses the token, or answered something unexpected. Trying later may help."""
 
 
+class TokenError(LabelStudioError):
+    """Label Studio doesn't take LABEL_STUDIO_API_KEY, or there is none."""
+
+
 class TasksVanishedError(LabelStudioError):
     """Tasks were deleted while a round was being published; the next snapshot shows which."""
 

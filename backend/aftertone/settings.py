@@ -38,6 +38,12 @@ PROJECT_OPTIONS = (
 MOST = 1_000_000_000  # clips that a size may ask for; more than any project has
 LEAST_SHARE = 0.0001
 
+MAY_DIFFER = (
+    "label_studio_url", "label_studio_timeout", "audio_timeout", "model_dir", "redis_url", "host", "port",
+    "basic_auth_user", "basic_auth_pass", "reconcile_seconds", "log_format", "device",
+)  # fmt: skip
+"""Settings that each process of one MODEL_DIR may have as it likes: they don't change what is learned."""
+
 OLD_NAMES = {"exam_share": "test_share"}
 """Settings by the name that they had, which is still read."""
 
@@ -238,6 +244,20 @@ class Settings(BaseSettings):
         if bool(self.basic_auth_user) != bool(self.basic_auth_pass.get_secret_value()):
             raise ValueError("BASIC_AUTH_USER and BASIC_AUTH_PASS go together; set both or neither")
         return self
+
+    def shared(self) -> tuple[dict[str, str], dict[str, str]]:
+        """What all processes of one MODEL_DIR need alike, by name in upper case: plain values, and secrets."""
+        plain: dict[str, str] = {}
+        secret: dict[str, str] = {}
+        for name in Settings.model_fields:
+            value = getattr(self, name)
+            if name in MAY_DIFFER:
+                continue
+            if isinstance(value, SecretStr):
+                secret[name.upper()] = value.get_secret_value()
+            else:
+                plain[name.upper()] = ", ".join(value) if isinstance(value, tuple) else str(value)
+        return plain, secret
 
     def for_project(self, extra: Mapping[str, Any]) -> "Settings":
         """These settings with a project's extra parameters on top.

@@ -1,16 +1,19 @@
 """What `aftertone status` says: read from the store alone, so that it works whatever else is down."""
 
 import math
-import shutil
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from aftertone.doctor.data_checks import too_full
+from aftertone.doctor.disk import free as free_bytes
+from aftertone.doctor.disk import needed, size
+from aftertone.doctor.registry import CHECKS
+from aftertone.doctor.untouched import find_untouched
 from aftertone.faults import unwritable
+from aftertone.labelstudio.download import refused_host
 from aftertone.labelstudio.relabel_tab import TITLE
 from aftertone.pipeline.annotators import describe_annotators, find_annotators
-from aftertone.pipeline.untouched import find_untouched
 from aftertone.store.clock import elapsed
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import DiskUse, Doing, InProgress, LearnedQuestion, Problem, Sources, Tasks, Warnings
@@ -19,20 +22,21 @@ from aftertone.store.unconfirmed import PENDING
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.evaluation.metrics import Metrics
 
-LEAST_FREE = 100_000_000  # bytes that a step may need on any project
+FULL = "disk-low"  # what was found then is found anew
 MOST_CLASSES = 12  # that are listed for people
-ADAPTING = 5  # times the backbone's size: checkpoint with its optimiser, the adapted backbone and a round's model
 
 
 def status(store: Store) -> dict[str, Any]:
     """Everything worth knowing about every project, as JSON."""
-    free = _free(store.model_dir)
+    free = free_bytes(store.model_dir)
+    alive = store.running.alive()
     refused = {number: row.reason for number, row in store.refused.current().items()}
     known = store.projects()
     return {
         "free": free,
         "problem": unwritable(store.model_dir),
         "projects": [_project(number, store.project(number), free) | _refusal(refused, number) for number in known],
+        "workers": sum(one.kind == "worker" for one in alive),
         "unconfirmed": {n: why for n, why in store.unconfirmed.problems().items() if n not in refused},
         "refused": {number: reason for number, reason in refused.items() if number not in known},
     }
@@ -40,7 +44,10 @@ def status(store: Store) -> dict[str, Any]:
 
 def needs_somebody(found: dict[str, Any]) -> bool:
     """Whether what `status` found doesn't go on without a person."""
-    waits = any(project["problem"] or project["damaged"] for project in found["projects"])
+    waits = any(
+        project["problem"] or project["damaged"] or any(one["severity"] == "problem" for one in project["findings"])
+        for project in found["projects"]
+    )
     waits = waits or bool(found["refused"])
     return waits or bool(found["problem"]) or any(said != PENDING for said in found["unconfirmed"].values())
 
@@ -58,8 +65,8 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
     disk = store.read(DiskUse)
     learned = store.read(LearnedQuestion)
     unfetched = sum(task.source not in sources for task in tasks)
-    needed = _needed(disk, len(sources), unfetched)
-    low = [f"Only {size(free)} are free where MODEL_DIR lies, and a step may need {size(needed)}."] * (free < needed)
+    low = [CHECKS[FULL].finding(said) for said in too_full(free, needed(disk, len(sources), unfetched))]
+    findings = [*low, *(found for found in store.get(Warnings).findings if found.key != FULL)]
     return {
         "project": number,
         "doing": doing and {**doing.model_dump(include={"stage", "done", "total", "at"}), "left": doing.left},
@@ -92,26 +99,14 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
         ],
         "disk": disk and disk.model_dump(exclude={"schema_version", "current"}),
         "damaged": damaged,
-        "warnings": [*low, *store.get(Warnings).warnings],
-        "problem": problem and problem.model_dump(include={"step", "message", "times"}),
+        "findings": [finding.model_dump() for finding in findings],
+        "warnings": [finding.sentence for finding in findings],
+        "problem": problem and problem.model_dump(include={"step", "message", "times", "at"}),
     }
 
 
 def _as_json(metrics: Metrics | None) -> dict[str, Any] | None:
     return None if metrics is None else {**asdict(metrics), "scope": metrics.scope}
-
-
-def _needed(disk: DiskUse | None, fetched: int, unfetched: int) -> int:
-    """Bytes that the steps to come may take, by what those before took."""
-    if disk is None:
-        return LEAST_FREE
-    per_clip = (disk.pool + disk.features) / max(fetched, 1)
-    return max(LEAST_FREE, ADAPTING * disk.adapted + round(per_clip * unfetched))
-
-
-def _free(folder: Path) -> int:
-    """Bytes that are free where a folder is, or will be."""
-    return shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
 
 
 def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:
@@ -150,7 +145,10 @@ def describe(project: dict[str, Any]) -> str:
         lines.append(f"  {_disk(project['disk'])}")
     lines += [f"  DAMAGED: {sentence}" for sentence in project["damaged"]]
     lines += [f"  note: {note}" for note in (project["question"] or {}).get("notes", ())]
-    lines += [f"  warning: {warning}" for warning in project["warnings"]]
+    lines += [
+        f"  {'PROBLEM' if one['severity'] == 'problem' else one['severity']}: {one['what']} {one['cure']}".rstrip()
+        for one in project["findings"]
+    ]
     if project["refused"] and not project["problem"]:
         lines.append(
             "  warning: When it was last set up in Label Studio it was refused, so what was set before still counts. "
@@ -158,14 +156,22 @@ def describe(project: dict[str, Any]) -> str:
         )
     if project["problem"]:
         lines.append(f"  PROBLEM while trying to {project['problem']['step']}: {project['problem']['message']}")
-    lines += [f"  task {row['task']}: {row['reason']}" for row in project["unusable"]]
+    told = [row for row in project["unusable"] if refused_host(row["reason"]) is None]  # the others by their finding
+    lines += [f"  task {row['task']}: {row['reason']}" for row in told]
     return "\n".join(lines)
 
 
 def _headline(project: dict[str, Any]) -> str:
-    if project["refused"] and project["problem"]:
+    """What is being done, or that something doesn't go on: never both, as if nothing were wrong."""
+    doing, problem = project["doing"], project["problem"]
+    if project["refused"] and problem:
         return f" can't be used: {project['refused']}"
-    return f": {_doing(project['doing'])}"
+    if problem is None:
+        return f": {_doing(doing)}"
+    if doing is not None and doing["at"] > problem["at"]:
+        return f": tries again to {problem['step']}: {_doing(doing)}"
+    often = f", {problem['times']} times in a row" if problem["times"] > 1 else ""
+    return f": can't {problem['step']}{often} ({_ago(problem['at'])})"
 
 
 def _question(question: dict[str, Any]) -> str:
@@ -189,15 +195,6 @@ def _disk(disk: dict[str, Any]) -> str:
         f"{size(disk['rounds'])}, adapted backbone {size(disk['adapted'])}, other {size(disk['other'])} (counted "
         f"{_ago(disk['at'])})"
     )
-
-
-def size(count: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("bytes", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def _ago(at: float) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from aftertone.store.folder import read_record
 from aftertone.store.records import HeldOut
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import read_scores
-from aftertone.store.rounds import Round
+from aftertone.store.rounds import Extension, Round
 
 
 @dataclass
@@ -22,6 +23,7 @@ class History:
     rounds: dict[int, Round] = field(default_factory=dict)  # by number
     held_out: dict[str, bool] = field(default_factory=dict)  # clip -> whether it is held out for testing
     current: int | None = None  # the round that annotators are served
+    extensions: dict[str, Extension] = field(default_factory=dict)  # of rounds' queues, by version
     _digests: dict[int, bytes] = field(default_factory=dict)
     _seen: dict[int, int] = field(default_factory=dict)  # number -> inode of its record
 
@@ -30,9 +32,16 @@ class History:
         """The round with the highest number."""
         return self.rounds[max(self.rounds)] if self.rounds else None
 
+    @property
+    def served(self) -> Round | Extension | None:
+        """What annotators should be served: the newest round's queue, extended if it was."""
+        of_newest = [one for one in self.extensions.values() if self.newest and one.round == self.newest.version]
+        return max(of_newest, key=lambda one: one.part, default=self.newest)
+
     def published(self, version: str) -> tuple[int, ...] | None:
-        """The tasks of the round that Label Studio knows under this name, first to be asked first."""
-        return next((record.published for record in self.rounds.values() if record.version == version), None)
+        """The tasks of the queue that Label Studio knows under this name, first to be asked first."""
+        queues = [*self.rounds.values(), *self.extensions.values()]
+        return next((queue.published for queue in queues if queue.version == version), None)
 
     def look(self) -> Iterator[str]:
         """Read what is new. Yields a sentence for everything that is wrong."""
@@ -43,6 +52,9 @@ class History:
             yield f"rounds {sorted(lost)} have vanished"
         if folders and sorted(folders) != list(range(min(folders), max(folders) + 1)):
             yield f"the rounds have a gap: {sorted(folders)}"
+        with suppress(FileNotFoundError, DamagedRecordError):
+            extension = read_record(Extension, self.folder / Extension.FILE)
+            self.extensions[extension.version] = extension
         yield from self._look_at_split()
         yield from self._look_at_current()
 

@@ -72,27 +72,27 @@ class Settlement:
 
     def unserved(self) -> Iterator[str]:
         """What is wrong with the queue in Label Studio."""
-        newest = self._history.newest
-        if newest is None or self._history.current != newest.number:
+        newest, served = self._history.newest, self._history.served
+        if newest is None or served is None or self._history.current != newest.number:
             yield f"annotators are served round {self._history.current}, not the newest"
             return
         existing = {row["id"] for row in self._admin.tasks(self._project)}
-        published = [task for task in newest.published if task in existing]
+        published = [task for task in served.published if task in existing]
         if not published:
             return  # everything was labelled by the time of the round: there is no order to serve
-        if self.row["model_version"] != newest.version or self.row["sampling"] != UNCERTAINTY:
+        if self.row["model_version"] != served.version or self.row["sampling"] != UNCERTAINTY:
             yield (
-                f"the project serves {self.row['model_version']!r} by {self.row['sampling']!r}, not {newest.version!r}"
+                f"the project serves {self.row['model_version']!r} by {self.row['sampling']!r}, not {served.version!r}"
             )
         rows = self._admin.get("/api/predictions", project=self._project)
         stored = Counter((row["model_version"], row["task"]) for row in rows)
         ours = {key: count for key, count in stored.items() if str(key[0]).startswith(VERSION_PREFIX)}
         if doubled := [key for key, count in ours.items() if count > 1]:
             yield f"{len(doubled)} predictions are stored more than once"
-        if ours.keys() != {(newest.version, task) for task in published}:
+        if ours.keys() != {(served.version, task) for task in published}:
             yield (
                 f"Label Studio holds {len(ours)} predictions of {sorted({key[0] for key in ours})}, "
-                f"round {newest.number} has {len(published)} of {newest.version}"
+                f"round {newest.number} has {len(published)} of {served.version}"
             )
 
     def check(self) -> Iterator[str]:

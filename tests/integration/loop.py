@@ -55,10 +55,13 @@ class Loop:
         return found.message if found else ""
 
     def check_queue(self) -> None:
-        """The served round is published whole, once, and the project points to it."""
+        """The newest round's queue is published whole, once, and the project points to it."""
         assert self.problem() == ""
-        assert self.store.current is not None
-        record = self.store.round(self.store.current)
+        state = self.store.load()
+        record = state.queue
+        assert record is not None
+        assert state.last is not None
+        assert state.current == state.last.number
         row = self.project_row()
         assert row["model_version"] == record.version
         assert row["sampling"] == "Uncertainty sampling"

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from aftertone.demo.server import free_port
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
+from aftertone.labelstudio.tasks import SECRET_HEADER
 from aftertone.pipeline.advance import Advance
-from aftertone.pipeline.connecting import SECRET_HEADER
 from aftertone.server.events import WAKE_SECONDS
 from aftertone.store.records import Connection
 from tests.integration.loop import Loop, wait_for

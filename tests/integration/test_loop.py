@@ -1,6 +1,7 @@
 """The loop in a real Label Studio: what annotators are served, and what becomes of what they do."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -255,3 +256,23 @@ def test_the_last_labels_are_learned_too(make_loop: MakeLoop) -> None:
     assert (record.labels, record.published) == (13, ())
     assert loop.store.current == record.number
     assert loop.anna.next_task(loop.project) is None
+
+
+def test_a_ranking_that_ends_before_the_next_round_goes_on(make_loop: MakeLoop) -> None:
+    loop: Loop = make_loop(24, seed_size=4)
+    loop = replace(loop, settings=loop.settings.model_copy(update={"queue_factor": 1}))
+    loop.advance()
+    seed = loop.store.round(0)
+    ranked = [score.task for score in loop.store.scores(0)[1].values() if score.rank is not None]
+    assert seed.published == tuple(ranked[:4])
+    assert len(ranked) == 24
+    served: list[int] = []
+    for _ in range(10):  # of one answer alone, which nothing can be learned from
+        task = loop.anna.next_task(loop.project)
+        assert task is not None
+        loop.anna.choose(task, "happy")
+        served.append(task)
+        loop.advance()
+        loop.check_queue()
+    assert served == ranked[:10]
+    assert loop.store.round_numbers() == [0]

@@ -8,7 +8,7 @@ import typer
 
 from aftertone import __version__
 from aftertone.cli.experiments import pretrain, simulate, strategies
-from aftertone.cli.serving import adapt, clean, demo, export, serve, status, worker
+from aftertone.cli.serving import adapt, clean, demo, doctor, export, serve, status, worker
 
 __all__ = ["app", "main"]
 
@@ -38,7 +38,7 @@ def options(
 
 
 # `aftertone --help` lists them in this order.
-for command in (serve, worker, status, export, adapt, clean, demo, strategies, pretrain, simulate):
+for command in (serve, worker, status, doctor, export, adapt, clean, demo, strategies, pretrain, simulate):
     app.command()(command)
 
 

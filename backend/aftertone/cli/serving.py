@@ -1,4 +1,4 @@
-"""The commands that work on projects of a Label Studio: serve, worker, status, export, adapt, clean, demo."""
+"""The commands that work on projects of a Label Studio: serve, worker, status, doctor, export, adapt, clean, demo."""
 
 import json
 import signal
@@ -37,7 +37,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
 
     Exits with 2 where something doesn't go on without a person, otherwise with 0.
     """
-    from aftertone.status import describe, needs_somebody, size
+    from aftertone.doctor.disk import size
+    from aftertone.status import describe, needs_somebody
     from aftertone.status import status as everything
     from aftertone.store.project import Store
 
@@ -60,6 +61,27 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
         if found["problem"] and not as_json:
             typer.echo(f"PROBLEM: {found['problem']}")
         raise typer.Exit(2 if needs_somebody(found) else 0)
+
+
+def doctor(
+    project: Annotated[int | None, typer.Argument(help="The project's number; every project if unset.")] = None,
+    mend: Annotated[bool, typer.Option("--mend", help="Mend what can be mended safely.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False,
+) -> None:
+    """Examine Label Studio, Redis, this machine and the projects: what is wrong, why it matters and how to cure it.
+
+    Exits with 2 where there is a problem, otherwise with 0.
+    """
+    from aftertone.examination import describe, examine_all
+    from aftertone.store.project import Store
+
+    with explained() as settings:
+        found = list(examine_all(settings, Store(settings.model_dir), project, mend=mend))
+        if as_json:
+            typer.echo(json.dumps([one.as_json() for one in found], ensure_ascii=False, indent=1))
+        else:
+            typer.echo("\n".join(map(describe, found)) or "All is well.")
+        raise typer.Exit(2 if any(one.needs_somebody for one in found) else 0)
 
 
 def export(

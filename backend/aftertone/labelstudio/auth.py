@@ -53,6 +53,12 @@ class TokenAuth(httpx.Auth):
             yield request
 
 
+def expiry(token: str) -> float | None:
+    """When a token ends, in epoch seconds, as it says itself; None where it doesn't."""
+    ends = _claims(token).get("exp")
+    return float(ends) if isinstance(ends, int | float) else None
+
+
 def _claims(token: str) -> dict[str, Any]:
     """What a JWT says of itself, unverified; {} for anything else."""
     try:

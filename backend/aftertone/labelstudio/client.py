@@ -12,13 +12,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from aftertone.errors import LabelStudioError, TasksVanishedError
-from aftertone.labelstudio.auth import TokenAuth
-from aftertone.labelstudio.tasks import Model, Webhook
+from aftertone.errors import LabelStudioError, TasksVanishedError, TokenError
+from aftertone.labelstudio.auth import TokenAuth, expiry
+from aftertone.labelstudio.refusals import is_page, reason_of, token_advice
+from aftertone.labelstudio.tasks import Model, Tab, Webhook
 
 EXPORT_CHUNK = 200  # task ids in one address, which must stay below the usual 8 kB
 PAGE = 1000  # tasks that one page of the task list holds
 WAITS = (0.5, 2.0)  # seconds before a read is tried again
+UNKNOWN = (403, 404)  # what it answers about a project that isn't there, or is none of our user's
 BUSY = (429, 502, 503, 504)  # answers that another attempt may better
 BROKEN = (httpx.NetworkError, httpx.RemoteProtocolError)  # no answer, or not all of it
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -54,20 +56,22 @@ class LabelStudio:
             transport: sends the requests, in place of the network.
 
         Raises:
-            LabelStudioError: no token is given, or the address can't be read as one.
+            TokenError: no token is given.
+            LabelStudioError: the address can't be read as one.
         """
         key = api_key.strip()
         if not key:
-            raise LabelStudioError(
+            raise TokenError(
                 "LABEL_STUDIO_API_KEY is empty. Create a personal access token in Label Studio (Account & Settings) "
                 "and set it."
             )
         self.url = url.rstrip("/")
         if not key.isascii():
-            raise LabelStudioError(_token_advice("it holds characters that no token has", self.url))
+            raise TokenError(token_advice("it holds characters that no token has", self.url))
         try:
             # The server behind `label-studio start` answers kept-alive connections 45 ms later than new ones.
             headers = {"Connection": "close"} if urlsplit(url).hostname in LOOPBACK else {}
+            self._key = key
             self._auth = TokenAuth(key, self._access_token)
             self._date = ""
             self._http = httpx.Client(
@@ -168,9 +172,15 @@ class LabelStudio:
         """Where Label Studio tells about changes in the project."""
         with self._unpacking():
             return tuple(
-                Webhook(id=row["id"], url=row["url"], headers=dict(row.get("headers") or {}))
+                Webhook(
+                    id=row["id"],
+                    url=row["url"],
+                    headers=dict(row.get("headers") or {}),
+                    active=bool(row.get("is_active")),
+                    payload=row.get("send_payload") is not False,
+                    actions=None if row.get("send_for_all_actions") is not False else tuple(row.get("actions") or ()),
+                )
                 for row in self.get("api/webhooks/", project=project)
-                if row.get("is_active")
             )
 
     def models(self, project: int) -> list[Model]:
@@ -180,7 +190,23 @@ class LabelStudio:
         """
         with self._unpacking():
             rows = sorted(self.get("api/ml", project=project), key=lambda row: row["id"])
-            return [Model(url=row["url"], extra_params=row.get("extra_params")) for row in rows]
+            return [
+                Model(url=row["url"], extra_params=row.get("extra_params"), title=row.get("title") or "")
+                for row in rows
+            ]
+
+    def tabs(self, project: int) -> tuple[Tab, ...]:
+        """The tabs of the project's Data Manager."""
+        with self._unpacking():
+            views = [view.get("data") or {} for view in self.get("api/dm/views/", project=project)]
+            return tuple(
+                Tab(
+                    title=str(view.get("title") or ""),
+                    ordered=bool(view.get("ordering")),
+                    filtered=bool((view.get("filters") or {}).get("items")),
+                )
+                for view in views
+            )
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +233,22 @@ class LabelStudio:
 
     def set_webhook_headers(self, webhook: Webhook, headers: Mapping[str, str]) -> None:
         """Change what is sent along with a webhook."""
-        self.patch(f"api/webhooks/{webhook.id}/", {"url": webhook.url, "headers": dict(headers)})
+        kept = {} if webhook.actions is None else {"actions": list(webhook.actions)}  # which a change would clear
+        self.patch(f"api/webhooks/{webhook.id}/", {"url": webhook.url, "headers": dict(headers), **kept})
+
+    def add_webhook(self, project: int, url: str, headers: Mapping[str, str]) -> None:
+        """Have every change in the project told to an address."""
+        body = {"project": project, "url": url, "headers": dict(headers)}
+        self.post("api/webhooks/", {**body, "send_payload": True, "send_for_all_actions": True, "is_active": True})
+
+    def switch_on_webhook(self, webhook: Webhook) -> None:
+        """Let a webhook tell of every change, and in which project."""
+        wanted = {"is_active": True, "send_for_all_actions": True, "send_payload": True}
+        self.patch(f"api/webhooks/{webhook.id}/", {"url": webhook.url, **wanted})
+
+    def delete_webhook(self, webhook: Webhook) -> None:
+        """Have an address told nothing any more."""
+        self.delete(f"api/webhooks/{webhook.id}/")
 
     def delete_version(self, project: int, version: str) -> None:
         """Delete all predictions under a version."""
@@ -232,6 +273,11 @@ class LabelStudio:
         except ValueError:
             return None
         return moment if moment.tzinfo else None
+
+    @property
+    def token_expires(self) -> float | None:
+        """When the token ends, in epoch seconds; None where it doesn't say."""
+        return expiry(self._key)
 
     def authorization(self) -> str:
         """A fresh Authorization header for this Label Studio's own addresses; never log it."""
@@ -265,7 +311,7 @@ class LabelStudio:
         try:
             return reply.json()
         except ValueError:
-            what = "a page of HTML" if _is_page(reply) else "something that isn't whole JSON"
+            what = "a page of HTML" if is_page(reply) else "something that isn't whole JSON"
             raise self._unexpected(what if reply.content.strip() else "nothing") from None
 
     def _send(self, method: str, path: str, *, repeatable: bool = False, **options: Any) -> httpx.Response:
@@ -280,11 +326,11 @@ class LabelStudio:
         return self._http.request(method, path, **options)
 
     def _refusal(self, reply: httpx.Response) -> LabelStudioError:
-        status, reason = reply.status_code, _reason(reply)
+        status, reason = reply.status_code, reason_of(reply)
         if status == httpx.codes.UNAUTHORIZED:
-            return LabelStudioError(_token_advice(reason, self.url))
+            return TokenError(token_advice(reason, self.url))
         said = f"Label Studio at {self.url} answered {status}"
-        if status in (httpx.codes.FORBIDDEN, httpx.codes.NOT_FOUND):
+        if status in UNKNOWN:
             return RefusedError(
                 status,
                 f"{said} ({reason}): the project doesn't exist, or the user of LABEL_STUDIO_API_KEY isn't a member of "
@@ -308,37 +354,3 @@ class LabelStudio:
 
 def _condition(column: str, value: int | str, kind: str) -> dict[str, Any]:
     return {"filter": f"filter:tasks:{column}", "operator": "greater", "value": value, "type": kind}
-
-
-def _is_page(reply: httpx.Response) -> bool:
-    return "html" in reply.headers.get("content-type", "") or reply.text.lstrip().startswith("<")
-
-
-def _reason(reply: httpx.Response) -> str:
-    if reply.is_redirect:
-        return f"it has moved to {reply.headers.get('location')}, which LABEL_STUDIO_URL should name"
-    if _is_page(reply):
-        return reply.reason_phrase
-    try:
-        body = reply.json()
-    except ValueError:
-        body = reply.text
-    said = (body.get("validation_errors") or body.get("detail") or body) if isinstance(body, dict) else body
-    return str(said)[:500]
-
-
-def _token_advice(reason: str, url: str) -> str:
-    if "legacy token" in reason:
-        return (
-            "LABEL_STUDIO_API_KEY is a legacy token, and this Label Studio has legacy tokens switched off. Set a "
-            "personal access token instead (Account & Settings > Personal Access Token), or switch legacy tokens on "
-            "(Organization > API Tokens)."
-        )
-    if "wrong type" in reason:
-        return (
-            "LABEL_STUDIO_API_KEY is a short-lived access token. Set the personal access token that it was made from."
-        )
-    return (
-        f"Label Studio at {url} refuses LABEL_STUDIO_API_KEY ({reason}). Create a personal access token there "
-        "(Account & Settings > Personal Access Token) and set it."
-    )

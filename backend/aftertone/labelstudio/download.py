@@ -16,9 +16,16 @@ from aftertone.labelstudio.deadlines import Deadlines
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")  # Label Studio resolves these itself
 SERVED_PATHS = re.compile(r"/(data|storage-data|tasks/\d+/(resolve|presign)|projects/\d+/(resolve|presign))/")
 MAX_REDIRECTS = 5
+NOT_ALLOWED = "Audio at {host} is not fetched: add the host to AUDIO_HOSTS to allow it."
 UNREADABLE = "The audio address can't be read as a URL. Correct it in the task."
 PIECE = 2**20  # bytes that are unpacked at a time
 PAGE = re.compile(rb"\s*<(!doctype html|html)\b", re.IGNORECASE)
+
+
+def refused_host(reason: str) -> str | None:
+    """The host that the operator would have to allow, where that is why a task's audio can't be used."""
+    before, after = NOT_ALLOWED.split("{host}")
+    return reason[len(before) : -len(after)] if reason.startswith(before) and reason.endswith(after) else None
 
 
 class Fetcher:
@@ -101,9 +108,7 @@ class Fetcher:
         parts = urlsplit(url)
         host = parts.hostname or ""
         if parts.scheme not in ("http", "https") or not any(fnmatch(host, pattern.lower()) for pattern in self._hosts):
-            raise AddressError(
-                f"Audio at {host or 'this address'} is not fetched: add the host to AUDIO_HOSTS to allow it."
-            )
+            raise AddressError(NOT_ALLOWED.format(host=host or "this address"))
 
     def _get(self, url: str, file: BinaryIO, *, authorized: bool) -> str | None:
         """Write the content at `url`; or return the address that it redirects to.

@@ -126,6 +126,10 @@ def _read(
         predictions=label_studio.prediction_counts(project),
         overlap=raw.get("maximum_annotations") or 1,
         webhooks=label_studio.webhooks(project),
+        trains_every=raw.get("min_annotations_to_start_training") or 0,
+        evaluates=bool(raw.get("evaluate_predictions_automatically")),
+        shows_predictions=raw.get("show_collab_predictions") is not False,
+        skip_queue=raw.get("skip_queue") or "",
     )
     read_to = _read_to(tasks.values(), asked_at, cache.read_to if cache.shape == shape else "")
     total = raw.get("total_annotations_number")

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from aftertone.labelstudio.label_config import Question  # brings the SDK, which takes a second to import
 
 UNCERTAINTY = "Uncertainty sampling"  # the project setting that serves tasks by ascending prediction score
+SECRET_HEADER = "X-Aftertone-Secret"  # of webhooks
 VERSION_PREFIX = "aftertone-"  # of the model_version of every ranking that this backend publishes
 
 
@@ -73,6 +74,9 @@ class Webhook:
     id: int
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # sent along; may hold passwords
+    active: bool = True
+    payload: bool = True  # whether it says which project it is about
+    actions: tuple[str, ...] | None = None  # that are told; None: all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,16 @@ class Model:
 
     url: str = field(repr=False)  # may hold a password
     extra_params: Any = None  # as its user gave them
+    title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tab:
+    """A tab of a project's Data Manager."""
+
+    title: str
+    ordered: bool  # it has an order of its own
+    filtered: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +110,11 @@ class Snapshot:
     model_version: str  # project setting: whose predictions order it; '' when unset
     predictions: Mapping[str, int]  # version -> how many predictions are stored under it
     overlap: int  # project setting: annotations that each task asks for
-    webhooks: tuple[Webhook, ...]  # that are switched on
+    webhooks: tuple[Webhook, ...]  # also those that are switched off
+    trains_every: int = 0  # project setting: after so many submitted annotations a training is asked for; 0: never
+    evaluates: bool = False  # project setting: pages of tasks ask for predictions of all that they list
+    shows_predictions: bool = True  # project setting: to annotators
+    skip_queue: str = ""  # project setting: what becomes of skipped tasks
 
     def serves(self, version: str) -> bool:
         """Whether annotators are served the ranking that was published under this version."""

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aftertone.doctor.registry import examine
 from aftertone.errors import (
     LabelConfigError,
     LabelStudioError,
@@ -25,23 +26,25 @@ from aftertone.errors import (
     TasksVanishedError,
 )
 from aftertone.faults import BUG, explain
-from aftertone.labelstudio.client import LabelStudio, RefusedError
+from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
 from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
 from aftertone.labelstudio.relabel_tab import publish_tab
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tasks import Snapshot
 from aftertone.pipeline.complete import awaited_clips
-from aftertone.pipeline.connecting import FINDING, READING, UNKNOWN, check_usable, confirm, protect_webhook, refresh
+from aftertone.pipeline.connecting import FINDING, READING, check_usable, confirm, protect_webhook, refresh
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
-from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
+from aftertone.pipeline.looking import look_at
+from aftertone.pipeline.plan import Adapt, Extend, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.pipeline.pruning import prune_when_due
+from aftertone.pipeline.queue import extended
 from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
-from aftertone.store.records import Doing, HeldOut, LearnedQuestion, Problem, Tasks, Warnings
-from aftertone.store.rounds import Round
+from aftertone.store.records import Connection, Doing, HeldOut, LearnedQuestion, Problem, Tasks, Warnings
+from aftertone.store.rounds import Extension, Round
 from aftertone.store.state import State
 from aftertone_model.data.decoders import Decoders
 from aftertone_model.errors import AftertoneError, DamagedFileError, StrategyError
@@ -55,6 +58,7 @@ log = logging.getLogger(__name__)
 NAMES = {
     Ingest: "fetch audio", Adapt: "adapt the backbone", Seed: "find the seed set", Train: "train",
     Rank: "rank the pool", Publish: "publish the queue",
+    Extend: "extend the queue",
 }  # fmt: skip
 
 Services = tuple[LabelStudio, Fetcher, Decoders]
@@ -96,7 +100,7 @@ class Advance:
         self._project, self._settings, self._wake, self._connect = project, settings, wake, connect
         self._all = Store(settings.model_dir)
         self._store = self._all.project(project)
-        self._url = ""  # of this backend, as Label Studio reaches it; '' while unknown
+        self._connection = Connection(project=project, label_config="")  # until it is read
         self._doing = READING
         self._damaged: set[Path] = set()  # set aside in this run
         self._reported: Doing | None = None
@@ -136,8 +140,8 @@ class Advance:
             tidy(self._store)
             self._store.migrate(HeldOut, Warnings)
             with self._connect(self._settings) as services:
-                connection = refresh(self._project, self._store, services[0])
-                self._url, self._settings = connection.url, self._settings.for_project(connection.extra_params)
+                self._connection = refresh(self._project, self._store, services[0])
+                self._settings = self._settings.for_project(self._connection.extra_params)
                 previous: Step | None = None
                 while True:
                     try:
@@ -233,8 +237,11 @@ class Advance:
         theirs = now if answered_at is None else answered_at.timestamp()
         awaited = awaited_clips(dataset.entries, settings, snapshot.overlap, theirs)
         dataset = replace(dataset, awaited=awaited)
-        warning = protect_webhook(label_studio, snapshot, store, self._url)
-        return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now, warning)
+        connection = self._connection
+        refused = protect_webhook(label_studio, snapshot, store, connection.url)
+        tabs = label_studio.tabs(self._project)
+        look = look_at(store, snapshot, dataset, state, settings, connection, refused_secret=refused, tabs=tabs)
+        return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now, examine(look))
 
     def _do(self, step: Step, snapshot: Snapshot, dataset: Dataset, state: State, services: Services) -> None:
         store, settings = self._store, self._settings
@@ -252,12 +259,15 @@ class Advance:
                 self._learning(state, dataset).train()
             case Rank():
                 self._learning(state, dataset).rank()
+            case Extend():
+                self._extend(snapshot, dataset, state)
             case Publish(number=number):
-                record = store.round(number)
+                queue = state.queue
+                assert queue is not None  # there is a round
                 shown = store.answers(number) if settings.prelabel else {}
-                publish(label_studio, snapshot, record.version, record.published, shown, store.guard)
+                publish(label_studio, snapshot, queue.version, queue.published, shown, store.guard)
                 store.set_current(number)
-                self._show_doubts(label_studio, snapshot, record)
+                self._show_doubts(label_studio, snapshot, store.round(number))
                 log.info(
                     "Project %d: annotators are served round %d", self._project, number,
                     extra={"action": "round_published", "project": self._project, "round": number},
@@ -272,6 +282,15 @@ class Advance:
             publish_tab(label_studio, self._project, tasks)
         except LabelStudioError as error:
             log.warning("Project %d: the relabel list isn't shown: %s", self._project, error, extra=self._extra("tab"))
+
+    def _extend(self, snapshot: Snapshot, dataset: Dataset, state: State) -> None:
+        last, queue = state.last, state.queue
+        assert last is not None
+        assert queue is not None
+        scores = self._store.scores(last.number)[1]
+        order = extended(self._settings, dataset, snapshot, scores, queue.published, last.batch)
+        part = queue.part + 1 if isinstance(queue, Extension) else 1
+        self._store.save(Extension(round=last.version, part=part, published=order))
 
     def _learning(self, state: State, dataset: Dataset) -> "LearningSteps":
         from aftertone.pipeline.steps import LearningSteps

@@ -20,17 +20,6 @@ def votes_needed(settings: Settings, overlap: int) -> int:
     return settings.votes_needed or overlap
 
 
-def needs_more_than_asked(settings: Settings, overlap: int) -> str:
-    """A warning where Label Studio asks for fewer votes than a clip needs; '' otherwise."""
-    if settings.votes_needed <= overlap:
-        return ""
-    return (
-        f"VOTES_NEEDED is {settings.votes_needed}, but the project asks for {overlap} per task, so that clips are "
-        "learned only once their annotators have moved on. Raise the project's annotations per task "
-        "(maximum_annotations), or lower VOTES_NEEDED."
-    )
-
-
 def awaited_clips(entries: Mapping[str, Entry], settings: Settings, overlap: int, now: float) -> frozenset[str]:
     """Ids of clips that have a vote and wait for others.
 

@@ -1,13 +1,14 @@
 """Connecting a project as Label Studio says it is connected, whoever claimed so, and a secret for its webhooks."""
 
 import logging
-import secrets
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
-from aftertone.errors import DamagedRecordError
-from aftertone.labelstudio.client import LabelStudio, RefusedError
+from aftertone.doctor.facts import webhook_address
+from aftertone.doctor.webhook_checks import protect, protected
+from aftertone.errors import DamagedRecordError, LabelStudioError, TokenError
+from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
 from aftertone.labelstudio.label_config import Question, parse_label_config
 from aftertone.labelstudio.tasks import Snapshot
 from aftertone.settings import Settings, parse_extra_params
@@ -19,10 +20,30 @@ from aftertone_model.strategy_names import check_strategy
 
 log = logging.getLogger(__name__)
 
-UNKNOWN = (403, 404)  # what Label Studio answers about a project that isn't there, or is none of our user's
 READING = "read the project"  # name of the step that looks
+ASK_SECONDS = 10.0  # that Label Studio has to answer while a command starts
 FINDING = "find the project"  # name of the step in which Label Studio doesn't know a project any more
-SECRET_HEADER = "X-Aftertone-Secret"
+
+
+def check_start(settings: Settings) -> None:
+    """Tell at start what can't go well: an unknown strategy, or a token that Label Studio doesn't take.
+
+    Where Label Studio is away, nothing is wrong with the settings.
+
+    Raises:
+        StrategyError: there is no such strategy.
+        TokenError: Label Studio doesn't take the token, or there is none.
+    """
+    if settings.strategy:
+        check_strategy(settings.strategy, exclusive=True)
+    key = settings.label_studio_api_key.get_secret_value()
+    try:
+        with closing(LabelStudio(settings.label_studio_url, key, timeout=ASK_SECONDS)) as label_studio:
+            label_studio.whoami()
+    except TokenError:
+        raise
+    except LabelStudioError as error:
+        log.warning("%s It is tried again until it answers.", error, extra={"action": "label_studio_away"})
 
 
 def check_usable(label_config: str, settings: Settings) -> Question:
@@ -118,21 +139,13 @@ def protect_webhook(label_studio: LabelStudio, snapshot: Snapshot, store: Projec
         url: of this backend, as Label Studio reaches it; '': nothing is done.
 
     Returns:
-        A warning for people; '' where all is well.
+        Why Label Studio couldn't be given it; '' where all is well.
     """
-    ours = [webhook for webhook in snapshot.webhooks if url and webhook.url == f"{url.rstrip('/')}/webhook"]
-    secret = store.webhook_secret
-    if all(secret and webhook.headers.get(SECRET_HEADER) == secret for webhook in ours):
+    ours = [webhook for webhook in snapshot.webhooks if url and webhook.url == webhook_address(url)]
+    if protected(ours, store.webhook_secret):
         return ""
-    fresh = secret or secrets.token_urlsafe(32)
     try:
-        for webhook in ours:
-            label_studio.set_webhook_headers(webhook, {**webhook.headers, SECRET_HEADER: fresh})
+        protect(label_studio, ours, store)
     except RefusedError as error:
-        store.set_webhook_secret("")  # it would keep out what Label Studio sends without it
-        return (
-            f"Label Studio's webhooks to this backend carry no secret, because it couldn't be set there ({error}). "
-            "They are taken from anybody until then."
-        )
-    store.set_webhook_secret(fresh)  # only now: before, Label Studio doesn't send it
+        return str(error)
     return ""

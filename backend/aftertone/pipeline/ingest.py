@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from aftertone.errors import AddressError, FetchError, FetchTimeoutError
 from aftertone.faults import DISK
-from aftertone.labelstudio.download import Fetcher
+from aftertone.labelstudio.download import Fetcher, refused_host
 from aftertone.labelstudio.tasks import Task
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
@@ -135,4 +135,5 @@ def _failure(task: Task, error: Exception, tries: int) -> Source:
         where = "".join(traceback.format_tb(error.__traceback__))  # its message may hold the address
         log.error("Task %d: %s\n%s", task.id, reason, where, extra={"action": "clip_failed", "task": task.id})
     final = isinstance(error, AudioError | AddressError) and not isinstance(error, DecoderLostError)
+    final = final and refused_host(reason) is None  # which the operator may allow
     return Source(error=reason, retry=not final, at=time.time(), tries=tries)

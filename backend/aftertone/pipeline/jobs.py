@@ -163,6 +163,14 @@ class JobQueue:
             return [Degraded(what="No worker is seen. Start `aftertone worker`.", since=self._workerless)]
         return []
 
+    def trouble(self) -> str:
+        """Why Redis can't be used right now, for people; '' where it can."""
+        try:
+            self.connection.set(CHECKED, 1, ex=60)  # a write: one that is full still answers
+        except RedisError as error:
+            return f"{_kind(error)} ({error})."
+        return ""
+
     # -- while Redis is away -----------------------------------------------------------------------------------------
 
     def _tell_all(self) -> None:
@@ -178,7 +186,7 @@ class JobQueue:
         with self._lock:
             if self._away is not None:
                 return
-            what = "Redis is full" if isinstance(error, OutOfMemoryError) else "Redis can't be reached"
+            what = _kind(error)
             self._away = Degraded(what=f"{what}. Projects are looked at again once this has changed.", since=_now())
         log.warning("%s: %s", what, error, extra={"action": "redis_lost"})
         threading.Thread(target=self._reach_again, name="redis", daemon=True).start()
@@ -200,6 +208,10 @@ class JobQueue:
 
 def _waiting(project: int) -> str:
     return f"aftertone:waiting:{project}"
+
+
+def _kind(error: RedisError) -> str:
+    return "Redis is full" if isinstance(error, OutOfMemoryError) else "Redis can't be reached"
 
 
 def _now() -> datetime:

@@ -47,6 +47,13 @@ class Publish:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Extend:
+    """Queue more of a round's ranking, before annotators are served random clips."""
+
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wait:
     """Nothing to do until something changes."""
 
@@ -54,15 +61,15 @@ class Wait:
     seconds: float | None = None  # look again after this long even if nobody says that anything changed
 
 
-Step = Ingest | Adapt | Seed | Train | Rank | Publish | Wait
+Step = Ingest | Adapt | Seed | Train | Rank | Publish | Extend | Wait
 
 
 def next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Settings, now: float) -> Step:
     """Decide what `advance` does next.
 
-    Publishing comes first, so that annotators never wait for anything slower; then audio, since everything is made of
-    it; then the method's order: adapt, seed, train, rank. Audio that couldn't be fetched before is tried again when
-    there is nothing else to do, so that a host which is down holds up no round.
+    Publishing and extending come first, so that annotators never wait for anything slower; then audio, since everything
+    is made of it; then the method's order: adapt, seed, train, rank. Audio that couldn't be fetched before is tried
+    again when there is nothing else to do, so that a host which is down holds up no round.
     """
     step = _next_step(snapshot, dataset, state, settings, now)
     return Ingest(tasks=dataset.retries) if isinstance(step, Wait) and dataset.retries else step
@@ -72,6 +79,8 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
     last = state.last
     if last is not None and _queue_lost(snapshot, state):
         return Publish(number=last.number)
+    if last is not None and _queue_ends(dataset, state, last.batch):
+        return Extend(number=last.number)
     if dataset.missing:
         return Ingest(tasks=dataset.missing)
     if state.trained:
@@ -97,13 +106,21 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
 
 def _queue_lost(snapshot: Snapshot, state: State) -> bool:
     """Whether annotators are served something else than the newest round's order, or not all of it once."""
-    last = state.rounds[-1]
-    if state.current != last.number:
+    queue = state.queue
+    if queue is None or state.current != state.rounds[-1].number:
         return True
-    left = sum(task in snapshot.tasks for task in last.published)
+    left = sum(task in snapshot.tasks for task in queue.published)
     if not left:
         return False  # nothing of it is left to serve
-    return not snapshot.serves(last.version) or snapshot.predictions.get(last.version, 0) != left
+    return not snapshot.serves(queue.version) or snapshot.predictions.get(queue.version, 0) != left
+
+
+def _queue_ends(dataset: Dataset, state: State, batch: int) -> bool:
+    """Whether annotators come near the end of what is published, and there is more: half a batch of open clips."""
+    published = set(state.queue.published) if state.queue is not None else set()
+    open_tasks = [dataset.entries[clip.id].tasks[0] for clip in dataset.open_clips]
+    left = sum(task in published for task in open_tasks)
+    return left < len(open_tasks) and 2 * left <= batch
 
 
 def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool:

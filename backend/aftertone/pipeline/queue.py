@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from aftertone.labelstudio.tasks import Snapshot
 from aftertone.pipeline.dataset import Dataset
 from aftertone.settings import Settings
 from aftertone.store.round_scores import Score
-from aftertone_model.evaluation.test_split import with_test_clips
+from aftertone_model.evaluation.test_split import shuffled, with_test_clips
 
 if TYPE_CHECKING:
     from aftertone_model.acquisition.ranking import Ranking  # brings torch, which the plan never needs
@@ -37,6 +38,11 @@ def picks(settings: Settings, batch: int) -> int:
     return max(1, round(batch * (1 - settings.test_share)))
 
 
+def length(settings: Settings, batch: int) -> int:
+    """How many tasks are published at a time: a few batches, so that nobody runs out while the next round trains."""
+    return batch * settings.queue_factor
+
+
 def build(
     settings: Settings,
     dataset: Dataset,
@@ -45,9 +51,9 @@ def build(
     batch: int,
     again: Sequence[str] = (),
 ) -> tuple[int, ...]:
-    """Task ids to publish, highest priority first: ranked clips with test clips mixed in, then skipped clips.
+    """Task ids, highest priority first: ranked clips with test clips mixed in, then skipped clips.
 
-    They are a few batches, so that nobody runs out of ranked clips while the next round trains.
+    A round publishes the first `length` of them; `extended` takes more where those come to an end.
 
     Args:
         again: labelled clips that should get another vote, most urgent first; as many are mixed in as RELABEL_SHARE
@@ -55,13 +61,42 @@ def build(
     """
     order = _within_caps(list(ranking.order), settings, dataset, picks(settings, batch))
     if settings.relabel_share > 0 and again:
-        room = math.ceil(batch * settings.queue_factor * settings.relabel_share)
+        room = math.ceil(length(settings, batch) * settings.relabel_share)
         order = with_test_clips(order, again[:room], share=settings.relabel_share, seed=settings.seed)
     if settings.test_share > 0:
         waiting = [clip.id for clip in dataset.open_clips if clip.id in test_clips]
         order = with_test_clips(order, waiting, share=settings.test_share, seed=settings.seed)
     order += [clip.id for clip in dataset.skipped_clips]
-    return tuple(dataset.entries[clip].tasks[0] for clip in order[: batch * settings.queue_factor])
+    return tuple(dataset.entries[clip].tasks[0] for clip in order)
+
+
+def extended(
+    settings: Settings,
+    dataset: Dataset,
+    snapshot: Snapshot,
+    scores: Mapping[int, Score],
+    published: Sequence[int],
+    batch: int,
+) -> tuple[int, ...]:
+    """Task ids to publish in place of a queue that ends: what is left of it, then what its round ranked next.
+
+    Clips that the round didn't rank, since they came later, stand behind in random order; skipped ones come last.
+
+    Args:
+        scores: the round's, by task; those of a damaged table are {}.
+    """
+    known, tasks = set(published), snapshot.tasks
+    left = [task for task in published if task in tasks and tasks[task].annotations < snapshot.overlap]
+    by_chance = {clip: place for place, clip in enumerate(shuffled((c.id for c in dataset.open_clips), settings.seed))}
+
+    def place(clip: str) -> tuple[bool, int, bool, float, int]:
+        score = scores.get(dataset.entries[clip].tasks[0])
+        rank, value = (score.rank, score.acquisition) if score is not None else (None, None)
+        return rank is None, rank or 0, value is None, -(value or 0.0), by_chance[clip]
+
+    order = sorted(by_chance, key=place) + [clip.id for clip in dataset.skipped_clips]
+    more = [task for clip in order if (task := dataset.entries[clip].tasks[0]) not in known]
+    return (*left, *more[: length(settings, batch)])
 
 
 def _within_caps(order: list[str], settings: Settings, dataset: Dataset, size: int) -> list[str]:
@@ -82,16 +117,16 @@ def _within_caps(order: list[str], settings: Settings, dataset: Dataset, size: i
 def score_table(
     dataset: Dataset,
     ranking: "Ranking",
-    published: Sequence[int],
+    order: Sequence[int],
     probabilities: Mapping[str, NDArray[np.floating]],
 ) -> list[Score]:
-    """A line per task: those of the queue in its order, then the others.
+    """A line per task: those that are asked for in their order, then the others.
 
     Args:
-        published: what `build` returned.
+        order: what `build` returned.
         probabilities: clip -> (C,) class probabilities; {} without a model.
     """
-    ranks = {task: rank for rank, task in enumerate(published, 1)}
+    ranks = {task: rank for rank, task in enumerate(order, 1)}
     rows = {clip: row for row, clip in enumerate(ranking.order)}
     scores = []
     for entry in dataset.entries.values():

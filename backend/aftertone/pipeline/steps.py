@@ -46,6 +46,7 @@ class LearningSteps:
         """Find the seed set and write it as a round without a model."""
         size = queue.seed_size(self._settings, self._dataset)
         ranking = self._learner().seed(self._candidates(), queue.picks(self._settings, size), self._labelled())
+        order = queue.build(self._settings, self._dataset, self._state.test_clips, ranking, size)
         record = Round(
             number=0,
             kind="seed",
@@ -56,10 +57,10 @@ class LearningSteps:
             classes=self._dataset.schema.classes,
             label_kind=self._dataset.schema.kind,
             batch=size,
-            published=queue.build(self._settings, self._dataset, self._state.test_clips, ranking, size),
+            published=order[: queue.length(self._settings, size)],
             seconds={"seed": time.monotonic() - self._began},
         )
-        self._store.save_seed(record, queue.score_table(self._dataset, ranking, record.published, {}))
+        self._store.save_seed(record, queue.score_table(self._dataset, ranking, order, {}))
 
     def train(self) -> None:
         """Fine-tune on all labels; the model waits in `next/` until it has ranked the pool."""
@@ -112,6 +113,9 @@ class LearningSteps:
         doubts: tuple[Doubt, ...] = ()
         if draft.learned(self._dataset.question, self._dataset.schema):
             doubts = find_doubts(learner, self._dataset, draft.labelled.keys(), found, self._settings.seed)
+        order = queue.build(
+            self._settings, self._dataset, self._state.test_clips, ranking, size, self._servable(doubts)
+        )
         record = Round(
             **{name: getattr(draft, name) for name in Draft.model_fields if name != "seconds"},
             number=self._state.rounds[-1].number + 1 if self._state.rounds else 1,
@@ -120,9 +124,7 @@ class LearningSteps:
             seed=self._settings.seed,
             strategy=ranking.strategy,
             batch=size,
-            published=queue.build(
-                self._settings, self._dataset, self._state.test_clips, ranking, size, self._servable(doubts)
-            ),
+            published=order[: queue.length(self._settings, size)],
             relabel=doubts,
             stops={clip: int(decision) for clip, decision in zip(compared, decisions, strict=True)},
             test_answers={
@@ -135,7 +137,7 @@ class LearningSteps:
         speakers = {clip.id: clip.speaker for clip in self._dataset.clips}
         advice = stop_advice([*self._state.rounds, record], speakers, self._settings.seed)
         record = record.model_copy(update={"advice": advice})
-        self._store.complete_round(record, queue.score_table(self._dataset, ranking, record.published, found))
+        self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found))
 
     def _learner(self, schema: LabelSchema | None = None) -> Learner:
         if self._store.adapted.is_dir():

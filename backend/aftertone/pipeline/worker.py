@@ -21,6 +21,7 @@ from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
 from aftertone.pipeline.advance import Advance
+from aftertone.pipeline.connecting import check_start
 from aftertone.pipeline.embedded_redis import embedded_redis
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.settings import Settings, load_settings
@@ -177,14 +178,17 @@ def run_worker(settings: Settings) -> None:
     """Work until told to stop, however often Redis is lost meanwhile.
 
     Raises:
-        SettingsError: Redis isn't there to begin with.
+        SettingsError: Redis isn't there to begin with, or another worker has other settings.
+        TokenError: Label Studio doesn't take the token, or there is none.
     """
     collect_rarely()
+    store = Store(settings.model_dir)
     with nullcontext() if settings.redis_url else embedded_redis(settings.model_dir):
         jobs = JobQueue.connect(settings.redis_url, settings.model_dir, answer_seconds=ANSWER_SECONDS)
         jobs.check()
-        with suppress(StopRequested):
-            _work_for_ever(jobs, Store(settings.model_dir), settings.reconcile_seconds)
+        check_start(settings)
+        with store.running.enter("worker", *settings.shared()), suppress(StopRequested):
+            _work_for_ever(jobs, store, settings.reconcile_seconds)
 
 
 def _work_for_ever(jobs: JobQueue, store: Store, reconcile_seconds: float) -> None:

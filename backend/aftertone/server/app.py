@@ -24,7 +24,7 @@ from starlette.routing import Route
 
 from aftertone.errors import LabelConfigError, TooManyProjectsError, UnknownProjectError
 from aftertone.faults import explain
-from aftertone.pipeline.connecting import SECRET_HEADER
+from aftertone.labelstudio.tasks import SECRET_HEADER
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.bodies import Bodies
 from aftertone.server.errors import BusyError, RequestError, UnauthorisedError

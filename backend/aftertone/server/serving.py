@@ -4,16 +4,18 @@ import ipaddress
 import logging
 import os
 import socket
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 
 import uvicorn
 
 from aftertone.errors import SettingsError
+from aftertone.pipeline.connecting import check_start
 from aftertone.pipeline.embedded_redis import embedded_redis
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.app import create_app
 from aftertone.server.connections import BoundedConnection
 from aftertone.settings import Settings
+from aftertone.store.project import Store
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         SettingsError: HOST and PORT can't be listened on, or REDIS_URL doesn't answer.
+        TokenError: Label Studio doesn't take the token, or there is none.
     """
     if not settings.basic_auth_user and not _is_loopback(settings.host):
         log.warning(
@@ -32,10 +35,13 @@ def serve(settings: Settings) -> None:
         )  # fmt: skip
     jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
     with (
+        ExitStack() as stack,
         _listen(settings.host, settings.port) as listener,
         nullcontext() if settings.redis_url else embedded_redis(settings.model_dir),
     ):
         jobs.check()
+        check_start(settings)
+        stack.enter_context(Store(settings.model_dir).running.enter("server", *settings.shared()))
         app = create_app(settings, jobs)
         server = uvicorn.Server(
             uvicorn.Config(

@@ -2,22 +2,19 @@
 
 projects/<id>/connection.json   how Label Studio connects it
 projects/<id>/tasks.json        tasks and answers as last read, and up to which moment
-projects/<id>/sources.json      what became of each audio address
-projects/<id>/quiet.json        since when the set of tasks has stayed the same
-projects/<id>/test-split.json   which clips are never trained on
-projects/<id>/stop-set.json     clips on which rounds are compared for the stop advice
-projects/<id>/pool/             decoded clips and their frozen CNN features
-projects/<id>/adapted/          the TAPT backbone and its loss curve
+projects/<id>/sources.json      what became of each audio address; quiet.json: since when the tasks stayed the same
+projects/<id>/test-split.json   which clips are never trained on; stop-set.json: on which rounds are compared
+projects/<id>/pool/             decoded clips and their frozen CNN features; adapted/: the backbone after TAPT
 projects/<id>/next/             the round being made: a trained model that hasn't ranked the pool yet
-projects/<id>/rounds/007/       round.json, scores.csv, model/
+projects/<id>/rounds/007/       round.json, scores.csv, model/; extension.json: more of its ranking
 projects/<id>/current           number of the round that annotators are served
-projects/<id>/train-requested   there while a Start Training waits
-projects/<id>/setup-requested   there while Label Studio is to be asked how it connects the project now
+projects/<id>/train-requested   there while a Start Training waits; setup-requested: while a connection is to be read
 projects/<id>/webhook-secret    what Label Studio sends along with each webhook
 projects/<id>/question.json     what is learned of the label config; in-progress.json: clips that wait for more votes
-projects/<id>/progress.json     what is being done now; warnings.json: what a person should know or do
-projects/<id>/problem.json      what went wrong last; damage.json: files that were set aside as <name>.corrupt
+projects/<id>/progress.json     what is being done now; warnings.json: what a person should know or do; problem.json:
+                                what went wrong last; damage.json: files that were set aside as <name>.corrupt
 projects/<id>/lease.json        which worker may write here, and lease.lock, which is held for each write
+running/                        servers and workers that run, with their settings
 unconfirmed.json, refused.json  projects that aren't confirmed yet, and those that can't be used as they are set up
 
 No path is built and no file is read anywhere else.
@@ -36,7 +33,8 @@ from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Sources
 from aftertone.store.refusals import RefusedProjects
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
-from aftertone.store.rounds import Draft, Round
+from aftertone.store.rounds import Draft, Extension, Round
+from aftertone.store.running import RunningProcesses
 from aftertone.store.state import State, sides_of
 from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.data.files import is_scratch, put_in_place, remove, whole_folder, write_text
@@ -77,6 +75,7 @@ class ProjectStore(RecordFolder):
             current=self.current,
             trained=self._next.is_dir(),
             train_requested=self.train_requested,
+            extension=self.read(Extension),
             damage=self.damage(),
         )
 
@@ -327,6 +326,7 @@ class Store:
     def __init__(self, model_dir: Path) -> None:
         self.model_dir = model_dir
         self._folder = model_dir / "projects"
+        self.running = RunningProcesses(model_dir)
         self.unconfirmed = UnconfirmedProjects(model_dir)
         self.refused = RefusedProjects(model_dir)
 

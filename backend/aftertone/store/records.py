@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from aftertone.errors import StoreError
 from aftertone.labelstudio.tasks import TaskCache
@@ -232,13 +232,45 @@ class Doing(Record):
         return (self.total - self.done) * passed / done if self.began and passed > 0 and done > 0 else None
 
 
+Severity = Literal["problem", "warning", "note"]
+"""A problem keeps the project from going on until a person does something; a note needs nobody."""
+
+
+class Finding(Part):
+    """Something about a project or a machine that a person should know, and what to do."""
+
+    key: str  # of the check that found it
+    severity: Severity
+    what: str
+    why: str = ""  # it matters
+    cure: str = ""  # '' where `what` says it
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong and what to do."""
+        return f"{self.what} {self.cure}".rstrip()
+
+
 class Warnings(Record):
     """What a person should know or do, as of the last look at the project."""
 
     FILE, OLD_FILE = "warnings.json", "notes.json"
     AFTER_DAMAGE = "The next look at the project finds its warnings again."
 
-    warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()  # the most pressing first
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A sentence for each."""
+        return tuple(finding.sentence for finding in self.findings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_sentences(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or "warnings" not in raw:
+            return raw
+        found = [{"key": "earlier", "severity": "warning", "what": said} for said in raw["warnings"]]
+        return {**{name: value for name, value in raw.items() if name != "warnings"}, "findings": found}
 
     @classmethod
     def upgrade(cls, raw: Any) -> Any:

@@ -136,5 +136,21 @@ class Round(Draft):
         return len(labels.keys() | before.keys()) - same
 
 
+class Extension(Record):
+    """More of a round's ranking than its record published, since annotators came near the end of that."""
+
+    FILE = "extension.json"
+    AFTER_DAMAGE = "Annotators are served the round's first tasks again, and more of its ranking after those."
+
+    round: str  # version of the round
+    part: int = Field(ge=1)  # how often its queue was extended
+    published: tuple[int, ...]  # task ids, highest priority first: what was left of the queue, and what came on top
+
+    @property
+    def version(self) -> str:
+        """The model_version that Label Studio shows."""
+        return f"{self.round}-{self.part}"
+
+
 def _same(first: Sequence[float], second: NDArray[np.float64]) -> bool:
     return len(first) == len(second) and np.allclose(first, second, atol=1e-9)

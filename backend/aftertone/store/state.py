@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from aftertone.store.records import Quiet, Source
-from aftertone.store.rounds import Round
+from aftertone.store.rounds import Extension, Round
 from aftertone_model.pretraining.record import Adaptation
 
 
@@ -21,12 +21,19 @@ class State:
     current: int | None = None  # number of the round that was last put in front of the annotators
     trained: bool = False  # a model was trained for the next round, which isn't complete yet
     train_requested: bool = False  # somebody pressed Start Training
+    extension: Extension | None = None  # of a round's queue; perhaps of an earlier round's
     damage: tuple[str, ...] = ()  # a sentence per damaged file that was set aside and still lies there
 
     @property
     def last(self) -> Round | None:
         """The newest complete round."""
         return self.rounds[-1] if self.rounds else None
+
+    @property
+    def queue(self) -> Round | Extension | None:
+        """What annotators should be served, with its version: the newest round's queue, extended if it was."""
+        last, extension = self.last, self.extension
+        return extension if last and extension and extension.round == last.version else last
 
     @cached_property
     def test_clips(self) -> frozenset[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from aftertone.errors import TasksVanishedError
 from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.download import Fetcher
-from aftertone.labelstudio.tasks import Model, Webhook
+from aftertone.labelstudio.tasks import Model, Tab, Webhook
 
 CONFIG = """<View><Audio name="audio" value="$audio"/><Choices name="emotion" toName="audio" choice="single">
 <Choice value="neutral"/><Choice value="happy"/><Choice value="sad"/></Choices></View>"""
@@ -166,8 +166,24 @@ class FakeLabelStudio(LabelStudio):
         return counts
 
     def webhooks(self, project: int) -> tuple[Webhook, ...]:
-        headers = self.state.get("headers", {})
-        return tuple(Webhook(id=i, url=url, headers=headers) for i, url in enumerate(self.state["webhooks"], 1))
+        headers, changed = self.state.get("headers", {}), self.state.get("webhook", {})
+        return tuple(
+            Webhook(**{"id": i, "url": url, "headers": headers, **changed})
+            for i, url in enumerate(self.state["webhooks"], 1)
+        )
+
+    def add_webhook(self, project: int, url: str, headers: Mapping[str, str]) -> None:
+        self.calls.append("add_webhook")
+        self.state["webhooks"].append(url)
+        self.state["headers"] = dict(headers)
+
+    def switch_on_webhook(self, webhook: Webhook) -> None:
+        self.calls.append("switch_on_webhook")
+        self.state.pop("webhook", None)
+
+    def delete_webhook(self, webhook: Webhook) -> None:
+        self.calls.append("delete_webhook")
+        del self.state["webhooks"][webhook.id - 1]
 
     def set_webhook_headers(self, webhook: Webhook, headers: Mapping[str, str]) -> None:
         self.calls.append("set_webhook_headers")
@@ -177,7 +193,15 @@ class FakeLabelStudio(LabelStudio):
 
     def models(self, project: int) -> list[Model]:
         self.calls.append("models")
-        return [Model(url=row["url"], extra_params=row["extra_params"]) for row in self.state.get("models", ())]
+        rows = self.state.get("models", ())
+        return [Model(url=row["url"], extra_params=row["extra_params"], title=row.get("title", "")) for row in rows]
+
+    def tabs(self, project: int) -> tuple[Tab, ...]:
+        return tuple(Tab(**tab) for tab in self.state.get("tabs", ()))
+
+    @property
+    def token_expires(self) -> float | None:
+        return self.state.get("token_expires")
 
     def predictions(self, project: int) -> list[dict[str, Any]]:
         return [{"result": [], **row, "id": id(row)} for row in self.state["predictions"]]

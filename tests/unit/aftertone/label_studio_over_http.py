@@ -69,7 +69,9 @@ class Server(ThreadingHTTPServer):
                     return 400, VANISHED
             case "GET", ["api", "webhooks"]:
                 hooks = fake.webhooks(project)
-                return 200, [{**asdict(hook), "is_active": True} for hook in hooks]
+                return 200, [{**asdict(hook), "is_active": hook.active, "send_payload": hook.payload} for hook in hooks]
+            case "GET", ["api", "dm", "views"]:
+                return 200, []
             case "PATCH", ["api", "webhooks", number]:
                 hook = next(hook for hook in fake.webhooks(project) if hook.id == int(number))
                 fake.set_webhook_headers(hook, body["headers"])

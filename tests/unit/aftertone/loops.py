@@ -60,15 +60,16 @@ class MemoryLoop:
         return found.message if found else ""
 
     def check_queue(self) -> None:
-        """The newest round is published whole, once, and the project points to it."""
+        """The newest round's queue is published whole, once, and the project points to it."""
         assert self.problem == ""
-        record, state = self.last, self.label_studio.state
-        assert self.store.current == record.number
-        assert state["project"]["model_version"] == record.version
+        queue, state = self.store.load().queue, self.label_studio.state
+        assert queue is not None
+        assert self.store.current == self.last.number
+        assert state["project"]["model_version"] == queue.version
         assert state["project"]["sampling"] == "Uncertainty sampling"
         existing = {task["id"] for task in state["tasks"]}
         published = sorted((row["model_version"], row["task"]) for row in state["predictions"])
-        assert published == sorted((record.version, task) for task in record.published if task in existing)
+        assert published == sorted((queue.version, task) for task in queue.published if task in existing)
 
     @contextmanager
     def _connect(self, settings: Settings) -> Iterator[Services]:

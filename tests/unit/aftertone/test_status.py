@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 
 from aftertone.cli import app
 from aftertone.errors import LabelConfigError, SettingsError
+from aftertone.labelstudio.download import NOT_ALLOWED
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
+from aftertone.labelstudio.tasks import Task, TaskCache
 from aftertone.server.events import Events
 from aftertone.settings import Settings
 from aftertone.store.project import Store
-from aftertone.store.records import Connection, Doing, Problem
+from aftertone.store.records import Connection, Doing, Finding, Problem, Source, Sources, Tasks, Warnings
 from aftertone_model.evaluation.metrics import Estimate
 from tests.unit.aftertone.loops import MemoryLoop
 from tests.unit.aftertone.records import FakeJobs
@@ -217,3 +219,46 @@ def test_whoever_reads_its_first_lines_alone_sees_no_error(tmp_path: Path) -> No
         assert shown.stderr is not None
         shown.stdout.close()
         assert shown.stderr.read() == b""
+
+
+@pytest.mark.usefixtures("environment")
+def test_no_headline_says_that_all_goes_on_beside_a_problem(settings: Settings) -> None:
+    store = Store(settings.model_dir).project(5)
+    store.connect(Connection(project=5, label_config="x"))
+    store.record_problem("read the project", "Label Studio refuses LABEL_STUDIO_API_KEY.", 1_000.0)
+    store.record_problem("read the project", "Label Studio refuses LABEL_STUDIO_API_KEY.", 1_100.0)
+    shown = run("status")
+    assert shown.startswith("Project 5: can't read the project, 2 times in a row (")
+    assert "no worker has looked" not in shown
+    for at, headline in ((1_050.0, "can't read"), (1_200.0, "tries again to read the project: fetch 1/2")):
+        store.save(Doing(stage="fetch", done=1, total=2, at=at))
+        assert run("status").startswith(f"Project 5: {headline}")
+
+
+@pytest.mark.usefixtures("environment")
+def test_findings_carry_their_severity_and_a_host_is_named_once(settings: Settings) -> None:
+    store = Store(settings.model_dir).project(5)
+    store.connect(Connection(project=5, label_config="x"))
+    tasks = tuple(Task(id=i, source=f"/a/{i}", updated_at="2026-01-01T00:00:00Z") for i in range(1, 4))
+    store.save(Tasks(cache=TaskCache(tasks=tasks)))
+    refused = Source(error=NOT_ALLOWED.format(host="a.example.org"), retry=True)
+    store.save(Sources(sources={"/a/1": refused, "/a/2": refused, "/a/3": Source(error="Not audio.")}))
+    found = (
+        Finding(
+            key="audio-hosts", severity="warning", what="2 tasks have their audio at a.example.org.", cure="Add it."
+        ),
+        Finding(key="tab-order", severity="note", what="A tab has filters."),
+    )
+    store.save(Warnings(findings=found))
+    shown = run("status")
+    assert "  warning: 2 tasks have their audio at a.example.org. Add it.\n" in shown
+    assert "  note: A tab has filters.\n" in shown
+    assert shown.count("a.example.org") == 1
+    assert "task 3: Not audio." in shown
+    (project,) = json.loads(run("status", "--json"))["projects"]
+    assert [row["key"] for row in project["findings"]] == ["audio-hosts", "tab-order"]
+    assert len(project["unusable"]) == 3
+    assert CliRunner().invoke(app, ["status"]).exit_code == 0
+    store.save(Warnings(findings=(found[0].model_copy(update={"severity": "problem"}),)))
+    assert CliRunner().invoke(app, ["status"]).exit_code == 2
+    assert "  PROBLEM: 2 tasks" in run("status")

@@ -363,3 +363,35 @@ def test_predictions_that_are_gone_or_doubled_are_published_again(make_loop: Mak
     loop.label_studio.state["predictions"] = {"none": [], "half": rows[::2], "twice": [*rows, *rows]}[left]
     loop.advance()
     loop.check_queue()
+
+
+def test_a_queue_that_ends_before_the_next_round_goes_on_with_the_same_ranking(
+    make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = make_loop(40)
+    loop.settings = loop.settings.model_copy(update={"queue_factor": 2, "batch_size": 6})
+    loop.advance()
+    loop.label(6)
+    loop.advance()
+    whole = [score.task for score in loop.store.scores(1)[1].values() if score.rank is not None]
+    assert len(whole) == 40 - 6
+    assert loop.last.published == tuple(whole[:12])
+    monkeypatch.setattr(LearningSteps, "train", lambda self: 1 / 0)  # no round comes
+    served: list[int] = []
+    while len(served) < 34:
+        served += loop.label(3)
+        loop.advance()
+        version = loop.label_studio.state["project"]["model_version"]
+        assert version.startswith(loop.last.version)
+        assert {row["model_version"] for row in loop.label_studio.state["predictions"]} == {version}
+        assert loop.label_studio.queue() or len(served) == 34
+        if len(served) == 33:
+            served += loop.label(1)
+    assert served == whole
+    assert loop.store.round_numbers() == [0, 1]
+    monkeypatch.undo()
+    loop.store.remove(Problem)
+    loop.label_studio.add_task()
+    loop.advance()
+    loop.check_queue()
+    assert loop.last.number == 2

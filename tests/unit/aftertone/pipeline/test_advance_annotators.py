@@ -27,7 +27,7 @@ def test_predictions_submitted_as_they_were_shown_count_where_that_is_switched_o
         loop.label_studio.annotate(task, LABELS[task % 3], origin="prediction")
     loop.advance()
     assert loop.store.round_numbers() == ([0, 1] if counted else [0])
-    (told,) = [warning for warning in loop.store.get(Warnings).warnings if "as it was shown" in warning]
+    (told,) = [found.what for found in loop.store.get(Warnings).findings if found.key == "untouched-answers"]
     assert ("COUNT_UNTOUCHED" in told) == counted
     if not counted:
         loop.label(6)

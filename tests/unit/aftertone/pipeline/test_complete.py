@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aftertone.labelstudio.tasks import Answer, Task, Work
-from aftertone.pipeline.complete import awaited_clips, needs_more_than_asked
+from aftertone.pipeline.complete import awaited_clips
 from aftertone.pipeline.dataset import join
 from aftertone.settings import Settings
 from aftertone.store.records import Source
@@ -46,12 +46,6 @@ def test_the_setting_wins_over_the_project(settings: Settings) -> None:
     tasks = task(1, ("x", 0)), task(2, ("x", 1), ("y", 2))
     assert awaited(settings, *tasks, votes_needed=1) == set()
     assert awaited(settings, *tasks, votes_needed=3) == {"c1", "c2"}
-
-
-def test_a_setting_that_label_studio_never_meets_is_told(settings: Settings) -> None:
-    wanted = settings.model_copy(update={"votes_needed": 3})
-    assert "VOTES_NEEDED is 3" in needs_more_than_asked(wanted, 2)
-    assert needs_more_than_asked(wanted, 3) == needs_more_than_asked(settings, 1) == ""
 
 
 def test_a_star_ends_the_waiting(settings: Settings) -> None:

@@ -3,22 +3,28 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner
 
-from aftertone.errors import LabelStudioError
+from aftertone.cli import app
+from aftertone.errors import LabelStudioError, TokenError
+from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
-from aftertone.labelstudio.tasks import Webhook
+from aftertone.labelstudio.tasks import SECRET_HEADER, Webhook
 from aftertone.pipeline.advance import Advance, Services
-from aftertone.pipeline.connecting import FINDING, SECRET_HEADER, protect_webhook
+from aftertone.pipeline.connecting import FINDING, check_start, protect_webhook
+from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.events import Events
 from aftertone.settings import Settings
 from aftertone.status import status
 from aftertone.store.lease import LeaseRecord
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Problem, Warnings
+from aftertone_model.errors import StrategyError
 from tests.unit.aftertone.fake_label_studio import CONFIG, FakeFetcher, FakeLabelStudio
 from tests.unit.aftertone.loops import MemoryLoop, decoders
 from tests.unit.aftertone.records import FakeJobs, make_snapshot
@@ -220,6 +226,47 @@ def test_a_deleted_project_is_asked_for_less_and_less(worker: Worker) -> None:
     worker.events.connected(1, SMALLEST_CONFIG, None)  # its page was opened in Label Studio
     worker.run()
     assert worker.store.read(Problem) is None
+
+
+# -- at start ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [("", "LABEL_STUDIO_API_KEY is empty"), ("wrong", "refuses LABEL_STUDIO_API_KEY")]
+)
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_token_that_is_refused_ends_the_command(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, key: str, said: str, command: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise TokenError("Label Studio refuses LABEL_STUDIO_API_KEY.")
+
+    monkeypatch.setattr(LabelStudio, "whoami", refuse)
+    for module in ("pipeline.worker", "server.serving"):
+        monkeypatch.setattr(f"aftertone.{module}.embedded_redis", lambda _: nullcontext())
+    monkeypatch.setattr(JobQueue, "connect", lambda *_, **__: FakeJobs())
+    for name, value in {"LABEL_STUDIO_API_KEY": key, "MODEL_DIR": str(settings.model_dir), "PORT": "0"}.items():
+        monkeypatch.setenv(name, value)
+    ended = CliRunner().invoke(app, [command])
+    assert ended.exit_code == 1
+    assert said in ended.output
+    assert len(ended.output.strip().splitlines()) == 1
+
+
+def test_an_unknown_strategy_ends_the_command(settings: Settings) -> None:
+    with pytest.raises(StrategyError, match="There is no strategy 'foo'"):
+        check_start(settings.model_copy(update={"strategy": "foo"}))
+
+
+def test_a_label_studio_that_is_away_at_start_is_waited_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def away(*_: object) -> None:
+        raise LabelStudioError("Label Studio can't be reached.")
+
+    monkeypatch.setattr(LabelStudio, "whoami", away)
+    check_start(settings.model_copy(update={"label_studio_api_key": SecretStr("key")}))
+    assert "tried again" in caplog.text
 
 
 # -- the webhook's secret ----------------------------------------------------------------------------------------------

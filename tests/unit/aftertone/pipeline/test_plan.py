@@ -8,14 +8,15 @@ import pytest
 
 from aftertone.labelstudio.tasks import Answer, Snapshot
 from aftertone.pipeline.dataset import join
-from aftertone.pipeline.plan import Adapt, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
+from aftertone.pipeline.plan import Adapt, Extend, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.settings import Settings
 from aftertone.store.records import Quiet, Source
-from aftertone.store.rounds import Round
+from aftertone.store.rounds import Extension, Round
 from aftertone.store.state import State
 from tests.unit.aftertone.records import ADAPTED, make_round, make_snapshot
 
 NOW = 1_000_000.0
+ALL = (1, 2, 3, 4, 5)  # every task of a project
 HAPPY, SAD = Answer(votes={"happy": 1}), Answer(votes={"sad": 1})
 OPEN = Answer()
 
@@ -111,7 +112,36 @@ class TestTheQueue:
         assert decide(settings, snapshot, rounds=(record,), current=0) == Publish(number=0)
 
     def test_a_round_whose_tasks_are_all_deleted_is_not_published_again(self, settings: Settings) -> None:
-        assert isinstance(decide(settings, make_snapshot({9: OPEN}), rounds=(make_round(0),), current=0), Wait)
+        record = make_round(0)
+        assert decide(settings, make_snapshot({9: OPEN}), rounds=(record,), current=0) == Extend(number=0)
+        extension = Extension(round=record.version, part=1, published=(1, 9))
+        told = {"rounds": (record,), "current": 0, "extension": extension}
+        snapshot = make_snapshot({8: HAPPY})
+        assert isinstance(decide(settings, snapshot, **told), Wait)
+
+    @pytest.mark.parametrize(
+        ("left", "more", "extends"),
+        [(4, 5, False), (2, 5, True), (0, 5, True), (2, 0, False), (0, 0, False)],
+    )
+    def test_a_queue_that_ends_is_extended_by_what_there_is(
+        self, settings: Settings, left: int, more: int, extends: bool
+    ) -> None:
+        """Half a batch before its end, whether or not labels suffice for a round."""
+        record = make_round(0, batch=4, published=tuple(range(1, 9)))
+        answers = {i: (HAPPY, SAD)[i % 2] if i <= 8 - left else OPEN for i in range(1, 9)}
+        answers |= dict.fromkeys(range(9, 9 + more), OPEN)
+        step = decide(settings, serving(record, answers), rounds=(record,), current=0)
+        assert (step == Extend(number=0)) is extends
+
+    def test_an_extension_counts_as_the_queue_of_its_round_alone(self, settings: Settings) -> None:
+        record = make_round(0, batch=2)
+        extension = Extension(round=record.version, part=1, published=(3, 4, 5))
+        told = {"rounds": (record,), "current": 0, "extension": extension}
+        answers = {1: HAPPY, 2: HAPPY, 3: OPEN, 4: OPEN, 5: OPEN}
+        assert decide(settings, serving(record, answers), **told) == Publish(number=0)
+        extended = make_snapshot(answers, model_version=extension.version, predictions={extension.version: 3})
+        assert isinstance(decide(settings, extended, **told), Wait)
+        assert decide(settings, extended, **{**told, "rounds": (record, make_round(1))}) == Publish(number=1)
 
 
 class TestLabels:
@@ -148,11 +178,11 @@ class TestLabels:
     def test_labels_since_a_trained_round(
         self, settings: Settings, answers: dict[int, Answer], step: type[Step]
     ) -> None:
-        record = make_round(1, kind="trained", labelled={"c1": hard(1), "c2": hard(2)})
+        record = make_round(1, kind="trained", labelled={"c1": hard(1), "c2": hard(2)}, published=ALL)
         assert isinstance(decide(settings, serving(record, answers), rounds=(record,), current=1), step)
 
     def test_start_training_needs_one_new_label(self, settings: Settings) -> None:
-        record = make_round(1, kind="trained", labelled={"c1": hard(1), "c2": hard(2)})
+        record = make_round(1, kind="trained", labelled={"c1": hard(1), "c2": hard(2)}, published=ALL)
         told = {"rounds": (record,), "current": 1, "train_requested": True}
         assert isinstance(decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: OPEN}), **told), Wait)
         assert decide(settings, serving(record, {1: HAPPY, 2: SAD, 3: SAD, 4: OPEN}), **told) == Train()

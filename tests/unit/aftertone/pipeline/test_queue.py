@@ -1,5 +1,7 @@
 """The annotators' queue: its sizes and its order."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from aftertone.pipeline import queue
 from aftertone.pipeline.dataset import Dataset, Entry, join
 from aftertone.settings import Settings
 from aftertone.store.records import Source
+from aftertone.store.round_scores import Score
 from aftertone_model.acquisition.ranking import Ranking
 from aftertone_model.data.clips import Clip
 from aftertone_model.labels import SingleChoice
@@ -49,7 +52,29 @@ def test_test_clips_are_mixed_in_and_skipped_clips_come_last(settings: Settings)
     order = queue.build(half, dataset, frozenset({"c2", "c3", "c5"}), ranked("c6", "c1", "c4"), 2)
     assert [task for task in order if task not in (2, 3)] == [6, 1, 4, 5]
     assert all({2, 3} & {*order[start : start + 2]} for start in (0, 2))
-    assert queue.build(settings.model_copy(update={"queue_factor": 1}), dataset, frozenset(), ranked("c6"), 1) == (6,)
+    assert queue.length(settings.model_copy(update={"queue_factor": 3}), 20) == 60
+
+
+def test_an_extension_goes_on_with_the_rounds_ranking(settings: Settings) -> None:
+    answers = {i: Answer(skipped=i == 8) for i in range(1, 10)}
+    snapshot = make_snapshot(answers)
+    tasks = {i: replace(task, annotations=int(i == 1)) for i, task in snapshot.tasks.items()}
+    snapshot = replace(snapshot, tasks=tasks)
+    dataset = join(snapshot, {t.source: Source(clip=f"c{t.id}", seconds=1.0) for t in snapshot.tasks.values()}, 0.0)
+
+    def score(task: int, rank: int | None, acquisition: float | None) -> Score:
+        return Score(task=task, clip=f"c{task}", rank=rank, acquisition=acquisition, cluster=None, probabilities=())
+
+    ranked = {task: score(task, rank, None) for rank, task in enumerate((1, 2, 6, 3), 1)}
+    earlier = {4: score(4, None, 0.1), 7: score(7, None, 0.9)}  # of a version that ranked what it published alone
+    scores = {**ranked, **earlier}
+    short, long = (settings.model_copy(update={"queue_factor": factor}) for factor in (1, 9))
+    assert queue.extended(short, dataset, snapshot, scores, (1, 2, 77), 1) == (2, 6)  # 1 is answered, 77 deleted
+    whole = queue.extended(long, dataset, snapshot, scores, (1, 2), 1)
+    assert whole == (2, 6, 3, 7, 4, *whole[5:7], 8)
+    assert set(whole[5:7]) == {5, 9}  # imported later: nobody ranked them
+    twice = replace(snapshot, overlap=2)
+    assert queue.extended(short, dataset, twice, scores, (1, 2), 1) == (1, 2, 6)  # 1 wants a second answer
 
 
 def test_a_batch_has_few_clips_of_one_speaker_or_recording_where_that_is_capped(settings: Settings) -> None:

@@ -19,6 +19,7 @@ from tests.unit.aftertone.records import FakeJobs
 def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JobQueue, "connect", lambda *_: FakeJobs())
     monkeypatch.setattr(serving, "embedded_redis", lambda _: nullcontext())
+    monkeypatch.setattr(serving, "check_start", lambda _: None)
     monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
 
 
