@@ -32,7 +32,7 @@ def keep_house(
         found.append(untouched)
     if short := needs_more_than_asked(settings, snapshot.overlap):
         found.append(short)
-    found += find_warnings(snapshot, dataset, state, settings.adapt_again_share)
+    found += find_warnings(snapshot, dataset, state, settings.adapt_again_share, settings.backbone)
     warnings = Warnings(warnings=tuple(found))
     if warnings != store.read(Warnings):
         store.save(warnings)

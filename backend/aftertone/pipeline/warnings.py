@@ -5,8 +5,14 @@ from aftertone.pipeline.dataset import Dataset
 from aftertone.store.state import State
 
 
-def find_warnings(snapshot: Snapshot, dataset: Dataset, state: State, adapt_again_share: float = 0.5) -> list[str]:
-    """Sentences for people, the most pressing first; empty when all is well."""
+def find_warnings(
+    snapshot: Snapshot, dataset: Dataset, state: State, adapt_again_share: float = 0.5, backbone: str = ""
+) -> list[str]:
+    """Sentences for people, the most pressing first; empty when all is well.
+
+    Args:
+        backbone: that is set now.
+    """
     adaptation = state.adaptation
     found = list(state.damage)
     if not any(webhook.url.rstrip("/").endswith("/webhook") for webhook in snapshot.webhooks):
@@ -30,6 +36,11 @@ def find_warnings(snapshot: Snapshot, dataset: Dataset, state: State, adapt_agai
         found.append(
             f"{len(dataset.failed)} tasks have audio that can't be used. They stay in the project and can be labelled; "
             "`aftertone status` lists each with its reason."
+        )
+    if adaptation is not None and adaptation.of_another(backbone):
+        found.append(
+            f"BACKBONE is {backbone} now; the adapted backbone comes from {adaptation.backbone}. {backbone} is adapted "
+            "to the pool next, and takes its place in the rounds that follow."
         )
     if adaptation is not None and not adaptation.kept:
         found.append(f"The backbone is used unadapted. {adaptation.reason}")

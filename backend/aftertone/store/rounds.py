@@ -31,6 +31,7 @@ class TrainingRecord(Part):
     losses: tuple[float, ...]  # mean training loss of each epoch
     per_class: tuple[float, ...]  # (C,) training labels of each class; soft votes count in parts
     temperature: float  # that the logits were divided by
+    backbone: str = ""  # name of the speech model that it started from; '' where an earlier version wrote none
 
 
 class Draft(Record):

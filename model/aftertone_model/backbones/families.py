@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from transformers import (
+    Data2VecAudioForSequenceClassification,
+    Data2VecAudioModel,
     HubertForSequenceClassification,
     HubertModel,
     PreTrainedConfig,
@@ -16,7 +18,12 @@ from transformers import (
 
 from aftertone_model.errors import BackboneError
 
-SpeechClassifier = Wav2Vec2ForSequenceClassification | HubertForSequenceClassification | WavLMForSequenceClassification
+SpeechClassifier = (
+    Wav2Vec2ForSequenceClassification
+    | HubertForSequenceClassification
+    | WavLMForSequenceClassification
+    | Data2VecAudioForSequenceClassification
+)
 """transformers' own classifiers over a backbone: a projector, a mean over time, a linear layer."""
 
 
@@ -37,6 +44,9 @@ FAMILIES = {
     "hubert": Family(pretraining=HubertModel, classifier=HubertForSequenceClassification, objective="masked-units"),
     "wavlm": Family(
         pretraining=WavLMModel, classifier=WavLMForSequenceClassification, objective="masked-units", lora=False
+    ),
+    "data2vec-audio": Family(
+        pretraining=Data2VecAudioModel, classifier=Data2VecAudioForSequenceClassification, objective="masked-units"
     ),
 }
 

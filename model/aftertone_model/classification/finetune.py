@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Size, nn
 
 from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import class_names, new_classifier
 from aftertone_model.classification.layer_cache import LayerCache
@@ -58,7 +60,8 @@ def finetune(
     Args:
         backbone: the adapted one; not changed.
         labels: (N, C) hard or soft, N > 0.
-        previous: the last round's classifier, used where the config asks for a warm start and the classes are the same.
+        previous: the last round's classifier, used where the config asks for a warm start, the classes are the same and
+            it comes from the same backbone, adapted or not.
         stages: what to do, in order; by default what the config says for so many labels.
         cache: the backbone's layer means, for probes; what it lacks is computed and added.
     """
@@ -68,7 +71,7 @@ def finetune(
     current, retries = config, 0
     while True:
         attempt = replace(runtime, seed=runtime.seed + retries)
-        warm = config.warm_start and not retries and _fits(previous, schema, config.mix_layers)
+        warm = config.warm_start and not retries and _fits(previous, backbone, schema, config.mix_layers)
         if warm:
             classifier = copy.deepcopy(previous)
             assert classifier is not None
@@ -103,8 +106,16 @@ def finetune(
     )
 
 
-def _fits(previous: SpeechClassifier | None, schema: LabelSchema, mixed: bool) -> bool:
+def _fits(previous: SpeechClassifier | None, backbone: Backbone, schema: LabelSchema, mixed: bool) -> bool:
+    """Whether a round can go on from the previous one's classifier."""
     if previous is None:
         return False
+    body = Encoder(previous).body
+    if _shapes(body) != _shapes(backbone.body) or Encoder(previous).fingerprint != backbone.fingerprint:
+        return False  # another backbone; the CNN, which no training changes, tells
     same_kind = (previous.config.problem_type or "single_label_classification") == schema.problem_type
     return same_kind and class_names(previous) == schema.classes and previous.config.use_weighted_layer_sum == mixed
+
+
+def _shapes(body: nn.Module) -> dict[str, Size]:
+    return {name: weight.shape for name, weight in body.state_dict().items()}

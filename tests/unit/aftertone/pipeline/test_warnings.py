@@ -49,6 +49,14 @@ def test_a_backbone_that_was_left_unadapted_says_why() -> None:
     assert "It collapsed." in warning
 
 
+def test_a_changed_backbone_is_said() -> None:
+    snapshot = make_snapshot(4)
+    state = State(adaptation=dataclasses.replace(ADAPTED, backbone="tiny"))
+    (warning,) = find_warnings(snapshot, dataset(snapshot), state, backbone="aftertone-mini")
+    assert "BACKBONE is aftertone-mini now" in warning
+    assert find_warnings(snapshot, dataset(snapshot), state, backbone="tiny") == []
+
+
 def test_damaged_files_come_first() -> None:
     snapshot = make_snapshot(4, webhooks=())
     assert find_warnings(snapshot, dataset(snapshot), State(adaptation=ADAPTED, damage=("x was damaged",)))[
