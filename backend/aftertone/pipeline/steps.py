@@ -202,6 +202,7 @@ def _training_record(training: Training, backbone: str) -> TrainingRecord:
         tuning=tuned.tuning.value,
         warm=tuned.warm,
         updates=tuned.updates,
+        skipped=tuned.skipped,
         retries=tuned.retries,
         collapsed=tuned.collapsed,
         train_accuracy=tuned.train_accuracy,

@@ -35,6 +35,7 @@ class FineTuned:
     updates: int  # optimiser steps of the last attempt, all stages
     losses: tuple[float, ...]  # mean training loss of each epoch of the last attempt
     validation_losses: tuple[float, ...]  # of each epoch; empty without a validation share
+    skipped: int  # of these updates, those whose gradient was not a number, so that nothing was changed
     retries: int  # attempts that collapsed to one answer before
     collapsed: bool  # so did the last one: don't trust this classifier
     train_accuracy: float  # share of the training clips that it gets right, in [0, 1]
@@ -84,6 +85,11 @@ def finetune(
             run = Trainer(classifier, schema, clips, labels, current, stage, attempt, None if runs else means)
             run.train(head_is_random=not warm and not runs)
             runs.append(run)
+            if run.skipped:
+                log.warning(
+                    "%d of %d updates were skipped, since their gradient was not a number", run.skipped, run.updates,
+                    extra={"action": "updates_skipped"},
+                )  # fmt: skip
         predicted = schema.decisions(schema.probabilities(runs[-1].logits()))
         collapsed = several and len(np.unique(predicted)) == 1
         if not collapsed or retries == RETRIES:
@@ -98,6 +104,7 @@ def finetune(
         tuning=stages[-1].tuning,
         warm=warm,
         updates=sum(run.updates for run in runs),
+        skipped=sum(run.skipped for run in runs),
         losses=tuple(loss for run in runs for loss in run.losses),
         validation_losses=tuple(loss for run in runs for loss in run.validation_losses),
         retries=retries,

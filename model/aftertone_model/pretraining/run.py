@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aftertone_model.backbones.activations import keep_all
 from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.digest import digest
 from aftertone_model.config import PretrainingConfig
@@ -108,6 +109,7 @@ def _adapted(
         trainer.load_weights(run.best)
         backbone = trainer.backbone
         backbone.model.eval()
+        keep_all(backbone)
     kept, reason = _verdict(run, config, len(held_out))
     adaptation = Adaptation(
         kept=kept,
