@@ -41,13 +41,14 @@ WAV2VEC2: dict[str, Any] = SHAPE | {
 
 
 GROUP: dict[str, Any] = {"feat_extract_norm": "group"}
+BASE: dict[str, Any] = GROUP | {"do_stable_layer_norm": False}
 STABLE: dict[str, Any] = {"do_stable_layer_norm": True}
 DATA2VEC: dict[str, Any] = SHAPE | {"num_conv_pos_embeddings": 2, "conv_pos_kernel_size": 5}  # layers of 5 taps
 CLASSES: dict[str, tuple[type[PreTrainedModel], Any]] = {
     "wav2vec2": (Wav2Vec2ForPreTraining, Wav2Vec2Config(**WAV2VEC2)),  # XLS-R's
     "wav2vec2-group-norm": (
         Wav2Vec2ForPreTraining,
-        Wav2Vec2Config(**WAV2VEC2 | GROUP | {"do_stable_layer_norm": False}),
+        Wav2Vec2Config(**WAV2VEC2 | BASE),
     ),
     "hubert": (HubertModel, HubertConfig(**SHAPE | STABLE)),
     "hubert-group-norm": (HubertModel, HubertConfig(**SHAPE | GROUP)),

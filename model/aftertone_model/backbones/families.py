@@ -33,7 +33,7 @@ class Family:
 
     pretraining: type[PreTrainedModel]  # holds the backbone and what its pre-training goes on with
     classifier: type[SpeechClassifier]
-    lora: bool = True  # whether its attention calls the projections that LoRA replaces
+    projections: Literal["called", "read"] = "called"  # whether its attention calls them, or reads their weights
     objective: Literal["contrastive", "masked-units"]  # what it can be adapted with, see `aftertone_model.pretraining`
 
 
@@ -43,7 +43,10 @@ FAMILIES = {
     ),
     "hubert": Family(pretraining=HubertModel, classifier=HubertForSequenceClassification, objective="masked-units"),
     "wavlm": Family(
-        pretraining=WavLMModel, classifier=WavLMForSequenceClassification, objective="masked-units", lora=False
+        pretraining=WavLMModel,
+        classifier=WavLMForSequenceClassification,
+        objective="masked-units",
+        projections="read",
     ),
     "data2vec-audio": Family(
         pretraining=Data2VecAudioModel, classifier=Data2VecAudioForSequenceClassification, objective="masked-units"

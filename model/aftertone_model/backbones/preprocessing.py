@@ -6,7 +6,8 @@ The loaded model carries it in its config, as `do_normalize`, so that every copy
 from typing import Any
 
 from transformers import Wav2Vec2FeatureExtractor
-from transformers.utils import FEATURE_EXTRACTOR_NAME, PROCESSOR_NAME, has_file
+from transformers.utils import FEATURE_EXTRACTOR_NAME, PROCESSOR_NAME
+from transformers.utils.hub import has_file
 
 from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.errors import BackboneError

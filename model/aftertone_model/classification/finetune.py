@@ -117,8 +117,9 @@ def _fits(previous: SpeechClassifier | None, backbone: Backbone, schema: LabelSc
     """Whether a round can go on from the previous one's classifier."""
     if previous is None:
         return False
-    body = Encoder(previous).body
-    if _shapes(body) != _shapes(backbone.body) or Encoder(previous).fingerprint != backbone.fingerprint:
+    before = Encoder(previous)
+    same_shape = before.family == backbone.family and _shapes(before.body) == _shapes(backbone.body)
+    if not same_shape or before.fingerprint != backbone.fingerprint:
         return False  # another backbone; the CNN, which no training changes, tells
     same_kind = (previous.config.problem_type or "single_label_classification") == schema.problem_type
     return same_kind and class_names(previous) == schema.classes and previous.config.use_weighted_layer_sum == mixed

@@ -14,12 +14,12 @@ from aftertone_model.backbones.features import extract
 from aftertone_model.backbones.precision import transformer_in_bf16
 from aftertone_model.classification.classifier import clip_features, embed, standardise
 from aftertone_model.classification.layer_cache import LayerCache
+from aftertone_model.classification.lora import add_lora, lora_weights, merge_lora
 from aftertone_model.classification.objective import AttributeObjective, Batch, LabelObjective, Objective
 from aftertone_model.classification.scoring import extract_features
 from aftertone_model.config import Stage, TrainingConfig, Tuning
 from aftertone_model.data.batches import length_batches, pad
 from aftertone_model.data.clips import SAMPLE_RATE, Clip
-from aftertone_model.errors import BackboneError
 from aftertone_model.evaluation.test_split import assign_test_split
 from aftertone_model.labels import LabelSchema
 from aftertone_model.memory import Parts, Portion
@@ -84,13 +84,13 @@ class Trainer:
         with torch.random.fork_rng(devices=devices):  # transformers' dropout draws from the global generator
             torch.manual_seed(self.runtime.seed)
             if self.tuning is Tuning.LORA:
-                _add_lora(self.encoder, self.config.lora_rank)
+                add_lora(self.encoder, self.config.lora_rank)
             optimizer = torch.optim.AdamW(self._trainable(), weight_decay=self.config.weight_decay, fused=True)
             total = max(self.config.updates, self.config.epochs * len(self._batches()))
             schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(total, self.config.warmup))
             self._loop(optimizer, schedule, total)
         if self.tuning is Tuning.LORA:
-            _merge_lora(self.encoder)
+            merge_lora(self.encoder)
         keep_all(self.encoder)
         self.classifier.eval().requires_grad_(True)
 
@@ -200,7 +200,7 @@ class Trainer:
     def _trainable(self) -> list[dict]:
         """The optimiser's parameter groups; everything else stops asking for gradients."""
         classifier, config, transformer = self.classifier, self.config, self.encoder.body.encoder
-        lora = [p for name, p in classifier.named_parameters() if "lora_" in name]
+        lora = lora_weights(classifier)
         classifier.requires_grad_(False)
         head: list[nn.Parameter] = [*classifier.classifier.parameters()]
         head += [parameter for _, objective in self.auxiliary for parameter in objective.parameters()]
@@ -219,27 +219,6 @@ class Trainer:
             {"params": head, "lr": config.probe_rate if self.probes else config.head_rate},
             {"params": body, "lr": config.probe_rate if self.probes else config.encoder_rate},
         ]
-
-
-def _add_lora(encoder: Encoder, rank: int) -> None:
-    """Put low-rank updates into the attention's query and value projections (Hu et al. 2021, arXiv 2106.09685)."""
-    if not encoder.family.lora:
-        raise BackboneError(f"LoRA can't tune a {encoder.config.model_type} model. Set tuning to full or last-layers.")
-    from peft import LoraConfig, inject_adapter_in_model  # takes a second, which other tunings needn't wait
-
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=["q_proj", "v_proj"])
-    inject_adapter_in_model(config, encoder.body)
-
-
-def _merge_lora(encoder: Encoder) -> None:
-    """Add the updates to the weights, so that the model is a plain transformers model again."""
-    from peft.tuners.lora import LoraLayer
-
-    for parent in list(encoder.body.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, LoraLayer):
-                child.merge()
-                setattr(parent, name, child.get_base_layer())
 
 
 def _split(clips: Sequence[Clip], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from transformers import pipeline
 
 from aftertone_model.acquisition import STRATEGIES, StrategyError
 from aftertone_model.backbones.backbone import Backbone, load_backbone
+from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.classification.finetune import finetune
 from aftertone_model.classification.model import EmotionModel, load_model
 from aftertone_model.config import PRACTICAL, PretrainingConfig, Stage, Tuning
@@ -60,8 +62,7 @@ def with_short_clips(tones) -> tuple[Pool, list[Clip], dict[str, np.ndarray]]:
 def test_every_class_adapts_seeds_trains_ranks_and_exports(folder_of_a_class, with_short_clips, folder):
     pool, clips, labels = with_short_clips
     *_, first_short, second_short = clips
-    quick = replace(QUICK, tapt=replace(TAPT, passes=3.0))
-    learner = Learner(load_backbone(str(folder_of_a_class)), SINGLE, Runtime(pool=pool), quick)
+    learner = Learner(load_backbone(str(folder_of_a_class)), SINGLE, Runtime(pool=pool), QUICK)
     record = learner.adapt(clips, folder)
     judge = record.curve[0].judge
     assert judge == learner.backbone.family.objective.replace("masked-", "")
@@ -95,6 +96,22 @@ def test_every_class_adapts_seeds_trains_ranks_and_exports(folder_of_a_class, wi
     assert [said[name] for name in SINGLE.classes] == pytest.approx(expected.tolist(), abs=2e-3)
     training.model.save(folder / "classifier")
     assert np.array_equal(learner.predict(load_model(folder / "classifier"), clips), scores)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_lora_reaches_query_and_value_of_every_class_and_is_merged(name, tones):
+    pool, clips, labels = tones
+    backbone, targets = of_class(name), np.array([labels[clip.id] for clip in clips[:20]])
+    config = replace(QUICK, updates=8, encoder_rate=1e-2)
+    stages = [Stage(tuning=Tuning.LORA)]
+    tuned = finetune(backbone, SINGLE, clips[:20], targets, config, Runtime(pool=pool), stages=stages)
+    start, end = backbone.body.state_dict(), Encoder(tuned.classifier).body.state_dict()
+    assert start.keys() == end.keys()
+    changed = {key for key, weight in end.items() if not torch.equal(weight, start[key])}
+    projections = [f"encoder.layers.{n}.attention.{p}_proj.weight" for n in range(3) for p in "qv"]
+    assert changed == set(projections)
+    for key in projections:
+        assert torch.linalg.matrix_rank(end[key] - start[key], atol=1e-5) <= config.lora_rank
 
 
 def test_alps_needs_a_quantiser(tones):
