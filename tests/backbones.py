@@ -1,10 +1,21 @@
 """Backbones small enough to adapt and train in a second, drawn at random; all that tests use are made here."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, Wav2Vec2Config, Wav2Vec2ForPreTraining
+from transformers import (
+    Data2VecAudioConfig,
+    Data2VecAudioModel,
+    HubertConfig,
+    HubertModel,
+    PreTrainedModel,
+    Wav2Vec2Config,
+    Wav2Vec2ForPreTraining,
+    WavLMConfig,
+    WavLMModel,
+)
 
 from aftertone_model.backbones.backbone import Backbone
 
@@ -27,6 +38,31 @@ WAV2VEC2: dict[str, Any] = SHAPE | {
     "proj_codevector_dim": 16,
     "num_codevectors_per_group": 8,
 }
+
+
+GROUP: dict[str, Any] = {"feat_extract_norm": "group"}
+BASE: dict[str, Any] = GROUP | {"do_stable_layer_norm": False}
+STABLE: dict[str, Any] = {"do_stable_layer_norm": True}
+DATA2VEC: dict[str, Any] = SHAPE | {"num_conv_pos_embeddings": 2, "conv_pos_kernel_size": 5}  # layers of 5 taps
+CLASSES: dict[str, tuple[type[PreTrainedModel], Any]] = {
+    "wav2vec2": (Wav2Vec2ForPreTraining, Wav2Vec2Config(**WAV2VEC2)),  # XLS-R's
+    "wav2vec2-group-norm": (
+        Wav2Vec2ForPreTraining,
+        Wav2Vec2Config(**WAV2VEC2 | BASE),
+    ),
+    "hubert": (HubertModel, HubertConfig(**SHAPE | STABLE)),
+    "hubert-group-norm": (HubertModel, HubertConfig(**SHAPE | GROUP)),
+    "wavlm": (WavLMModel, WavLMConfig(**SHAPE | STABLE)),
+    "wavlm-group-norm": (WavLMModel, WavLMConfig(**SHAPE | GROUP)),
+    "data2vec-audio": (Data2VecAudioModel, Data2VecAudioConfig(**DATA2VEC)),
+}
+"""Every class of backbone, as published: large ones have layer norm, base ones group norm."""
+
+
+def of_class(name: str) -> Backbone:
+    """A small one of `CLASSES`."""
+    kind, config = CLASSES[name]
+    return drawn(kind, copy.deepcopy(config))
 
 
 def small(*, seed: int = 0, **config: Any) -> Backbone:

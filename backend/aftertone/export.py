@@ -38,7 +38,7 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
     with whole_folder(folder) as scratch:
         provenance = Provenance(
             name=f"Speech emotion, Label Studio project {store.folder.name}, round {record.number}",
-            backbone=settings.backbone,
+            backbone=(record.training.backbone if record.training else "") or settings.backbone,
             adapted=adaptation is not None and adaptation.kept,
             clips=len(clips),
             hours=sum(clip.seconds for clip in clips) / 3600,

@@ -109,8 +109,9 @@ class Settings(BaseSettings):
     # the method
     backbone: str = Field(
         "aftertone-mini",
-        description="Speech model to start from, a wav2vec 2.0, XLS-R, HuBERT or WavLM: `aftertone-mini`, which is "
-        "bundled and made for CPUs; a hub name such as `facebook/wav2vec2-base`, for a GPU; or a local folder.",
+        description="Speech model to start from, a wav2vec 2.0, XLS-R, HuBERT, WavLM or data2vec-audio: "
+        "`aftertone-mini`, which is bundled and made for CPUs; a hub name such as `facebook/wav2vec2-base`, for a GPU; "
+        "or a local folder.",
     )
     device: str = Field("auto", description="`cpu`, `cuda`, or `auto`: the GPU when there is one.")
     preset: Literal["practical", "paper"] = Field(

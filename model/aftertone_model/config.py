@@ -32,7 +32,8 @@ class PretrainingConfig:
     diversity_weight: Annotated[float, Field(ge=0)] = 0.1  # of the diversity term; wav2vec 2.0's
     warm_temperature: Positive = 1.0  # of the Gumbel softmax at the first step; falls geometrically to
     cold_temperature: Positive = 0.5  # this at the last step
-    units: Annotated[int, Field(gt=1)] = 100  # k-means units of masked prediction, for families without a quantiser
+    units: Annotated[int, Field(gt=1, le=10_000)] = 100
+    """k-means units of masked prediction, for families without a quantiser; HuBERT was made with 100, then 500."""
     train_cnn: bool = False  # the CNN learns too; in TAPT it never does
     distil_weight: Positive = 1.0  # of the distillation loss, where there are teachers
     noise: Share = 0.0  # of stretches heard in noise where the CNN learns; teachers hear them without

@@ -38,6 +38,10 @@ class BackboneError(AftertoneError):
     """A speech model can't be loaded. The message names the setting to change or the folder to provide."""
 
 
+class OutOfMemoryError(AftertoneError):
+    """Not even a single clip fits into memory. The message says what to change."""
+
+
 class TeacherError(AftertoneError):
     """A teacher for pre-training can't be loaded. The message names the file to provide."""
 

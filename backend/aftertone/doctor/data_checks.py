@@ -65,6 +65,12 @@ def _unadapted(look: Look) -> Iterator[str]:
         yield f"The backbone is used unadapted. {adaptation.reason}"
 
 
+def _another_backbone(look: Look) -> Iterator[str]:
+    adaptation, backbone = look.state.adaptation, look.settings.backbone
+    if adaptation is not None and adaptation.of_another(backbone):
+        yield f"BACKBONE is {backbone} now; the adapted backbone comes from {adaptation.backbone}."
+
+
 def _outgrown(look: Look) -> Iterator[str]:
     adaptation, share = look.state.adaptation, look.settings.adapt_again_share
     if adaptation is not None and adaptation.outgrown_by(look.clips, share):
@@ -187,6 +193,15 @@ DATA_CHECKS: tuple[Check[Look], ...] = (
         "backbone is the one to use.",
         find=_unadapted,
         told=True,
+    ),
+    Check(
+        key="another-backbone",
+        severity="note",
+        title="BACKBONE was changed",
+        why="The queue comes from the backbone before it until the next round.",
+        cure="Nothing: the new one is adapted to the pool next, and takes its place in the rounds that follow. Set the "
+        "old one again to keep it.",
+        find=_another_backbone,
     ),
     Check(
         key="outgrown",

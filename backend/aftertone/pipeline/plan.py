@@ -91,7 +91,7 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
         return Wait(why="the project has no tasks yet")
     if unsettled := state.unsettled(settings.settle_seconds, now):
         return Wait(why="tasks are still being imported", seconds=unsettled)
-    if state.adaptation is None:
+    if state.adaptation is None or state.adaptation.of_another(settings.backbone):
         return Adapt()
     if _enough_to_train(dataset, state, settings):
         return Train()

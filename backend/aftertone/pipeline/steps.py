@@ -1,5 +1,6 @@
 """The steps that learn: `model.Learner` at work between a project's labels and its rounds on disk."""
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,7 @@ from aftertone.store.project import ProjectStore
 from aftertone.store.records import StopSet
 from aftertone.store.rounds import Doubt, Draft, Round, SoftLabels, TrainingRecord
 from aftertone.store.state import State
-from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.classification.model import load_model
 from aftertone_model.config import PRESETS, tapt_config
 from aftertone_model.data.clips import Clip
@@ -26,6 +27,8 @@ from aftertone_model.labels import LabelSchema
 from aftertone_model.learner import Learner, Training
 from aftertone_model.progress import Progress
 from aftertone_model.runtime import Runtime, device_named
+
+log = logging.getLogger(__name__)
 
 
 class LearningSteps:
@@ -39,8 +42,18 @@ class LearningSteps:
         self._began = time.monotonic()
 
     def adapt(self) -> None:
-        """TAPT on every clip of the pool, test clips included, since it sees no label."""
-        self._learner().adapt(self._dataset.clips, self._store.adapted, self._store.guard)
+        """TAPT on every clip of the pool, test clips included, since it sees no label.
+
+        What was adapted from another backbone before stays until this is done.
+        """
+        before, wanted = self._state.adaptation, self._settings.backbone
+        if before is not None:
+            log.info(
+                "BACKBONE is %s now, and was %s: it is adapted to the pool", wanted, before.backbone,
+                extra={"action": "backbone_changed"},
+            )  # fmt: skip
+        learner = self._learner(backbone=load_backbone(wanted, seed=self._settings.seed))
+        learner.adapt(self._dataset.clips, self._store.adapted, self._store.guard)
 
     def seed(self) -> None:
         """Find the seed set and write it as a round without a model."""
@@ -87,7 +100,7 @@ class LearningSteps:
             tested=_as_tuples(tested),
             metrics=training.metrics,
             plain_metrics=training.plain_metrics,
-            training=_training_record(training),
+            training=_training_record(training, self._started_from),
             seconds={"train": time.monotonic() - self._began},
         )
         self._store.save_draft(draft, training.model.save)
@@ -139,11 +152,12 @@ class LearningSteps:
         record = record.model_copy(update={"advice": advice})
         self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found))
 
-    def _learner(self, schema: LabelSchema | None = None) -> Learner:
-        if self._store.adapted.is_dir():
+    def _learner(self, schema: LabelSchema | None = None, backbone: Backbone | None = None) -> Learner:
+        """By default it learns from the adapted backbone, where there is one."""
+        if backbone is None and self._store.adapted.is_dir():
             with self._store.loading_adapted():
                 backbone = load_backbone(str(self._store.adapted), seed=self._settings.seed)
-        else:
+        elif backbone is None:
             backbone = load_backbone(self._settings.backbone, seed=self._settings.seed)
         runtime = Runtime(
             pool=self._store.pool,
@@ -156,6 +170,12 @@ class LearningSteps:
         if self._settings.random_share is not None:
             learner.config = replace(learner.config, random_share=self._settings.random_share)
         return learner
+
+    @property
+    def _started_from(self) -> str:
+        """Name of the backbone that was adapted."""
+        adaptation = self._state.adaptation
+        return (adaptation.backbone if adaptation else "") or self._settings.backbone
 
     def _labelled(self) -> list[Clip]:
         """Clips that have a label."""
@@ -178,18 +198,20 @@ class LearningSteps:
         return clips
 
 
-def _training_record(training: Training) -> TrainingRecord:
+def _training_record(training: Training, backbone: str) -> TrainingRecord:
     tuned = training.tuned
     return TrainingRecord(
         tuning=tuned.tuning.value,
         warm=tuned.warm,
         updates=tuned.updates,
+        skipped=tuned.skipped,
         retries=tuned.retries,
         collapsed=tuned.collapsed,
         train_accuracy=tuned.train_accuracy,
         losses=tuned.losses,
         per_class=training.per_class,
         temperature=training.temperature,
+        backbone=backbone,
     )
 
 

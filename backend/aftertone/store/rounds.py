@@ -25,12 +25,14 @@ class TrainingRecord(Part):
     tuning: str  # which weights were trained
     warm: bool  # it went on from the previous round's classifier
     updates: int  # optimiser steps of the last attempt
+    skipped: int = 0  # of these, those whose gradient was not a number
     retries: int  # attempts that collapsed to one class before
     collapsed: bool  # so did the last one
     train_accuracy: float  # share of the training clips that the classifier gets right, in [0, 1]
     losses: tuple[float, ...]  # mean training loss of each epoch
     per_class: tuple[float, ...]  # (C,) training labels of each class; soft votes count in parts
     temperature: float  # that the logits were divided by
+    backbone: str = ""  # name of the speech model that it started from; '' where an earlier version wrote none
 
 
 class Draft(Record):

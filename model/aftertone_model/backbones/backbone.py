@@ -12,6 +12,7 @@ from transformers import AutoConfig, PreTrainedModel
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import family_of
 from aftertone_model.backbones.mini import FOLDER, MINI
+from aftertone_model.backbones.preprocessing import feature_extractor, read_preprocessing
 from aftertone_model.backbones.tiny import TINY, tiny_model
 from aftertone_model.errors import BackboneError
 
@@ -51,6 +52,7 @@ class Backbone(Encoder):
     def save(self, folder: Path) -> None:
         """Write it as a transformers model, which `load_backbone` reads."""
         self.model.save_pretrained(folder)
+        feature_extractor(self.config).save_pretrained(folder)
 
 
 def load_backbone(name: str, *, seed: int = 0) -> Backbone:
@@ -88,6 +90,7 @@ def _load(name: str, source: str) -> Backbone:
     try:
         config: Any = AutoConfig.from_pretrained(source)
         family = family_of(config)
+        read_preprocessing(name, source, config)
         if getattr(config, "add_adapter", False):
             raise BackboneError(f"{name} has adapter layers that shorten time; set the backbone to a model without.")
         if not config.mask_time_prob:

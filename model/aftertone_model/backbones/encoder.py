@@ -5,6 +5,8 @@ clip and cached. The second half, a transformer over the frames, is what TAPT, f
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from transformers import PreTrainedModel
 
 from aftertone_model.backbones.digest import digest
 from aftertone_model.backbones.families import Family, family_of
+from aftertone_model.backbones.preprocessing import cnn_norm, normalises
 from aftertone_model.errors import BackboneError
 
 
@@ -48,14 +51,16 @@ class Encoder:
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that name the CNN: equal where weights and shape are, so that cached frames stay valid."""
+        """16 hex digits that name the CNN: equal where weights, shape and what it hears are, so that cached frames
+        stay valid."""
         config = self.config
         shape = [
             config.conv_dim,
             config.conv_kernel,
             config.conv_stride,
-            config.feat_extract_norm,
+            cnn_norm(config),
             config.feat_extract_activation,
+            *([] if normalises(config) else ["as recorded"]),
         ]
         prefix = json.dumps([list(map(str, part)) for part in shape]).encode()
         return digest(self.body.feature_extractor.state_dict(), prefix)
@@ -64,8 +69,8 @@ class Encoder:
     def encode(self, waveform: NDArray[np.float32]) -> NDArray[np.float16]:
         """Run the CNN on one clip.
 
-        The clip is normalised and runs as a batch of one, without padding, so that the frames of a group-norm backbone
-        don't depend on other clips either.
+        The clip runs, normalised where the model expects that, as a batch of one, without padding, so that the frames
+        of a group-norm backbone don't depend on other clips either.
 
         Args:
             waveform: (S,) at 16 kHz. A clip shorter than the receptive field is padded with silence to one frame.
@@ -83,10 +88,13 @@ class Encoder:
         return half
 
     def normalise(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Zero mean, unit variance, and silence behind a clip (S,) that is too short for one frame of the CNN."""
-        centred = waveform - waveform.mean(dtype=np.float64)
-        normal = (centred / np.sqrt(centred.var(dtype=np.float64) + 1e-7)).astype(np.float32)
-        return np.pad(normal, (0, max(self.receptive_field - len(normal), 0)))
+        """A clip (S,) as the model expects it: of zero mean and unit variance, unless its preprocessor_config.json says
+        otherwise, and with silence behind one that is too short for one frame of the CNN."""
+        heard = waveform
+        if normalises(self.config):
+            centred = waveform - waveform.mean(dtype=np.float64)
+            heard = (centred / np.sqrt(centred.var(dtype=np.float64) + 1e-7)).astype(np.float32)
+        return np.pad(heard, (0, max(self.receptive_field - len(heard), 0)))
 
     def contextualise(self, frames: Tensor, lengths: Tensor, *, masked: Tensor | None = None) -> Tensor:
         """Run the transformer on cached CNN frames; equal to the model's own forward on each waveform alone.
@@ -102,7 +110,8 @@ class Encoder:
             (B, T, D); meaningless beyond a clip's length.
         """
         hidden, attention = self._transformer_input(frames, lengths, masked)
-        return self.body.encoder(hidden, attention_mask=attention).last_hidden_state  # (B, T, D)
+        with self._padding_unheard(attention):
+            return self.body.encoder(hidden, attention_mask=attention).last_hidden_state  # (B, T, D)
 
     def layers(self, frames: Tensor, lengths: Tensor) -> list[Tensor]:
         """As `contextualise`: the projected CNN frames (B, T, D) that the transformer reads, then what each of its
@@ -125,11 +134,32 @@ class Encoder:
 
         hooks = [layer.register_forward_hook(keep) for layer in self.body.encoder.layers]
         try:
-            last = self.body.encoder(hidden, attention_mask=attention).last_hidden_state
+            with self._padding_unheard(attention):
+                last = self.body.encoder(hidden, attention_mask=attention).last_hidden_state
         finally:
             for hook in hooks:
                 hook.remove()
         return last, outputs
+
+    @contextmanager
+    def _padding_unheard(self, attention: Tensor | None) -> Iterator[None]:
+        """While data2vec-audio runs on a padded batch (B, T).
+
+        It has several convolutions for positions, one after another. Their biases fill the padding, which the next one
+        would let a clip's last frames hear; so the padding is emptied after each, as it is before the first.
+        """
+        layers = () if attention is None else getattr(self.body.encoder.pos_conv_embed, "layers", ())
+
+        def empty(_layer: Module, _inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:  # (B, D, T)
+            assert attention is not None
+            return output * attention[:, None]
+
+        hooks = [layer.register_forward_hook(empty) for layer in layers]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
 
     def _transformer_input(
         self, frames: Tensor, lengths: Tensor, masked: Tensor | None

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from transformers import (
+    Data2VecAudioForSequenceClassification,
+    Data2VecAudioModel,
     HubertForSequenceClassification,
     HubertModel,
     PreTrainedConfig,
@@ -16,7 +18,12 @@ from transformers import (
 
 from aftertone_model.errors import BackboneError
 
-SpeechClassifier = Wav2Vec2ForSequenceClassification | HubertForSequenceClassification | WavLMForSequenceClassification
+SpeechClassifier = (
+    Wav2Vec2ForSequenceClassification
+    | HubertForSequenceClassification
+    | WavLMForSequenceClassification
+    | Data2VecAudioForSequenceClassification
+)
 """transformers' own classifiers over a backbone: a projector, a mean over time, a linear layer."""
 
 
@@ -26,7 +33,7 @@ class Family:
 
     pretraining: type[PreTrainedModel]  # holds the backbone and what its pre-training goes on with
     classifier: type[SpeechClassifier]
-    lora: bool = True  # whether its attention calls the projections that LoRA replaces
+    projections: Literal["called", "read"] = "called"  # whether its attention calls them, or reads their weights
     objective: Literal["contrastive", "masked-units"]  # what it can be adapted with, see `aftertone_model.pretraining`
 
 
@@ -36,7 +43,13 @@ FAMILIES = {
     ),
     "hubert": Family(pretraining=HubertModel, classifier=HubertForSequenceClassification, objective="masked-units"),
     "wavlm": Family(
-        pretraining=WavLMModel, classifier=WavLMForSequenceClassification, objective="masked-units", lora=False
+        pretraining=WavLMModel,
+        classifier=WavLMForSequenceClassification,
+        objective="masked-units",
+        projections="read",
+    ),
+    "data2vec-audio": Family(
+        pretraining=Data2VecAudioModel, classifier=Data2VecAudioForSequenceClassification, objective="masked-units"
     ),
 }
 

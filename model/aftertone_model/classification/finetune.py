@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Size, nn
 
 from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import class_names, new_classifier
 from aftertone_model.classification.layer_cache import LayerCache
@@ -33,6 +35,7 @@ class FineTuned:
     updates: int  # optimiser steps of the last attempt, all stages
     losses: tuple[float, ...]  # mean training loss of each epoch of the last attempt
     validation_losses: tuple[float, ...]  # of each epoch; empty without a validation share
+    skipped: int  # of these updates, those whose gradient was not a number, so that nothing was changed
     retries: int  # attempts that collapsed to one answer before
     collapsed: bool  # so did the last one: don't trust this classifier
     train_accuracy: float  # share of the training clips that it gets right, in [0, 1]
@@ -58,7 +61,8 @@ def finetune(
     Args:
         backbone: the adapted one; not changed.
         labels: (N, C) hard or soft, N > 0.
-        previous: the last round's classifier, used where the config asks for a warm start and the classes are the same.
+        previous: the last round's classifier, used where the config asks for a warm start, the classes are the same and
+            it comes from the same backbone, adapted or not.
         stages: what to do, in order; by default what the config says for so many labels.
         cache: the backbone's layer means, for probes; what it lacks is computed and added.
     """
@@ -68,7 +72,7 @@ def finetune(
     current, retries = config, 0
     while True:
         attempt = replace(runtime, seed=runtime.seed + retries)
-        warm = config.warm_start and not retries and _fits(previous, schema, config.mix_layers)
+        warm = config.warm_start and not retries and _fits(previous, backbone, schema, config.mix_layers)
         if warm:
             classifier = copy.deepcopy(previous)
             assert classifier is not None
@@ -81,6 +85,11 @@ def finetune(
             run = Trainer(classifier, schema, clips, labels, current, stage, attempt, None if runs else means)
             run.train(head_is_random=not warm and not runs)
             runs.append(run)
+            if run.skipped:
+                log.warning(
+                    "%d of %d updates were skipped, since their gradient was not a number", run.skipped, run.updates,
+                    extra={"action": "updates_skipped"},
+                )  # fmt: skip
         predicted = schema.decisions(schema.probabilities(runs[-1].logits()))
         collapsed = several and len(np.unique(predicted)) == 1
         if not collapsed or retries == RETRIES:
@@ -95,6 +104,7 @@ def finetune(
         tuning=stages[-1].tuning,
         warm=warm,
         updates=sum(run.updates for run in runs),
+        skipped=sum(run.skipped for run in runs),
         losses=tuple(loss for run in runs for loss in run.losses),
         validation_losses=tuple(loss for run in runs for loss in run.validation_losses),
         retries=retries,
@@ -103,8 +113,17 @@ def finetune(
     )
 
 
-def _fits(previous: SpeechClassifier | None, schema: LabelSchema, mixed: bool) -> bool:
+def _fits(previous: SpeechClassifier | None, backbone: Backbone, schema: LabelSchema, mixed: bool) -> bool:
+    """Whether a round can go on from the previous one's classifier."""
     if previous is None:
         return False
+    before = Encoder(previous)
+    same_shape = before.family == backbone.family and _shapes(before.body) == _shapes(backbone.body)
+    if not same_shape or before.fingerprint != backbone.fingerprint:
+        return False  # another backbone; the CNN, which no training changes, tells
     same_kind = (previous.config.problem_type or "single_label_classification") == schema.problem_type
     return same_kind and class_names(previous) == schema.classes and previous.config.use_weighted_layer_sum == mixed
+
+
+def _shapes(body: nn.Module) -> dict[str, Size]:
+    return {name: weight.shape for name, weight in body.state_dict().items()}

@@ -17,6 +17,7 @@ from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.digest import digest
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import SpeechClassifier
+from aftertone_model.backbones.preprocessing import normalises
 from aftertone_model.data.files import set_aside, whole_file, write_json
 from aftertone_model.errors import DamagedFileError
 
@@ -33,7 +34,8 @@ def same_body(classifier: SpeechClassifier, backbone: Backbone) -> bool:
 
 def cache_name(backbone: Backbone) -> str:
     """The folder under `layers` that holds what this backbone's transformer makes of clips."""
-    return digest(backbone.body.state_dict(), b"mean, deviation and change")
+    heard = b"" if normalises(backbone.config) else b", as recorded"
+    return digest(backbone.body.state_dict(), b"mean, deviation and change" + heard)
 
 
 class LayerCache:

@@ -31,8 +31,9 @@ from aftertone_model.classification.clip_head import (
     principal_components,
 )
 from aftertone_model.classification.layer_cache import BLOCK, LayerCache
-from aftertone_model.data.batches import frame_batches
+from aftertone_model.data.batches import BATCH_SECONDS, frame_batches
 from aftertone_model.data.clips import Clip
+from aftertone_model.memory import Parts, Portion
 from aftertone_model.runtime import Runtime
 
 EXAMPLES = 2_000  # clips, drawn by chance, that principal components are taken of
@@ -192,5 +193,17 @@ def _run(
     if not clips:
         return
     cnn = extract(Encoder(classifier), clips, runtime)
+    portion = Portion(BATCH_SECONDS, "scoring")
     for rows, frames, lengths in frame_batches(runtime.pool, cnn, clips, stage, runtime.progress):
-        yield rows, clip_features(classifier, frames.to(runtime.device), lengths)
+
+        def features(
+            parts: Parts, rows: NDArray[np.int64] = rows, frames: Tensor = frames, lengths: Tensor = lengths
+        ) -> list[tuple[NDArray[np.int64], Tensor]]:
+            found = []
+            for part in parts:
+                longest = int(lengths[part].max())
+                heard = frames[part, :longest].to(runtime.device)
+                found.append((rows[part], clip_features(classifier, heard, lengths[part])))
+            return found
+
+        yield from portion.run([clips[row].seconds for row in rows], features)

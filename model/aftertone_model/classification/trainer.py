@@ -7,20 +7,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aftertone_model.backbones.activations import keep_all, training_portion
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.backbones.features import extract
 from aftertone_model.backbones.precision import transformer_in_bf16
 from aftertone_model.classification.classifier import clip_features, embed, standardise
 from aftertone_model.classification.layer_cache import LayerCache
+from aftertone_model.classification.lora import add_lora, lora_weights, merge_lora
 from aftertone_model.classification.objective import AttributeObjective, Batch, LabelObjective, Objective
 from aftertone_model.classification.scoring import extract_features
 from aftertone_model.config import Stage, TrainingConfig, Tuning
 from aftertone_model.data.batches import length_batches, pad
 from aftertone_model.data.clips import SAMPLE_RATE, Clip
-from aftertone_model.errors import BackboneError
 from aftertone_model.evaluation.test_split import assign_test_split
 from aftertone_model.labels import LabelSchema
+from aftertone_model.memory import Parts, Portion
 from aftertone_model.runtime import Runtime
 
 MAX_GRADIENT = 1.0  # norm that gradients are clipped to
@@ -60,9 +62,14 @@ class Trainer:
                 for name, weight in stage.attributes.items()
             ]
         self.cnn = extract(self.encoder, clips, runtime)
+        self._seconds = [min(clip.seconds, config.crop_seconds) for clip in clips]
+        if self.probes:
+            self._portion = Portion(float("inf"), "training")
+        else:
+            self._portion = training_portion(self.encoder, max(self._seconds), "training")
         self.learning, self.validating = _split(clips, config.validation, runtime.seed)
         self.features: Tensor | None = None  # (N, L, 4D) of a probe, whose transformer is frozen
-        self.updates = 0
+        self.updates, self.skipped = 0, 0  # skipped: those whose gradient was not a number
         self.losses: list[float] = []
         self.validation_losses: list[float] = []
 
@@ -77,13 +84,14 @@ class Trainer:
         with torch.random.fork_rng(devices=devices):  # transformers' dropout draws from the global generator
             torch.manual_seed(self.runtime.seed)
             if self.tuning is Tuning.LORA:
-                _add_lora(self.encoder, self.config.lora_rank)
+                add_lora(self.encoder, self.config.lora_rank)
             optimizer = torch.optim.AdamW(self._trainable(), weight_decay=self.config.weight_decay, fused=True)
             total = max(self.config.updates, self.config.epochs * len(self._batches()))
             schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(total, self.config.warmup))
             self._loop(optimizer, schedule, total)
         if self.tuning is Tuning.LORA:
-            _merge_lora(self.encoder)
+            merge_lora(self.encoder)
+        keep_all(self.encoder)
         self.classifier.eval().requires_grad_(True)
 
     def _loop(self, optimizer: torch.optim.Optimizer, schedule: torch.optim.lr_scheduler.LambdaLR, total: int) -> None:
@@ -92,16 +100,17 @@ class Trainer:
             self._train_mode()
             epoch: list[Tensor] = []
             for rows in self._batches()[: total - self.updates]:
-                loss = self._loss(rows)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], MAX_GRADIENT)
-                optimizer.step()
-                schedule.step()
-                epoch.append(loss.detach())
+                loss = self._gradients(rows, optimizer)
+                weights = [p for g in optimizer.param_groups for p in g["params"]]
                 self.updates += 1
+                if torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT).isfinite():
+                    optimizer.step()
+                    schedule.step()
+                    epoch.append(loss)
+                else:
+                    self.skipped += 1
                 self.runtime.progress("train", self.updates, total)
-            self.losses.append(float(torch.stack(epoch).mean()))  # the epoch's one wait for the GPU
+            self.losses.append(float(torch.stack(epoch).mean()) if epoch else float("nan"))
             if len(self.validating) == 0:
                 continue
             self.validation_losses.append(self._validation_loss())
@@ -140,8 +149,22 @@ class Trainer:
         """Rows of each update of one epoch; a probe sees all clips in each."""
         if self.probes:
             return [self.learning]
-        seconds = [min(self.clips[row].seconds, self.config.crop_seconds) for row in self.learning]
+        seconds = [self._seconds[row] for row in self.learning]
         return [self.learning[batch] for batch in length_batches(seconds, self.config.batch_seconds, self.rng)]
+
+    def _gradients(self, rows: NDArray[np.int64], optimizer: torch.optim.Optimizer) -> Tensor:
+        """() loss of an update's clips. Their gradient is summed up over parts where they don't fit into memory."""
+
+        def gradients(parts: Parts) -> Tensor:
+            optimizer.zero_grad(set_to_none=True)
+            losses = []
+            for part in parts:
+                loss = len(part) / len(rows) * self._loss(rows[part])
+                loss.backward()
+                losses.append(loss.detach())
+            return torch.stack(losses).sum()
+
+        return self._portion.run([self._seconds[row] for row in rows], gradients)
 
     def _loss(self, rows: NDArray[np.int64]) -> Tensor:
         """() of a batch in training mode: cropped, with dropout on the embedding."""
@@ -177,7 +200,7 @@ class Trainer:
     def _trainable(self) -> list[dict]:
         """The optimiser's parameter groups; everything else stops asking for gradients."""
         classifier, config, transformer = self.classifier, self.config, self.encoder.body.encoder
-        lora = [p for name, p in classifier.named_parameters() if "lora_" in name]
+        lora = lora_weights(classifier)
         classifier.requires_grad_(False)
         head: list[nn.Parameter] = [*classifier.classifier.parameters()]
         head += [parameter for _, objective in self.auxiliary for parameter in objective.parameters()]
@@ -196,27 +219,6 @@ class Trainer:
             {"params": head, "lr": config.probe_rate if self.probes else config.head_rate},
             {"params": body, "lr": config.probe_rate if self.probes else config.encoder_rate},
         ]
-
-
-def _add_lora(encoder: Encoder, rank: int) -> None:
-    """Put low-rank updates into the attention's query and value projections (Hu et al. 2021, arXiv 2106.09685)."""
-    if not encoder.family.lora:
-        raise BackboneError(f"LoRA can't tune a {encoder.config.model_type} model. Set tuning to full or last-layers.")
-    from peft import LoraConfig, inject_adapter_in_model  # takes a second, which other tunings needn't wait
-
-    config = LoraConfig(r=rank, lora_alpha=rank, target_modules=["q_proj", "v_proj"])
-    inject_adapter_in_model(config, encoder.body)
-
-
-def _merge_lora(encoder: Encoder) -> None:
-    """Add the updates to the weights, so that the model is a plain transformers model again."""
-    from peft.tuners.lora import LoraLayer
-
-    for parent in list(encoder.body.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, LoraLayer):
-                child.merge()
-                setattr(parent, name, child.get_base_layer())
 
 
 def _split(clips: Sequence[Clip], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import Wav2Vec2FeatureExtractor
 
-from aftertone_model.backbones.families import SpeechClassifier
+from aftertone_model.backbones.preprocessing import feature_extractor
 from aftertone_model.classification.clip_head import FILE, ClipHead
 from aftertone_model.classification.model import EmotionModel
-from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.export.model_card import Provenance, model_card
 
 READER = Path(__file__).with_name("emotions.py")
@@ -25,22 +23,11 @@ def export(model: EmotionModel, folder: Path, provenance: Provenance) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     model.classifier.save_pretrained(folder)
-    _feature_extractor(model.classifier).save_pretrained(folder)
+    feature_extractor(model.classifier.config).save_pretrained(folder)
     if model.head is not None:
         save_file(_for_everyone(model.head), folder / FILE)
         shutil.copyfile(READER, folder / READER.name)
     (folder / "README.md").write_text(model_card(model, provenance), encoding="utf-8")
-
-
-def _feature_extractor(classifier: SpeechClassifier) -> Wav2Vec2FeatureExtractor:
-    return Wav2Vec2FeatureExtractor(
-        feature_size=1,
-        sampling_rate=SAMPLE_RATE,
-        padding_value=0.0,
-        do_normalize=True,  # as `Encoder.encode` does
-        # Group norm sees padding whatever the mask says; for layer norm the mask makes it harmless.
-        return_attention_mask=classifier.config.feat_extract_norm == "layer",
-    )
 
 
 def _for_everyone(head: ClipHead) -> dict[str, torch.Tensor]:

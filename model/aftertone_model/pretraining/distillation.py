@@ -71,7 +71,7 @@ class Distillation(Objective):
         ]
         return [
             regression(
-                batch.layers[max(lesson.layer, -len(batch.layers))],
+                batch.layers[max(lesson.layer, -len(batch.layers))].float(),
                 batch.lengths,
                 [target[:, lesson.columns] for target in targets],
             )

@@ -74,7 +74,9 @@ def pretrain(
     runtime = Runtime(pool=pool, device=device_named(device), seed=seed, progress=progress)
     adaptation = adapt(backbone, clips, settings, work / "pretrained", runtime, taught)
     with whole_folder(folder) as scratch:
-        load_backbone(str(work / "pretrained")).model.half().save_pretrained(scratch)
+        pretrained = load_backbone(str(work / "pretrained"))
+        pretrained.model.half()
+        pretrained.save(scratch)
         adaptation.write(scratch)
     return adaptation
 

@@ -28,6 +28,16 @@ class Masks:
         spread = torch.zeros(len(self.positions), time, dtype=torch.int64, device=self.positions.device)
         return spread.scatter_add_(1, self.positions, self.valid.long()).bool()
 
+    def of(self, rows: NDArray[np.int64]) -> "Masks":
+        """Those of some utterances of the batch."""
+        chosen = torch.from_numpy(rows)
+        most = int(self.valid[chosen].sum(-1).max())
+        return Masks(
+            positions=self.positions[chosen, :most],
+            valid=self.valid[chosen, :most],
+            negatives=self.negatives[chosen, :most],
+        )
+
     def to(self, device: torch.device) -> "Masks":
         """The same on another device."""
         move = {"device": device, "non_blocking": True}

@@ -35,7 +35,7 @@ class MaskedBatch:
     lengths: Tensor  # (B,) frames of each utterance, on the CPU
     masks: Masks
     hidden: Tensor  # (B, T, D) float32, the transformer's output
-    layers: Sequence[Tensor]  # (B, T, D) float32 each, the output of each of its layers
+    layers: Sequence[Tensor]  # (B, T, D) each, the output of each of its layers, in the precision it computes in
     context: Tensor  # (B, N, D) the same at the masked frames
 
 
@@ -83,6 +83,6 @@ def run_masked(
         lengths=lengths,
         masks=masks,
         hidden=hidden,
-        layers=[layer.float() for layer in layers],
+        layers=layers,
         context=hidden[rows, masks.positions],
     )

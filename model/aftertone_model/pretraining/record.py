@@ -47,6 +47,11 @@ class Adaptation:
     settings: dict[str, Any] = field(default_factory=dict[str, Any])  # of its `PretrainingConfig`
     curve: tuple[CurvePoint, ...] = ()
     skipped: int = 0  # steps whose gradient was not a number
+    backbone: str = ""  # name of the one that it started from; '' where an earlier version wrote none
+
+    def of_another(self, backbone: str) -> bool:
+        """Whether it started from another backbone than the named one, as far as both are known by name."""
+        return bool(self.backbone and backbone) and self.backbone != backbone
 
     def outgrown_by(self, clips: int, share: float) -> bool:
         """Whether a pool that now has `clips` clips grew by more than `share` since: worth another run on request."""

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from aftertone_model.backbones.activations import keep_all
 from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.digest import digest
 from aftertone_model.config import PretrainingConfig
@@ -52,7 +53,8 @@ def adapt(
 ) -> Adaptation:
     """Adapt a copy of `backbone` to the clips and save it, with its record, as `folder`.
 
-    `folder` is complete or absent; where it is complete its record is returned as it stands. A run that was killed or
+    `folder` is complete or absent; where it is complete its record is returned as it stands, unless it was adapted from
+    another backbone by name: then it stays until it is replaced. A run that was killed or
     cancelled goes on from its last validation, kept in `<folder>.part`, when it is called again with the same
     arguments, and comes to the same result.
 
@@ -68,7 +70,7 @@ def adapt(
     """
     part = folder.with_name(f"{folder.name}.part")
     adaptation = read_adaptation(folder)
-    if adaptation is None:
+    if adaptation is None or adaptation.of_another(backbone.name):
         part.mkdir(parents=True, exist_ok=True)
         adaptation, adapted = _adapted(backbone, clips, config, part, runtime, teachers)
         with whole_folder(folder, guard=guard) as scratch:
@@ -99,7 +101,7 @@ def _adapted(
     teachers: Sequence[Teacher],
 ) -> tuple[Adaptation, Backbone]:
     training, held_out = split(clips, runtime.seed)
-    run = _Run()
+    run, started_from = _Run(), backbone.name
     if training:
         trainer = Pretrainer(backbone, training, held_out, config, runtime, teachers)
         key = _key(backbone, clips, config, runtime.seed, teachers)
@@ -107,6 +109,7 @@ def _adapted(
         trainer.load_weights(run.best)
         backbone = trainer.backbone
         backbone.model.eval()
+        keep_all(backbone)
     kept, reason = _verdict(run, config, len(held_out))
     adaptation = Adaptation(
         kept=kept,
@@ -121,6 +124,7 @@ def _adapted(
         settings=asdict(config),
         curve=tuple(run.curve),
         skipped=run.skipped,
+        backbone=started_from,
     )
     return adaptation, backbone
 

@@ -1,5 +1,6 @@
 """One backbone in pre-training: how it takes a step, is validated, and is put into a checkpoint."""
 
+import copy
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -10,15 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from aftertone_model.backbones.activations import training_portion
 from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.config import PretrainingConfig
 from aftertone_model.data.batches import length_batches
 from aftertone_model.data.clips import SAMPLE_RATE, Clip
+from aftertone_model.memory import Parts, Portion
 from aftertone_model.pretraining.contrastive import Contrastive, perplexity
 from aftertone_model.pretraining.distillation import Distillation, frames_per_embedding
 from aftertone_model.pretraining.frame_sources import CachedFrames, LearnedFrames, Stretch
 from aftertone_model.pretraining.masked_units import MaskedUnits
-from aftertone_model.pretraining.masking import clip_generator, draw_masks
+from aftertone_model.pretraining.masking import Masks, clip_generator, draw_masks
 from aftertone_model.pretraining.objective import WARM_UP, MaskedBatch, Objective, run_masked
 from aftertone_model.pretraining.teachers.teacher import Teacher
 from aftertone_model.runtime import Runtime
@@ -104,6 +107,8 @@ class Pretrainer:
         self._seconds = np.array([min(clip.seconds, config.crop_seconds) for clip in training])
         steps = round(config.passes * sum(self._seconds.tolist()) / config.batch_seconds)
         self.steps = min(config.max_steps, max(1, steps))
+        self._portion = training_portion(self.backbone, float(self._seconds.max()), "TAPT")
+        self._checked = Portion(config.batch_seconds, "the validation of TAPT")
         self.warm_up = math.ceil(WARM_UP * self.steps) if self.fresh else 0  # steps for which heads learn alone
 
     def schedule(self) -> Iterator[NDArray[np.int64]]:
@@ -121,7 +126,11 @@ class Pretrainer:
             objective.settle(self._examples, self._source, self._runtime)
 
     def step(self, number: int, batch: NDArray[np.int64]) -> StepReport:
-        """Take optimiser step `number`, 0 for the first, on the training clips at the indices `batch`."""
+        """Take optimiser step `number`, 0 for the first, on the training clips at the indices `batch`.
+
+        Where the batch doesn't fit into memory, its gradient is summed up over parts, each weighted by its share of the
+        masked frames; then the diversity term is that of each part.
+        """
         rng = np.random.default_rng([self._seed, 2, number])
         stretches = [self._crop(self._training[i], rng) for i in batch]
         lengths = torch.tensor([stretch.frames for stretch in stretches])
@@ -129,28 +138,44 @@ class Pretrainer:
         masked_frames = int(masks.valid.sum())
         self._model.train()
         self._anneal(number)
-        with torch.random.fork_rng():
-            torch.manual_seed(int(rng.integers(2**63)))
-            frames, _ = self._source.read(stretches, self._device, rng)
-            seen = run_masked(self.backbone, stretches, frames, lengths, masks.to(self._device))
-            terms = [term for objective in self._objectives for term in objective(seen).values()]
-        loss = torch.stack([term.weight * term.value for term in terms]).sum()
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        seed = int(rng.integers(2**63))
+
+        def gradients(parts: Parts) -> Tensor:
+            self._optimizer.zero_grad(set_to_none=True)
+            noise, losses = copy.deepcopy(rng), []
+            with torch.random.fork_rng():
+                torch.manual_seed(seed)
+                for rows in parts:
+                    share = int(masks.valid[torch.from_numpy(rows)].sum()) / masked_frames
+                    loss = share * self._loss([stretches[row] for row in rows], masks.of(rows), noise)
+                    loss.backward()
+                    losses.append(loss.detach())
+            return torch.stack(losses).sum()
+
+        loss = self._portion.run([self._seconds[i] for i in batch], gradients)
         taken = bool(nn.utils.clip_grad_norm_(self.weights().values(), CLIP_NORM).isfinite())
         if taken:
             self._optimizer.step()
         seen_frames = int(lengths.sum())
-        return StepReport(loss=loss.detach(), taken=taken, masked_frames=masked_frames, seen_frames=seen_frames)
+        return StepReport(loss=loss, taken=taken, masked_frames=masked_frames, seen_frames=seen_frames)
 
-    @torch.no_grad()
+    def _loss(self, stretches: Sequence[Stretch], masks: Masks, rng: np.random.Generator) -> Tensor:
+        """() weighted sum of all terms."""
+        frames, lengths = self._source.read(stretches, self._device, rng)
+        seen = run_masked(self.backbone, stretches, frames, lengths, masks.to(self._device))
+        terms = [term for objective in self._objectives for term in objective(seen).values()]
+        return torch.stack([term.weight * term.value for term in terms]).sum()
+
     def validate(self) -> Validation:
         """Losses on the held-out clips."""
         self._model.eval()
+        return self._checked.run([clip.seconds for clip in self._held_out], self._validation)
+
+    @torch.no_grad()
+    def _validation(self, batches: Parts) -> Validation:
         sums: defaultdict[str, list[Tensor]] = defaultdict(list)
         counts: defaultdict[str, float] = defaultdict(float)
         usage: list[Tensor] = []  # (G, E) each
-        batches = length_batches([clip.seconds for clip in self._held_out], self._config.batch_seconds)
         for done, batch in enumerate(batches):
             self._runtime.progress("validate", done, len(batches))
             seen = self._held_out_batch([self._held_out[i] for i in batch])

@@ -1,67 +1,135 @@
-"""Each seam with a second kind behind it: HuBERT and WavLM, several choices, attributes in stages, segments, LoRA."""
+"""Each seam with every kind behind it: classes of backbones, several choices, attributes in stages, segments, LoRA."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from transformers import HubertConfig, HubertModel, WavLMConfig, WavLMModel
+import torch
+from transformers import pipeline
 
 from aftertone_model.acquisition import STRATEGIES, StrategyError
 from aftertone_model.backbones.backbone import Backbone, load_backbone
+from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.classification.finetune import finetune
-from aftertone_model.classification.model import load_model
+from aftertone_model.classification.model import EmotionModel, load_model
 from aftertone_model.config import PRACTICAL, PretrainingConfig, Stage, Tuning
 from aftertone_model.data.clips import Clip
+from aftertone_model.data.pool import Pool
 from aftertone_model.errors import BackboneError
+from aftertone_model.export.folder import export
+from aftertone_model.export.model_card import Provenance
 from aftertone_model.labels import MultipleChoice, SingleChoice
 from aftertone_model.learner import Learner
 from aftertone_model.pretraining.record import read_adaptation
+from aftertone_model.pretraining.run import adapt
 from aftertone_model.runtime import Runtime
-from tests.backbones import SHAPE, drawn
+from tests.backbones import CLASSES, of_class
 
 TAPT = PretrainingConfig(
     learning_rate=3e-3, mask_span=1, units=16, batch_seconds=5.0, passes=6.0, validations=3, patience=3
 )
 QUICK = replace(PRACTICAL, updates=40, epochs=1, batch_seconds=8.0, encoder_rate=1e-3, tapt=TAPT)
 SINGLE = SingleChoice(classes=("low", "middle", "high"))
+PROVENANCE = Provenance(
+    name="Tones",
+    backbone="small",
+    adapted=True,
+    clips=62,
+    hours=0.01,
+    labels={},
+    strategy="badge",
+    metrics=None,
+    speaker_disjoint=True,
+)
 
 
-@pytest.fixture(params=["hubert", "wavlm"])
-def other_family(request, tmp_path) -> str:
-    """A folder with a small model that has no quantiser."""
-    kind, config = {"hubert": (HubertModel, HubertConfig), "wavlm": (WavLMModel, WavLMConfig)}[request.param]
-    drawn(kind, config(**SHAPE)).save(tmp_path / request.param)
-    return str(tmp_path / request.param)
+@pytest.fixture(params=CLASSES)
+def folder_of_a_class(request, tmp_path) -> Path:
+    """A folder with a small backbone, as `save_pretrained` writes it."""
+    of_class(request.param).save(tmp_path / request.param)
+    return tmp_path / request.param
 
 
-def test_a_hubert_or_wavlm_adapts_seeds_trains_and_ranks(other_family, tones, folder):
+@pytest.fixture(scope="module")
+def with_short_clips(tones) -> tuple[Pool, list[Clip], dict[str, np.ndarray]]:
+    """The tones, and two clips too short for one frame of the CNN."""
     pool, clips, labels = tones
-    learner = Learner(load_backbone(other_family), SINGLE, Runtime(pool=pool), QUICK)
+    noise = np.random.default_rng(0).normal(size=(2, 200)).astype(np.float32)
+    return pool, [*clips, *map(pool.add, noise)], labels
+
+
+def test_every_class_adapts_seeds_trains_ranks_and_exports(folder_of_a_class, with_short_clips, folder):
+    pool, clips, labels = with_short_clips
+    *_, first_short, second_short = clips
+    learner = Learner(load_backbone(str(folder_of_a_class)), SINGLE, Runtime(pool=pool), QUICK)
     record = learner.adapt(clips, folder)
-    start, end = record.curve[0], record.curve[-1]
-    assert record.kept, record.reason
-    assert end.losses["units"] < start.losses["units"]
+    judge = record.curve[0].judge
+    assert judge == learner.backbone.family.objective.replace("masked-", "")
+    assert min(point.losses[judge] for point in record.curve[1:]) < record.curve[0].losses[judge]
     assert read_adaptation(folder) == record
 
-    picks = learner.seed(clips, 9).picks
-    training = learner.train({id: labels[id] for id in picks}, {}, clips)
-    assert training.tuned.train_accuracy > 0.9
-    if other_family.endswith("wavlm"):  # its attention bypasses what LoRA would replace
-        lora = Learner(learner.backbone, SINGLE, learner.runtime, replace(QUICK, few_labels_tuning=Tuning.LORA))
-        with pytest.raises(BackboneError, match="LoRA can't tune a wavlm model"):
-            lora.train({i: labels[i] for i in picks}, {}, clips)
-    full = replace(QUICK, few_labels_tuning=Tuning.FULL)
-    tuned = Learner(learner.backbone, SINGLE, learner.runtime, full).train({i: labels[i] for i in picks}, {}, clips)
-    assert tuned.tuned.tuning is Tuning.FULL
+    picks = learner.seed(clips[:-2], 9).picks
     known = {id: labels[id] for id in picks}
+    training = learner.train(known, {}, clips)
+    assert training.tuned.train_accuracy > 0.9
+    full = replace(QUICK, few_labels_tuning=Tuning.FULL, updates=4)
+    tuned = Learner(learner.backbone, SINGLE, learner.runtime, full).train(known, {}, clips)
+    assert tuned.tuned.tuning is Tuning.FULL
     ranking = learner.rank(training.model, clips, 5, known, "badge")
     assert len(set(ranking.picks)) == 5
-    with pytest.raises(BackboneError, match="alps needs a quantiser"):
-        learner.rank(training.model, clips, 5, known, "alps")
+    assert {first_short.id, second_short.id} < set(ranking.order)
+
+    ends = known | {first_short.id: np.eye(3)[0], second_short.id: np.eye(3)[2]}  # a batch of two, then one of one
+    two = {id: ends[id] for id in (first_short.id, second_short.id)}
+    assert Learner(learner.backbone, SINGLE, learner.runtime, full).train(two, {}, clips).labels == 2
+    scores = learner.predict(training.model, clips)
+    for clip, together in ((clips[0], scores[0]), (second_short, scores[-1])):
+        (alone,) = learner.predict(training.model, [clip])
+        np.testing.assert_allclose(alone, together, atol=1e-4)
+
+    export(training.model, folder / "export", PROVENANCE)
+    exported = pipeline("audio-classification", model=str(folder / "export"), device="cpu")
+    plain = EmotionModel(classifier=training.model.classifier)
+    expected = learner.predict(plain, clips[:1])[0]
+    said = {answer["label"]: answer["score"] for answer in exported(pool.waveform(clips[0].id))}
+    assert [said[name] for name in SINGLE.classes] == pytest.approx(expected.tolist(), abs=2e-3)
     training.model.save(folder / "classifier")
-    assert np.array_equal(
-        learner.predict(load_model(folder / "classifier"), clips), learner.predict(training.model, clips)
-    )
+    assert np.array_equal(learner.predict(load_model(folder / "classifier"), clips), scores)
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_lora_reaches_query_and_value_of_every_class_and_is_merged(name, tones):
+    pool, clips, labels = tones
+    backbone, targets = of_class(name), np.array([labels[clip.id] for clip in clips[:20]])
+    config = replace(QUICK, updates=8, encoder_rate=1e-2)
+    stages = [Stage(tuning=Tuning.LORA)]
+    tuned = finetune(backbone, SINGLE, clips[:20], targets, config, Runtime(pool=pool), stages=stages)
+    start, end = backbone.body.state_dict(), Encoder(tuned.classifier).body.state_dict()
+    assert start.keys() == end.keys()
+    changed = {key for key, weight in end.items() if not torch.equal(weight, start[key])}
+    projections = [f"encoder.layers.{n}.attention.{p}_proj.weight" for n in range(3) for p in "qv"]
+    assert changed == set(projections)
+    for key in projections:
+        assert torch.linalg.matrix_rank(end[key] - start[key], atol=1e-5) <= config.lora_rank
+
+
+def test_alps_needs_a_quantiser(tones):
+    pool, clips, labels = tones
+    learner = Learner(of_class("hubert"), SINGLE, Runtime(pool=pool), QUICK)
+    known = {clip.id: labels[clip.id] for clip in clips[:9]}
+    with pytest.raises(BackboneError, match="alps needs a quantiser"):
+        learner.rank(learner.train(known, {}, clips).model, clips, 5, known, "alps")
+
+
+@pytest.mark.parametrize("units", [100, 500])  # HuBERT's counts in its first and its second iteration
+def test_units_are_found_once_however_many(units, tones, tmp_path):
+    pool, clips, _ = tones
+    config = replace(TAPT, units=units, passes=1.0, validations=2)
+    records = [adapt(of_class("hubert"), clips, config, tmp_path / name, Runtime(pool=pool)) for name in "ab"]
+    first, second = (replace(record, seconds=0.0) for record in records)
+    assert first == second  # the same units, and so the same losses
+    assert 0.5 * np.log(units) < first.curve[0].losses["units"] < 1.5 * np.log(units)
 
 
 def test_two_labels_of_multiple_choice_are_learned_and_ranked(extracted, backbone):

@@ -337,6 +337,11 @@ def unadapted(cycle: Cycle) -> None:
     cycle.adapted(kept=False, reason="The loss didn't fall.", clips=40)
 
 
+def another_backbone(cycle: Cycle) -> None:
+    cycle.adapted(backbone="tiny", clips=40)
+    cycle.monkeypatch.setattr("aftertone.pipeline.steps.LearningSteps.adapt", lambda _: 1 / 0)
+
+
 def outgrown(cycle: Cycle) -> None:
     cycle.adapted(clips=10)
 
@@ -407,6 +412,7 @@ BROKEN: tuple[tuple[str, Callable[[Cycle], None]], ...] = (
     ("votes-never-complete", votes_never_complete),
     ("unknown-labels", unknown_labels),
     ("unadapted", unadapted),
+    ("another-backbone", another_backbone),
     ("outgrown", outgrown),
     ("one-emotion-speakers", one_emotion_speakers),
     ("doubled-options", doubled_options),

@@ -1,6 +1,7 @@
 """The plan as a table of cases: what is true -> what to do next."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,11 @@ class TestBeforeTheFirstRound:
 
     def test_a_settled_import_is_adapted_to(self, settings: Settings) -> None:
         assert decide(settings, make_snapshot(3), adaptation=None) == Adapt()
+
+    def test_another_backbone_is_adapted_anew(self, settings: Settings) -> None:
+        other = replace(ADAPTED, backbone="facebook/hubert-base-ls960")
+        assert decide(settings, make_snapshot(3), adaptation=other) == Adapt()
+        assert decide(settings, make_snapshot(3), adaptation=replace(other, backbone=settings.backbone)) == Seed()
 
     def test_then_comes_the_seed_set(self, settings: Settings) -> None:
         assert decide(settings, make_snapshot(3)) == Seed()

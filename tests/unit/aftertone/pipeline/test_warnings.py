@@ -121,3 +121,13 @@ def test_each_finding_says_why_it_matters_and_what_to_do(find: Finder, broken: d
     assert finding.what
     assert finding.why
     assert finding.cure
+
+
+def test_a_changed_backbone_is_said(find: Finder) -> None:
+    state = State(adaptation=dataclasses.replace(ADAPTED, backbone="tiny"))
+    find.settings = find.settings.model_copy(update={"backbone": "aftertone-mini"})
+    (finding,) = find.findings(make_snapshot(4), state)
+    assert finding.key == "another-backbone"
+    assert "BACKBONE is aftertone-mini now" in finding.what
+    find.settings = find.settings.model_copy(update={"backbone": "tiny"})
+    assert find.findings(make_snapshot(4), state) == []

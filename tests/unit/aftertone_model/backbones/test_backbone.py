@@ -1,17 +1,19 @@
 """The backbone: loading, and running in two halves what transformers runs in one, whatever shares the batch."""
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 from transformers import (
+    AutoFeatureExtractor,
     HubertConfig,
     HubertModel,
     Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
     Wav2Vec2ForPreTraining,
     Wav2Vec2ForSequenceClassification,
     WavLMConfig,
@@ -25,7 +27,7 @@ from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.tiny import tiny_config
 from aftertone_model.data.batches import pad
 from aftertone_model.errors import BackboneError
-from tests.backbones import SHAPE, drawn
+from tests.backbones import CLASSES, GROUP, SHAPE, STABLE, drawn, of_class
 
 
 def group_norm_config() -> Wav2Vec2Config:
@@ -54,19 +56,26 @@ def random_model(config: Wav2Vec2Config) -> Backbone:
     return drawn(Wav2Vec2ForPreTraining, config)
 
 
-GROUP_NORM: dict[str, Any] = SHAPE | {"feat_extract_norm": "group"}
 MAKE = {
-    "wav2vec2-layer-norm": lambda: random_model(layer_norm_config()),
-    "wav2vec2-group-norm": lambda: random_model(group_norm_config()),
-    "hubert": lambda: drawn(HubertModel, HubertConfig(**SHAPE)),
-    "hubert-group-norm": lambda: drawn(HubertModel, HubertConfig(**GROUP_NORM)),
-    "wavlm": lambda: drawn(WavLMModel, WavLMConfig(**SHAPE, do_stable_layer_norm=True)),
+    **{name: partial(of_class, name) for name in CLASSES},
+    "tiny": lambda: random_model(layer_norm_config()),
+    "wav2vec2-base": lambda: random_model(group_norm_config()),
+    # combinations that nobody published
+    "hubert-stable-group-norm": lambda: drawn(HubertModel, HubertConfig(**SHAPE | GROUP | STABLE)),
+    "hubert-layer-norm": lambda: drawn(HubertModel, HubertConfig(**SHAPE)),
+    "wavlm-stable-group-norm": lambda: drawn(WavLMModel, WavLMConfig(**SHAPE | GROUP | STABLE)),
+    "wavlm-layer-norm": lambda: drawn(WavLMModel, WavLMConfig(**SHAPE)),
 }
 
 
 @pytest.fixture(scope="module", params=MAKE)
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     return MAKE[request.param]()
+
+
+@pytest.fixture(params=CLASSES)
+def any_class(request: pytest.FixtureRequest) -> Backbone:
+    return of_class(request.param)
 
 
 def waveforms() -> list[NDArray[np.float32]]:
@@ -119,6 +128,49 @@ def test_masked_frames_are_hidden_from_the_transformer(backbone: Backbone) -> No
     first, second = (backbone.contextualise(x, lengths, masked=masked) for x in (frames, changed))
     torch.testing.assert_close(first, second)
     assert not torch.allclose(first, backbone.contextualise(frames, lengths))
+
+
+@torch.no_grad()
+def test_layers_of_a_batch_equal_the_models_own_forward_on_each_clip(backbone: Backbone) -> None:
+    clips = [backbone.encode(waveform) for waveform in waveforms()]
+    frames, lengths = pad(clips)
+    together, layers = backbone.contextualise_by_layer(frames, lengths)
+    for row, clip in enumerate(clips):
+        cnn = torch.from_numpy(clip).float()[None].transpose(1, 2)  # (1, C, T) in place of what the CNN says
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(backbone.body.feature_extractor, "forward", lambda _, cnn=cnn: cnn)
+            alone = backbone.body(normalised(waveforms()[row]), output_hidden_states=True)
+        heard = slice(len(clip))
+        torch.testing.assert_close(together[row, heard], alone.last_hidden_state[0], atol=1e-4, rtol=1e-4)
+        for ours, theirs in zip(layers, alone.hidden_states[1:], strict=True):
+            torch.testing.assert_close(ours[row, heard], theirs[0], atol=1e-4, rtol=1e-4)
+
+
+def test_the_waveform_is_normalised_as_the_preprocessor_config_says(any_class: Backbone, tmp_path: Path) -> None:
+    waveform = waveforms()[0]
+    any_class.save(tmp_path / "yes")
+    asked, silent = load_backbone(str(tmp_path / "yes")), any_class  # without a file, transformers' default counts
+    assert np.array_equal(asked.encode(waveform), silent.encode(waveform))
+    assert asked.fingerprint == silent.fingerprint
+
+    any_class.model.save_pretrained(tmp_path / "no")
+    Wav2Vec2FeatureExtractor(do_normalize=False).save_pretrained(tmp_path / "no")
+    loaded = load_backbone(str(tmp_path / "no"))
+    with torch.no_grad():
+        exact = loaded.body.feature_extractor(torch.from_numpy(waveform)[None])[0].T.numpy()
+    np.testing.assert_allclose(loaded.encode(waveform), exact, atol=2e-3, rtol=2e-3)
+    assert loaded.fingerprint != asked.fingerprint  # other frames must not be taken for these
+    loaded.save(tmp_path / "copy")
+    copied = load_backbone(str(tmp_path / "copy"))
+    assert np.array_equal(copied.encode(waveform), loaded.encode(waveform))
+    assert AutoFeatureExtractor.from_pretrained(tmp_path / "copy").do_normalize is False
+
+
+def test_a_model_that_hears_another_rate_is_refused(tmp_path: Path) -> None:
+    of_class("hubert").model.save_pretrained(tmp_path)
+    Wav2Vec2FeatureExtractor(sampling_rate=8_000).save_pretrained(tmp_path)
+    with pytest.raises(BackboneError, match="hears 8000 Hz"):
+        load_backbone(str(tmp_path))
 
 
 def test_a_clip_shorter_than_the_receptive_field_gives_a_frame(backbone: Backbone) -> None:

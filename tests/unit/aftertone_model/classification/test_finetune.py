@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from aftertone_model.backbones.encoder import Encoder
+from aftertone_model.classification.classifier import new_classifier
 from aftertone_model.classification.finetune import RETRIES, finetune
 from aftertone_model.config import PAPER, PRACTICAL, Stage, Tuning
 from aftertone_model.labels import SingleChoice
 from aftertone_model.progress import silent
 from aftertone_model.runtime import Runtime
+from tests.backbones import of_class, small
 
 SCHEMA = SingleChoice(classes=("low", "middle", "high"))
 PROBE = [Stage(tuning=Tuning.PROBE)]
@@ -178,3 +180,11 @@ def test_a_raised_cancel_leaves_the_backbone_alone(tune, backbone):
     with pytest.raises(KeyboardInterrupt):
         tune(tuning=Tuning.FULL, progress=cancel)
     assert all(torch.equal(weight, before[name]) for name, weight in weights(backbone.model).items())
+
+
+def test_a_warm_start_from_another_backbone_begins_anew(tune):
+    config = replace(QUICK, warm_start=True, updates=1)
+    others = {"same shape": small(seed=5), "other shape": small(num_hidden_layers=2), "other class": of_class("hubert")}
+    for name, other in others.items():
+        previous = new_classifier(other, SCHEMA, mix_layers=True, seed=0)
+        assert not tune(config, tuning=Tuning.FULL, previous=previous).warm, name
