@@ -112,6 +112,12 @@ class MultiTaskModel:
         """Of CNN frames (B, T, C) with lengths (B,), on the model's device."""
         return self.heads(self.backbone.contextualise(frames, lengths).float(), lengths)
 
+    def to(self, device: torch.device) -> "MultiTaskModel":
+        """Move it, in place."""
+        self.backbone.to(device)  # adapters with it
+        self.heads.to(device)
+        return self
+
     def copy(self) -> "MultiTaskModel":
         """Another one with the same weights."""
         return copy.deepcopy(self)  # at once, since the backbone runs the very modules that `adapters` holds
