@@ -9,12 +9,11 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from sklearn.model_selection import StratifiedGroupKFold
 
 from aftertone_model.backbones.backbone import load_backbone
@@ -23,8 +22,8 @@ from aftertone_model.data.files import read_json, write_json
 from aftertone_model.errors import SimulationError
 from aftertone_model.learner import Learner
 from aftertone_model.simulate.differences import Confusions, clustered, confusions_by_speaker, ua
-from aftertone_model.simulate.method_presets import method_config
 from aftertone_model.simulate.intervals import Interval, interval
+from aftertone_model.simulate.method_presets import method_config
 from aftertone_model.simulate.prepared import Prepared
 from aftertone_model.simulate.table import Table
 from aftertone_model.supervised_contrastive.classifier_stage import predict, train_classifier

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from aftertone_model.backbones.backbone import load_backbone
+from aftertone_model.backbones.features import extract
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import read_json, write_json
 from aftertone_model.simulate.differences import Confusions, confusions_by_speaker
@@ -59,8 +60,8 @@ class MethodFigures:
 def settings(config: TwoStageConfig, attributes: tuple[str, ...]) -> dict[str, TwoStageConfig]:
     """Every training by its name.
 
-    Table 2 trains emotion alone in stage 2; Table 3 the attributes too, above all parameters of stage 1. "Additionally",
-    the paper says of the self-contrastive loss, so it is added to the concatenation.
+    Table 2 trains emotion alone in stage 2; Table 3 attributes too, in adapters above the stage 1 of all parameters.
+    The paper adds the self-contrastive loss to the feature fusion ("additionally"), so it has the concatenation beside.
 
     Args:
         attributes: that the corpus has; weights come from the config.
@@ -87,7 +88,7 @@ def settings(config: TwoStageConfig, attributes: tuple[str, ...]) -> dict[str, T
     }
 
 
-def learnable(clips: tuple[Clip, ...], names: tuple[str, ...]) -> dict[str, bool]:
+def learnable(clips: Sequence[Clip], names: Sequence[str]) -> dict[str, bool]:
     """Of attributes that clips have, whether they tell more than the corpus: it must have two values within one."""
     found: dict[str, bool] = {}
     for name in names:
@@ -108,6 +109,12 @@ def key(prepared: Prepared, cell: MethodCell, config: TwoStageConfig) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
+def extract_frames(prepared: Prepared, part: Sequence[int], device: str) -> None:
+    """The CNN's frames of some clips, once, instead of in each of the cells that run side by side."""
+    encoder = load_backbone(prepared.backbone).to(device)
+    extract(encoder, [prepared.clips[row] for row in part], prepared.runtime(device))
+
+
 def run_cell(
     prepared: Prepared, cell: MethodCell, config: TwoStageConfig, file: Path, first: Path, device: str
 ) -> None:
@@ -121,7 +128,7 @@ def run_cell(
     labels = np.array([hidden[clip.id] for clip in fold.learning])
     began, transcripts = time.monotonic(), {}
     if cell.setting in (STAGE_1, ADAPTERS):
-        backbone = load_backbone(prepared.backbone)
+        backbone = load_backbone(prepared.backbone).to(runtime.device)
         run = train_transcripts(backbone, prepared.schema, fold.learning, labels, config, runtime)
         model, told = run.model, run.targets
         transcripts = {"missing": told.missing, "crowded": told.crowded, "cropped": told.cropped}
@@ -130,7 +137,7 @@ def run_cell(
         model = load(first).to(runtime.device)
     if cell.setting != STAGE_1:
         model = train_attributes(model, fold.learning, labels, config, runtime).model
-    figures = test(model, prepared, cell, device)
+    figures = judged(model, prepared, cell, device)
     if cell.setting == STAGE_1:
         first.parent.mkdir(parents=True, exist_ok=True)
         save(model, first)
@@ -139,8 +146,8 @@ def run_cell(
     write_json(file, asdict(told))
 
 
-def test(model: MultiTaskModel, prepared: Prepared, cell: MethodCell, device: str) -> MethodFigures:
-    """Of a trained model on the cell's clips left out."""
+def judged(model: MultiTaskModel, prepared: Prepared, cell: MethodCell, device: str) -> MethodFigures:
+    """How good a trained model is on the cell's clips left out."""
     clips = sides(prepared, cell.fold).tested
     hidden = prepared.one_hot()
     truth = np.array([hidden[clip.id].argmax() for clip in clips])
