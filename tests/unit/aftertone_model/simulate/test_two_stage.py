@@ -45,7 +45,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         speaker, emotion, sentence = number % 6, number // 6 % 3, number // 18
         tone = 0.3 * np.sin(2 * np.pi * (200, 600, 1_800)[emotion] * rng.uniform(0.9, 1.1) * np.arange(6_000) / 16_000)
         soundfile.write(folder / f"{number}.wav", tone + 0.05 * rng.normal(size=6_000), 16_000)
-        gender = ("", "f", "m", "f", "m", "f")[speaker]
+        gender = ("", "f", "m", "f", "f", "m")[speaker]
         said = ("Oh", "ah.", "ih")[sentence]
         emotion = ("low", "middle", "high")[emotion]
         lines.append(f"{number}.wav,{emotion},s{speaker},{gender},acted,{said},tones")
