@@ -34,8 +34,7 @@ from aftertone_model.two_stage_adapters.config import TwoStageConfig
 from aftertone_model.two_stage_adapters.transcripts import TRANSCRIPT
 
 ATTRIBUTES = ("gender", "style")  # that the paper learns beside emotion
-# Seconds of audio per second on one core, with aftertone-mini, in training; ten or more times less for wav2vec2-base.
-ALL_TRAINED, ADAPTERS_TRAINED = 90.0, 90.0
+TRAINED = 80.0  # seconds of audio per second on one core, with aftertone-mini, in either tuning and both stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +70,10 @@ class Plan:
             config = self.configs[cell.setting]
             audio = sum(clip.seconds for clip in self.folds[cell.fold].learning)
             if cell.setting in (STAGE_1, ADAPTERS):
-                total += audio * config.transcripts.epochs / _speed(config.transcripts.tuning)
+                total += audio * config.transcripts.epochs / TRAINED
             if cell.setting != STAGE_1:
-                total += audio * config.attributes.epochs / _speed(config.attributes.tuning)
+                total += audio * config.attributes.epochs / TRAINED
         return total / jobs
-
-
-def _speed(tuning: str) -> float:
-    return ALL_TRAINED if tuning == "all" else ADAPTERS_TRAINED
 
 
 def plan(study: TwoStageStudy, progress: Progress = silent) -> Plan:
