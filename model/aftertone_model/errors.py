@@ -60,3 +60,8 @@ class LabelError(AftertoneError):
 
 class CorpusError(AftertoneError):
     """A labelled corpus lacks what a method needs of it. The message says what, and how to get it."""
+
+
+class MissingAttributeError(AftertoneError):
+    """A method learns something of the clips that they don't have. The message says what, and how to get it or do
+    without."""

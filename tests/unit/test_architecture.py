@@ -30,10 +30,11 @@ MAY_KNOW = {  # room -> rooms beside it that it may import
     "aftertone_model.pretraining": {"data", "backbones"},
     "aftertone_model.classification": {"data", "backbones", "evaluation"},
     "aftertone_model.supervised_contrastive": {"data", "backbones"},
+    "aftertone_model.two_stage_adapters": {"data", "backbones"},
     "aftertone_model.export": {"data", "backbones", "evaluation", "classification"},
     "aftertone_model.simulate": {
         *("data", "votes", "backbones", "pretraining", "classification", "acquisition", "evaluation"),
-        "supervised_contrastive",
+        *("supervised_contrastive", "two_stage_adapters"),
     },
 }
 

@@ -11,10 +11,19 @@ from typer.main import get_command
 from aftertone.cli import app
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
+from aftertone_model.simulate.cross_corpus import contrastive_config
 from aftertone_model.simulate.grid import config_of
+from aftertone_model.simulate.method_presets import method_config
+from aftertone_model.two_stage_adapters.config import TwoStageConfig
 from tests.unit.aftertone.records import FakeJobs
 
 ROOT = Path(__file__).parents[2]
+CONFIGS = {
+    "after": config_of,
+    "supervised-contrastive": contrastive_config,
+    "two-stage-adapters": lambda preset: method_config(preset, TwoStageConfig()),
+}
+"""What reads a preset, by method."""
 README = (ROOT / "README.md").read_text()
 GROUP: Any = get_command(app)  # declared without its commands
 COMMANDS = sorted(GROUP.commands)
@@ -51,8 +60,10 @@ def test_every_option_and_preset_of_a_page_exists(page: Path) -> None:
         if name in COMMANDS:
             options = {option for parameter in GROUP.commands[name].params for option in parameter.opts}
             assert set(re.findall(r"(?<!\S)--[a-z0-9-]+(?!\S)", arguments)) <= options
-    for preset in re.findall(r"--preset ((?:light|practical|paper)[\w:=.,-]*)", text):
-        config_of(preset)
+    for line in text.splitlines():
+        method = re.search(r"--method ([\w-]+)", line)
+        for preset in re.findall(r"--preset ((?:light|practical|paper)[\w:=.,-]*)", line):
+            CONFIGS[method[1] if method else "after"](preset)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

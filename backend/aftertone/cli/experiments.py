@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from aftertone.cli.explained import explained
+from aftertone.cli.methods import METHODS, Method, MethodOptions, method_named
 from aftertone_model.progress import hide_library_bars
 
 
@@ -83,6 +84,7 @@ def _speeds(text: str) -> list[float]:
 
 
 def simulate(
+    context: typer.Context,
     manifest: Annotated[Path, typer.Argument(help="A manifest.csv with the columns path, emotion and speaker.")],
     out: Annotated[Path, typer.Option(help="Folder for results; a run that was interrupted goes on there.")] = Path(
         "simulation"
@@ -129,16 +131,31 @@ def simulate(
     plan: Annotated[bool, typer.Option("--plan", help="List cells, time and disk, and run nothing.")] = False,
     method: Annotated[
         str,
-        typer.Option(help="after, or supervised-contrastive: the tables of that paper, on pairs of the corpora."),
+        typer.Option(help=f"after, or one that plays its own paper's tables: {', '.join(METHODS)}."),
     ] = "after",
     pairs: Annotated[str, typer.Option(help="Of corpora, for supervised-contrastive: A+B,A+C; all if unset.")] = "",
 ) -> None:
     """Find out on a labelled corpus what labelling less costs: hide its labels, and reveal them as strategies ask."""
-    if method == "supervised-contrastive":
-        _play_pairs(manifest, out, pairs, preset or ["paper"], folds, seeds, _listed(classes), backbone, jobs, device)
-        return
     if method != "after":
-        raise typer.BadParameter(f"--method takes after or supervised-contrastive, not {method}")
+        if len(preset or [""]) != 1:
+            raise typer.BadParameter(f"--method {method} takes one --preset")
+        chosen = method_named(method, context)
+        with explained() as settings:
+            options = MethodOptions(
+                manifest=manifest,
+                out=out,
+                backbone=backbone or settings.backbone,
+                preset=(preset or ["paper"])[0],
+                folds=folds,
+                seeds=seeds or 1,
+                classes=_listed(classes),
+                jobs=jobs or os.cpu_count() or 1,
+                device=device,
+                pairs=pairs,
+                command=shlex.join(["aftertone", *sys.argv[1:]]),
+            )
+            _play(chosen, options, plan)
+        return
     from aftertone_model.simulate.cost import Simulation, check
     from aftertone_model.simulate.crowd import parse_crowd
     from aftertone_model.simulate.grid import Grid
@@ -193,43 +210,20 @@ def simulate(
         typer.echo(f"The report is {page}.")
 
 
-def _play_pairs(
-    manifest: Path,
-    out: Path,
-    pairs: str,
-    presets: list[str],
-    folds: int,
-    seeds: int | None,
-    classes: tuple[str, ...],
-    backbone: str | None,
-    jobs: int | None,
-    device: str,
-) -> None:
+def _play(method: Method, options: MethodOptions, plan: bool) -> None:
+    """Another method's tables, or what they will take."""
     from aftertone.progress import ProgressBars
 
-    if len(presets) != 1:
-        raise typer.BadParameter("--method supervised-contrastive takes one --preset")
-    with explained() as settings:
-        from aftertone_model.simulate.method_study import ContrastiveStudy, play_pairs
-
-        hide_library_bars()
-        bars = ProgressBars()
-        study = ContrastiveStudy(
-            manifest=manifest,
-            out=out,
-            backbone=backbone or settings.backbone,
-            pairs=pairs,
-            preset=presets[0],
-            folds=folds,
-            seeds=seeds or 1,
-            classes=classes,
-            jobs=jobs or os.cpu_count() or 1,
-            device=device,
-            command=shlex.join(["aftertone", *sys.argv[1:]]),
-        )
-        text = play_pairs(study, lambda line: typer.echo(line, err=True), bars)
-        bars.close()
-        typer.echo(text)
+    hide_library_bars()
+    if plan:
+        if method.plan is None:
+            raise typer.BadParameter("--plan: this method has no plan")
+        typer.echo("\n".join(method.plan(options)))
+        return
+    bars = ProgressBars()
+    text = method.play(options, lambda line: typer.echo(line, err=True), bars)
+    bars.close()
+    typer.echo(text)
 
 
 def _listed(text: str) -> tuple[str, ...]:

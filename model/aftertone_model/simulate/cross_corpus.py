@@ -9,12 +9,11 @@ import hashlib
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from sklearn.model_selection import StratifiedGroupKFold
 
 from aftertone_model.backbones.backbone import load_backbone
@@ -24,6 +23,7 @@ from aftertone_model.errors import SimulationError
 from aftertone_model.learner import Learner
 from aftertone_model.simulate.differences import Confusions, clustered, confusions_by_speaker, ua
 from aftertone_model.simulate.intervals import Interval, interval
+from aftertone_model.simulate.method_presets import method_config
 from aftertone_model.simulate.prepared import Prepared
 from aftertone_model.simulate.table import Table
 from aftertone_model.supervised_contrastive.classifier_stage import predict, train_classifier
@@ -84,21 +84,7 @@ def contrastive_config(preset: str) -> ContrastiveConfig:
     Raises:
         SimulationError: there is no such preset or field, or a value doesn't fit.
     """
-    name, _, changes = preset.partition(":")
-    if name != "paper":
-        raise SimulationError(f"There is no preset {name} of this method; there is: paper.")
-    config = ContrastiveConfig()
-    for change in filter(None, changes.split(",")):
-        path, _, value = change.partition("=")
-        stage, _, field = path.partition(".")
-        known = [f"{part.name}.{each.name}" for part in fields(config) for each in fields(getattr(config, part.name))]
-        if path not in known:
-            raise SimulationError(f"There is no field {path}. There are: {', '.join(known)}.")
-        try:
-            config = replace(config, **{stage: replace(getattr(config, stage), **{field: value})})
-        except ValidationError as error:
-            raise SimulationError(f"{change}: {error.errors()[0]['msg']}.") from None
-    return config
+    return method_config(preset, ContrastiveConfig())
 
 
 def sides(prepared: Prepared, corpus: str, fold: int) -> tuple[list[Clip], list[Clip]]:

@@ -58,12 +58,15 @@ class LabelledCorpus:
         return [test for _, test in splitter.split(emotions, emotions, speakers)]
 
 
-def read_labelled(manifest: Path, classes: Sequence[str] = (), leave_out: str = "") -> LabelledCorpus:
+def read_labelled(
+    manifest: Path, classes: Sequence[str] = (), leave_out: str = "", columns: Sequence[str] = ()
+) -> LabelledCorpus:
     """Read a manifest.csv with the columns path, emotion and speaker, and check every row.
 
     Args:
         classes: the emotions that may occur; all that do by default.
         leave_out: a column whose values are left out in turn, such as `corpus`.
+        columns: to be kept as attributes where a row has them; the manifest must have them.
 
     Raises:
         ManifestError: rows without a file, emotion or speaker, or with another emotion; the message names their lines.
@@ -78,7 +81,7 @@ def read_labelled(manifest: Path, classes: Sequence[str] = (), leave_out: str = 
             f"{manifest} is a folder, which tells neither emotions nor speakers. Name a manifest.csv with the columns "
             "path, emotion and speaker."
         )
-    rows = read_manifest(manifest, [leave_out] if leave_out else [])
+    rows = read_manifest(manifest, [*columns, leave_out] if leave_out else columns)
     faults = []
     for row in rows:
         where = f"line {row.line} ({row.path.name})" if row.line else str(row.path)

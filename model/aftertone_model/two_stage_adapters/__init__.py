@@ -1,0 +1,1 @@
+"""Two-stage adapters with multi-task learning: transcripts and emotions first, then other attributes in adapters."""
