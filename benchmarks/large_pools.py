@@ -142,12 +142,14 @@ class Bench:
         """`aftertone status`, and /predict."""
         from aftertone.labelstudio.label_config import SMALLEST_CONFIG
         from aftertone.server.predict import predict
+        from aftertone.settings import Settings
         from aftertone.status import describe, status
         from aftertone.store.project import Store
 
-        store = Store(Path(self._settings["model_dir"]))
+        settings = Settings(**self._settings)
+        store = Store(settings.model_dir)
         row("status", [measured(lambda: [describe(p) for p in status(store)["projects"]]) for _ in range(self._repeat)])
-        ask = lambda: predict(store.project(1), [7], SMALLEST_CONFIG)  # noqa: E731
+        ask = lambda: predict(store.project(1), [(7, True)], SMALLEST_CONFIG, settings)  # noqa: E731
         row("first answer to /predict", [measured(ask)])
         row("second answer to /predict", [measured(ask)])
 

@@ -70,7 +70,7 @@ def insert_adapters(encoder: Encoder, config: AdapterConfig, seed: int) -> Layer
     base = digest(encoder.body.state_dict())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if encoder.family.lora:
+        if encoder.family.projections == "called":
             _add_lora(encoder, config)
         layers: list[dict[str, nn.Module]] = []
         for layer in encoder.body.encoder.layers:
