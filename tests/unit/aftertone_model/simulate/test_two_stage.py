@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +62,17 @@ def study(corpus: Path, out: Path, **changes) -> TwoStageStudy:
     return TwoStageStudy(**told | changes)
 
 
-def test_it_trains_every_setting_and_prints_the_papers_tables(corpus: Path, tmp_path: Path) -> None:
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings run in a thread: a process of their own takes seconds to start, and the test isn't about processes."""
+
+    def threads(jobs: int, mp_context: object, initializer: Any) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(jobs, initializer=initializer)
+
+    monkeypatch.setattr("aftertone_model.simulate.two_stage_study.ProcessPoolExecutor", threads)
+
+
+def test_it_trains_every_setting_and_prints_the_papers_tables(corpus: Path, tmp_path: Path, one_process: None) -> None:
     command = ["simulate", str(corpus / "manifest.csv"), "--method", "two-stage-adapters", "--out", str(tmp_path)]
     command += ["--backbone", str(corpus / "backbone"), "--folds", "2", "--jobs", "1", "--preset", BRIEF]
     planned = CliRunner().invoke(app, [*command, "--plan"])
