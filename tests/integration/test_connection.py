@@ -195,13 +195,16 @@ def test_a_project_without_a_question_is_refused_and_the_log_says_what_works(
     with pytest.raises(LabelStudioError, match="422"):
         loop.server.session.post("/api/ml", {"url": url, "project": loop.project, "title": "Aftertone"})
     said = (tmp_path / "serve.log").read_text()
-    assert 'TextArea "t" (toName="audio") asks for nothing that can be learned' in said
+    assert "<TextArea name='t'>" in said
     assert SMALLEST_CONFIG in said
 
 
 def test_ending_the_last_process_ends_the_embedded_redis(tmp_path: Path) -> None:
     port = free_port()
-    environment = {**os.environ, "MODEL_DIR": str(tmp_path), "HOST": "127.0.0.1", "PORT": str(port), "REDIS_URL": ""}
+    environment = {
+        **os.environ, "MODEL_DIR": str(tmp_path), "HOST": "127.0.0.1", "PORT": str(port), "REDIS_URL": "",
+        "LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": "0" * 40,
+    }  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "aftertone", "serve"], env=environment)
     wait_for(lambda: _up(f"http://127.0.0.1:{port}"))
     redis = int((tmp_path / "redis" / "redis.pid").read_text())

@@ -37,7 +37,7 @@ def _hosts(look: Look) -> Iterator[str]:
 
 def _empty(look: Look) -> Iterator[str]:
     tasks = look.snapshot.tasks.values()
-    if count := sum(task.annotations > 0 and task.answer.skipped for task in tasks):
+    if count := sum(task.annotations > 0 and task.answer.skipped and not task.answer.untouched for task in tasks):
         yield f"{count} tasks were submitted without an answer to {look.snapshot.question.control!r}."
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from aftertone.doctor.check import MENDED, Check, Repair
 from aftertone.doctor.facts import Look
 from aftertone.labelstudio.publish import publish
+from aftertone.labelstudio.relabel_tab import TITLE
 from aftertone.labelstudio.tasks import UNCERTAINTY, VERSION_PREFIX
 
 RANDOM = "Label Studio then serves random tasks, so that labels teach less than they could."
@@ -79,7 +80,7 @@ def _doubled_model(look: Look) -> Iterator[str]:
 
 def _tabs(look: Look) -> Iterator[str]:
     for tab in look.tabs:
-        if tab.ordered or tab.filtered:
+        if (tab.ordered or tab.filtered) and tab.title != TITLE:
             how = " and ".join(["an order of its own"] * tab.ordered + ["filters"] * tab.filtered)
             yield f"The Data Manager's tab {tab.title!r} has {how}."
 

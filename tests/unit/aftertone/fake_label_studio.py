@@ -197,7 +197,11 @@ class FakeLabelStudio(LabelStudio):
         return [Model(url=row["url"], extra_params=row["extra_params"], title=row.get("title", "")) for row in rows]
 
     def tabs(self, project: int) -> tuple[Tab, ...]:
-        return tuple(Tab(**tab) for tab in self.state.get("tabs", ()))
+        views = [row["data"] for row in self.state.get("tabs", ())]
+        return tuple(
+            Tab(title=view["title"], ordered=bool(view["ordering"]), filtered=bool(view["filters"]["items"]))
+            for view in views
+        )
 
     @property
     def token_expires(self) -> float | None:

@@ -285,7 +285,8 @@ def doubled_model(cycle: Cycle) -> None:
 
 
 def tab_order(cycle: Cycle) -> None:
-    cycle.state["tabs"] = [{"title": "By length", "ordered": True, "filtered": True}]
+    by_length = {"title": "By length", "ordering": ["tasks:data.length"], "filters": {"items": [{}]}}
+    cycle.state["tabs"] = [{"id": 1, "data": by_length}]
 
 
 def ignored_skips(cycle: Cycle) -> None:
