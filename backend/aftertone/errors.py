@@ -39,6 +39,14 @@ class LeaseLostError(StoreError):
     """Another worker has taken the project over; whoever gets this writes nothing more to it."""
 
 
+class NotKeptError(StoreError):
+    """Nothing is kept of a project."""
+
+
+class StepStoppedError(AftertoneError):
+    """Somebody paused the project, or cancelled what is being done for it."""
+
+
 class DamagedRecordError(DamagedFileError, StoreError):
     """A file in MODEL_DIR is damaged. Where it can't be made again, the message says what to restore or remove."""
 

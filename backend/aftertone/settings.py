@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -15,6 +17,7 @@ PROJECT_OPTIONS = (
     "audio_field",
     "batch_size",
     "count_untouched",
+    "notify_url",
     "test_share",
     "prelabel",
     "most_per_recording",
@@ -34,6 +37,9 @@ PROJECT_OPTIONS = (
     "votes_needed",
 )
 """Settings that a project's connection may override (Label Studio: Settings > Model > Extra params, as JSON)."""
+
+SECRETS = ("notify_url", "notify_secret", "label_studio_api_key", "basic_auth_pass", "redis_url")
+"""Settings that no message shows: an address may hold a password."""
 
 MOST = 1_000_000_000  # clips that a size may ask for; more than any project has
 LEAST_SHARE = 0.0001
@@ -103,6 +109,19 @@ class Settings(BaseSettings):
     )
     reconcile_seconds: float = Field(
         60.0, gt=0, description="Seconds after which a project is looked at without any webhook."
+    )
+    notify_url: SecretStr = Field(
+        SecretStr(""),
+        description="Address that is told by a POST when a round is published, when there is a new problem, and when "
+        "there are enough labels: JSON with `project`, `event` and `sentence`. Empty: nobody is told.",
+    )
+    notify_secret: SecretStr = Field(
+        SecretStr(""), description="Sent along with each notification as the header `X-Aftertone-Secret`."
+    )
+    notify_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts that a project's own `notify_url` may name beside that of NOTIFY_URL, comma-separated, "
+        "private ones too; `*.example.org` is understood.",
     )
     log_format: Literal["text", "json"] = Field("text", description="`text` for people, `json` for log collectors.")
 
@@ -203,7 +222,7 @@ class Settings(BaseSettings):
         "recording", description="Task field that names the recording a clip was cut from, where there is one."
     )
 
-    @field_validator("audio_hosts", mode="before")
+    @field_validator("audio_hosts", "notify_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
@@ -214,6 +233,13 @@ class Settings(BaseSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
+
+    @field_validator("notify_url")
+    @classmethod
+    def _notified(cls, value: SecretStr) -> SecretStr:
+        if (url := value.get_secret_value()) and not host_of(url):
+            raise ValueError("must be an address that starts with http:// or https:// and names a host")
+        return value
 
     @field_validator("test_share")
     @classmethod
@@ -260,32 +286,61 @@ class Settings(BaseSettings):
                 plain[name.upper()] = ", ".join(value) if isinstance(value, tuple) else str(value)
         return plain, secret
 
-    def for_project(self, extra: Mapping[str, Any]) -> "Settings":
-        """These settings with a project's extra parameters on top.
+    def for_project(self, extra: Mapping[str, Any], options: Mapping[str, Any] | None = None) -> "Settings":
+        """These settings with a project's options on top.
+
+        Args:
+            extra: extra parameters of its connection in Label Studio.
+            options: by `aftertone set`, which win over them.
 
         Raises:
-            SettingsError: an extra parameter isn't a project option, or its value doesn't fit.
+            SettingsError: an option isn't one of a project, or its value doesn't fit.
         """
-        extra = {OLD_NAMES.get(name, name): value for name, value in extra.items()}
-        if unknown := sorted(name if name.isidentifier() else repr(name) for name in set(extra) - set(PROJECT_OPTIONS)):
+        return self._with(extra, "Extra params of the connection")._with(options or {}, "`aftertone set`")
+
+    def _with(self, options: Mapping[str, Any], where: str) -> "Settings":
+        options = {OLD_NAMES.get(name, name): value for name, value in options.items()}
+        unknown = sorted(name if name.isidentifier() else repr(name) for name in set(options) - set(PROJECT_OPTIONS))
+        if unknown:
             raise SettingsError(
-                f"Extra params of the connection: {', '.join(unknown)} can't be set there. "
-                f"Known: {', '.join(PROJECT_OPTIONS)}."
+                f"{where}: {', '.join(unknown)} can't be set there. Known: {', '.join(PROJECT_OPTIONS)}."
             )
-        return _validated(
-            lambda: Settings.model_validate({**self.model_dump(), **extra}), "Extra params of the connection"
-        )
+        if not options:
+            return self
+        found = _validated(lambda: Settings.model_validate({**self.model_dump(), **options}), where)
+        self._check_notified(found.notify_url.get_secret_value(), where)
+        return found
+
+    def _check_notified(self, url: str, where: str) -> None:
+        """Refuse a project's address to notify unless the operator allows its host."""
+        host, own = host_of(url), host_of(self.notify_url.get_secret_value())
+        if url and host != own and not any(fnmatch(host, pattern.lower()) for pattern in self.notify_hosts):
+            raise SettingsError(f"{where}: nobody at {host} is notified. Add the host to NOTIFY_HOSTS to allow it.")
+
+
+def host_of(url: str) -> str:
+    """Name of the host of an http(s) address; '' where there is none."""
+    try:
+        parts = urlsplit(url)
+        return (parts.hostname or "") if parts.scheme in ("http", "https") and parts.port != 0 else ""
+    except ValueError:
+        return ""
 
 
 def _validated(make: Any, where: str) -> Settings:
     try:
         return make()
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" if e["loc"] else e["msg"]
-            for e in error.errors(include_url=False)
-        )
+        wrong = "; ".join(_wrong(e) for e in error.errors(include_url=False))
         raise SettingsError(f"{where}: {wrong}.") from None
+
+
+def _wrong(error: Any) -> str:
+    if not error["loc"]:
+        return error["msg"]
+    name = str(error["loc"][0])
+    shown = "" if name.lower() in SECRETS else f"={error['input']!r}"
+    return f"{name.upper()}{shown}: {error['msg']}"
 
 
 def load_settings() -> Settings:

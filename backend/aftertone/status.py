@@ -13,6 +13,7 @@ from aftertone.doctor.untouched import find_untouched
 from aftertone.faults import unwritable
 from aftertone.labelstudio.download import refused_host
 from aftertone.labelstudio.relabel_tab import TITLE
+from aftertone.options import describe_options, options_of
 from aftertone.pipeline.annotators import describe_annotators, find_annotators
 from aftertone.store.clock import elapsed
 from aftertone.store.project import ProjectStore, Store
@@ -60,7 +61,7 @@ def _refusal(refused: dict[int, str], number: int) -> dict[str, str]:
 def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
     sources = store.get(Sources).sources
     tasks = store.get(Tasks).cache.tasks
-    doing, problem = store.read(Doing), store.read(Problem)
+    doing, problem, steering = store.read(Doing), store.read(Problem), store.steering
     rounds, damaged = _rounds(store)
     disk = store.read(DiskUse)
     learned = store.read(LearnedQuestion)
@@ -84,12 +85,15 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
             if task.source in sources and sources[task.source].error
         ],
         "serving": store.current,
+        "paused": steering.paused,
+        "options": options_of(store),
         "rounds": [
             {
                 "number": r.number,
                 "version": r.version,
                 "kind": r.kind,
                 "labels": r.labels,
+                "rolled_back": r.number in steering.rolled_back,
                 "metrics": _as_json(r.metrics),
                 "plain_metrics": _as_json(r.plain_metrics),
                 "advice": r.advice,
@@ -123,6 +127,8 @@ def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:
 def describe(project: dict[str, Any]) -> str:
     """One project's status for people."""
     lines = [f"Project {project['project']}{_headline(project)}"]
+    if project["paused"] is not None:
+        lines.append(f"  PAUSED {_ago(project['paused'])}; `aftertone resume {project['project']}` goes on")
     if project["question"]:
         lines.append(f"  learns {_question(project['question'])}")
     lines.append(
@@ -133,14 +139,18 @@ def describe(project: dict[str, Any]) -> str:
         lines.append(f"  {project['in_progress']} clips wait for further votes before they are learned")
     for record in project["rounds"]:
         mark = "  <- served to annotators" if record["number"] == project["serving"] else ""
+        mark += "  (rolled back)" if record["rolled_back"] else ""
         lines.append(f"  round {record['number']:>3}  {record['labels']:>5} labels  {_metrics(record)}{mark}")
-    if project["rounds"] and (exported := _as_exported(project["rounds"][-1])):
+    standing = [record for record in project["rounds"] if not record["rolled_back"]]
+    if standing and (exported := _as_exported(standing[-1])):
         lines.append(f"  {exported}")
-    if project["rounds"] and (advice := project["rounds"][-1]["advice"]):
+    if standing and (advice := standing[-1]["advice"]):
         lines.append(f"  advice: {advice}")
     lines += [f"  {line}" for line in describe_annotators(project["annotators"])]
     if again := len(project["relabel"]):
         lines.append(f"  {again} labelled tasks are worth another look: the Data Manager's tab {TITLE!r} lists them")
+    if options := describe_options(project["options"]):
+        lines.append(f"  options: {options}")
     if project["disk"]:
         lines.append(f"  {_disk(project['disk'])}")
     lines += [f"  DAMAGED: {sentence}" for sentence in project["damaged"]]

@@ -1,4 +1,4 @@
-"""The commands that work on projects of a Label Studio: serve, worker, status, doctor, export, adapt, clean, demo."""
+"""The commands that work on projects of a Label Studio: serve, worker, status, doctor, export, clean, demo."""
 
 import json
 import signal
@@ -97,23 +97,6 @@ def export(
         hide_library_bars()
         record = export_model(Store(settings.model_dir).project(project), settings, out, number)
         typer.echo(f"Round {record.number} ({record.labels} labels) is in {out}. Its README.md says how good it is.")
-
-
-def adapt(project: ProjectArgument) -> None:
-    """Adapt the backbone again, to a pool that has grown since. Needs a running worker; the queue goes on meanwhile."""
-    from redis import RedisError
-
-    from aftertone.pipeline.jobs import JobQueue
-    from aftertone.store.project import Store
-
-    with explained() as settings:
-        Store(settings.model_dir).project(project).forget_adaptation()
-        when = "now"
-        try:
-            JobQueue.connect(settings.redis_url, settings.model_dir).tell(project)
-        except RedisError:  # a hint that every worker can do without
-            when = "when it next looks at the project"
-        typer.echo(f"The worker adapts the backbone {when}; the next round starts from it.")
 
 
 def clean(

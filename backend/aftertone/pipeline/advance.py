@@ -22,6 +22,7 @@ from aftertone.errors import (
     LabelStudioError,
     LeaseLostError,
     SettingsError,
+    StepStoppedError,
     StoreError,
     TasksVanishedError,
 )
@@ -37,6 +38,7 @@ from aftertone.pipeline.connecting import FINDING, READING, check_usable, confir
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
 from aftertone.pipeline.looking import look_at
+from aftertone.pipeline.notify import Notifier
 from aftertone.pipeline.plan import Adapt, Extend, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.pipeline.pruning import prune_when_due
 from aftertone.pipeline.queue import extended
@@ -104,7 +106,9 @@ class Advance:
         self._doing = READING
         self._damaged: set[Path] = set()  # set aside in this run
         self._reported: Doing | None = None
+        self._notifier: Notifier | None = None  # once the project's settings are known
         self._report = throttled(self._save_progress)
+        self._report_step = throttled(self._go_on)
 
     def run(self) -> bool:
         """Step until there is nothing to do, as the project's only writer.
@@ -127,6 +131,7 @@ class Advance:
                     return False
                 self._store = store
                 self._run()
+                self._notify()
         except LeaseLostError as error:  # its new holder goes on from what was whole by then
             log.warning("Project %d: %s This job ends.", self._project, error, extra=self._extra("lease_lost"))
         except (OSError, StoreError) as error:
@@ -139,9 +144,12 @@ class Advance:
                 return
             tidy(self._store)
             self._store.migrate(HeldOut, Warnings)
+            self._notifier = Notifier(self._project, self._store, self._known_settings())
             with self._connect(self._settings) as services:
                 self._connection = refresh(self._project, self._store, services[0])
-                self._settings = self._settings.for_project(self._connection.extra_params)
+                options = self._store.steering.options
+                self._settings = self._settings.for_project(self._connection.extra_params, options)
+                self._notifier = Notifier(self._project, self._store, self._settings)
                 previous: Step | None = None
                 while True:
                     try:
@@ -154,8 +162,13 @@ class Advance:
                         step = None  # the file is made again
                     except TasksVanishedError:
                         step = None  # the next look shows which
+                    except StepStoppedError as error:
+                        log.info("Project %d: %s", self._project, error, extra=self._extra("step_stopped"))
+                        step = None
                     if isinstance(step, Wait):
                         return
+                    if isinstance(step, Publish):
+                        self._notify()
                     previous = step
         except LeaseLostError:
             raise
@@ -173,6 +186,15 @@ class Advance:
                 exc_info=not expected, extra=self._extra("step_failed"),
             )  # fmt: skip
 
+    def _known_settings(self) -> Settings:
+        """The settings with the project's options as far as they are known before Label Studio is asked."""
+        try:
+            connection = self._store.read(Connection)
+            extra = connection.extra_params if connection is not None else {}
+            return self._settings.for_project(extra, self._store.steering.options)
+        except AftertoneError:
+            return self._settings
+
     def _gone(self) -> bool:
         """Whether Label Studio said a short time ago that it doesn't know the project any more."""
         problem = self._store.read(Problem)
@@ -182,6 +204,9 @@ class Advance:
     def _next(self, services: Services, previous: Step | None) -> Step:
         """Do the next step. Returns it; Wait when there is none, or when it failed too short a time ago."""
         self._doing = READING
+        with self._store.cancel_request() as cancelled:
+            if cancelled:
+                self._store.forget_begun()
         snapshot, dataset, state = self._look(services[0])
         step = next_step(snapshot, dataset, state, self._settings, time.time())
         problem = self._store.read(Problem)
@@ -250,7 +275,7 @@ class Advance:
             case Ingest(tasks=tasks):
                 from aftertone.pipeline.ingest import ingest
 
-                ingest(tasks, state.sources, store, fetcher, decoders, settings, self._report)
+                ingest(tasks, state.sources, store, fetcher, decoders, settings, self._report_step)
             case Adapt():
                 self._learning(state, dataset).adapt()
             case Seed():
@@ -296,7 +321,13 @@ class Advance:
         from aftertone.pipeline.steps import LearningSteps
 
         hide_library_bars()
-        return LearningSteps(self._store, state, dataset, self._settings, self._report)
+        return LearningSteps(self._store, state, dataset, self._settings, self._report_step)
+
+    def _go_on(self, stage: str, done: int, total: int) -> None:
+        """Save how far a step is, unless somebody wants it to end."""
+        if self._store.stopped:
+            raise StepStoppedError(f"Somebody ended the step to {self._doing}; nothing is left half done.")
+        self._save_progress(stage, done, total)
 
     def _save_progress(self, stage: str, done: int, total: int) -> None:
         now, before = time.time(), self._reported
@@ -306,6 +337,10 @@ class Advance:
             began, first = before.began, before.first
         self._reported = Doing(stage=stage, done=done, total=total, at=now, began=began, first=first)
         self._store.save(self._reported)
+
+    def _notify(self) -> None:
+        if self._notifier is not None:
+            self._notifier.tell()
 
     def _remember(self, message: str) -> None:
         try:

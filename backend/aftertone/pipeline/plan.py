@@ -69,10 +69,24 @@ def next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Sett
 
     Publishing and extending come first, so that annotators never wait for anything slower; then audio, since everything
     is made of it; then the method's order: adapt, seed, train, rank. Audio that couldn't be fetched before is tried
-    again when there is nothing else to do, so that a host which is down holds up no round.
+    again when there is nothing else to do, so that a host which is down holds up no round. While the project is paused,
+    only the queue is kept.
     """
+    if state.paused:
+        return _while_paused(snapshot, dataset, state)
     step = _next_step(snapshot, dataset, state, settings, now)
     return Ingest(tasks=dataset.retries) if isinstance(step, Wait) and dataset.retries else step
+
+
+def _while_paused(snapshot: Snapshot, dataset: Dataset, state: State) -> Step:
+    """Keep the queue as it was when the project was paused, or as a rollback wants it, and do nothing else."""
+    last = state.last
+    if last is not None and last.number in (state.current, state.chosen):
+        if _queue_lost(snapshot, state):
+            return Publish(number=last.number)
+        if _queue_ends(dataset, state, last.batch):
+            return Extend(number=last.number)
+    return Wait(why=f"paused; `aftertone resume {snapshot.project}` goes on")
 
 
 def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Settings, now: float) -> Step:
@@ -97,17 +111,17 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
         return Train()
     if last is None:
         return Seed()
-    changed = last.changes(dataset.labels)
+    changed = (state.newest or last).changes(dataset.labels)
     same = ", but all training labels so far are the same: one with another answer is needed"
-    since = f"{changed} of {last.batch} since round {last.number}"
+    since = f"{changed} of {last.batch} since round {(state.newest or last).number}"
     further = f"; {len(dataset.awaited)} clips wait for further votes" if dataset.awaited else ""
     return Wait(why=f"waiting for labels: {since}{same if changed >= last.batch else ''}{further}")
 
 
 def _queue_lost(snapshot: Snapshot, state: State) -> bool:
-    """Whether annotators are served something else than the newest round's order, or not all of it once."""
+    """Whether annotators are served something else than the last round's order, or not all of it once."""
     queue = state.queue
-    if queue is None or state.current != state.rounds[-1].number:
+    if queue is None or state.current != state.standing[-1].number:
         return True
     left = sum(task in snapshot.tasks for task in queue.published)
     if not left:
@@ -128,11 +142,12 @@ def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool
     trainable = [label for clip, label in labels.items() if clip not in state.test_clips]
     if not trainable or len(set(dataset.schema.decisions(np.array(trainable)).tolist())) < 2:
         return False  # one answer only: there is nothing to tell apart
-    last = state.last
-    changed = last.changes(labels) if last is not None else len(labels)
+    last, newest = state.last, state.newest
+    changed = newest.changes(labels) if newest is not None else len(labels)
     wanted = last.batch if last is not None else seed_size(settings, dataset)
     all_done = not dataset.open_clips and not dataset.awaited
     question_changed = (
         last is not None and last.kind == "trained" and not last.learned(dataset.question, dataset.schema)
     )
-    return changed >= wanted or question_changed or (changed > 0 and (state.train_requested or all_done))
+    asked = state.train_anyway or (changed > 0 and (state.train_requested or all_done))
+    return changed >= wanted or question_changed or asked

@@ -77,7 +77,10 @@ class LearningSteps:
 
     def train(self) -> None:
         """Fine-tune on all labels; the model waits in `next/` until it has ranked the pool."""
-        self._store.request_training(False)
+        with self._store.training_request():
+            self._train()
+
+    def _train(self) -> None:
         labels, test = self._dataset.labels, self._state.test_clips
         labelled = {clip: label for clip, label in labels.items() if clip not in test}
         tested = {clip: label for clip, label in labels.items() if clip in test}
@@ -131,7 +134,7 @@ class LearningSteps:
         )
         record = Round(
             **{name: getattr(draft, name) for name in Draft.model_fields if name != "seconds"},
-            number=self._state.rounds[-1].number + 1 if self._state.rounds else 1,
+            number=self._state.next_number,
             kind="trained",
             created_at=_now(),
             seed=self._settings.seed,
@@ -148,8 +151,8 @@ class LearningSteps:
             seconds={**draft.seconds, "rank": time.monotonic() - self._began},
         )
         speakers = {clip.id: clip.speaker for clip in self._dataset.clips}
-        advice = stop_advice([*self._state.rounds, record], speakers, self._settings.seed)
-        record = record.model_copy(update={"advice": advice})
+        advice = stop_advice([*self._state.standing, record], speakers, self._settings.seed)
+        record = record.model_copy(update={"advice": advice.sentence, "enough": advice.stop})
         self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found))
 
     def _learner(self, schema: LabelSchema | None = None, backbone: Backbone | None = None) -> Learner:

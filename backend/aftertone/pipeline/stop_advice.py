@@ -6,11 +6,11 @@ import numpy as np
 
 from aftertone.store.rounds import Round
 from aftertone_model.evaluation.slope import HeldOutLabels
-from aftertone_model.evaluation.stopping import Milestone, advise
+from aftertone_model.evaluation.stopping import Advice, Milestone, advise
 
 
-def stop_advice(rounds: Sequence[Round], speakers: Mapping[str, str | None], seed: int) -> str:
-    """Whether more labels still pay, for people.
+def stop_advice(rounds: Sequence[Round], speakers: Mapping[str, str | None], seed: int) -> Advice:
+    """Whether more labels still pay.
 
     Every round is judged by the newest round's test labels, also on clips that had none when it was made.
 
@@ -20,7 +20,7 @@ def stop_advice(rounds: Sequence[Round], speakers: Mapping[str, str | None], see
     """
     newest = rounds[-1]
     alike = [record for record in rounds if record.training and record.learned(newest.question, newest.label_schema)]
-    return advise([_milestone(record) for record in alike], newest.classes, _tested(newest, speakers), seed).sentence
+    return advise([_milestone(record) for record in alike], newest.classes, _tested(newest, speakers), seed)
 
 
 def _milestone(record: Round) -> Milestone:

@@ -1,8 +1,8 @@
 """The HTTP side: routes that answer at once, because everything slow happens in a worker.
 
 Label Studio allows 1 s for /health, 3 s for /setup, 1 s for /webhook inside the annotator's submit, and 100 s for
-/predict. No route loads a model or asks Label Studio anything. Whatever is sent, the answer is a success or one
-sentence that says what is wrong, always in the same form.
+/predict. No route loads a model, and none that Label Studio calls asks it anything. Whatever is sent, the answer is a
+success or one sentence that says what is wrong, always in the same form.
 """
 
 import base64
@@ -13,6 +13,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from typing import Any
 
 from starlette.applications import Starlette
@@ -22,8 +23,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from aftertone.errors import LabelConfigError, TooManyProjectsError, UnknownProjectError
+from aftertone.errors import LabelConfigError, NotKeptError, TooManyProjectsError, UnknownProjectError
 from aftertone.faults import explain
+from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.tasks import SECRET_HEADER
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.bodies import Bodies
@@ -32,7 +34,9 @@ from aftertone.server.events import Events
 from aftertone.server.openapi import describe
 from aftertone.server.predict import latest_version, predict
 from aftertone.server.requests import PredictRequest, SetupRequest, WebhookRequest
+from aftertone.server.steering import steering_routes
 from aftertone.settings import Settings
+from aftertone.steering import Steering
 from aftertone.store.project import Store
 from aftertone_model.errors import AftertoneError
 
@@ -41,8 +45,9 @@ log = logging.getLogger(__name__)
 LARGE_BODY = 20_000_000  # bytes: Label Studio sends every selected task in one /predict
 WEBHOOK_BODY = 1_000_000  # bytes
 AT_ONCE = 64  # requests that are answered at a time, beside those to /health
+ASK_SECONDS = 10.0  # that Label Studio may take, where somebody wants a project to be forgotten
 LOGGED_A_MINUTE = 60  # refusals: a stranger fills no disk
-STATUS = {LabelConfigError: 422, UnknownProjectError: 403, TooManyProjectsError: 429}
+STATUS = {LabelConfigError: 422, NotKeptError: 404, UnknownProjectError: 403, TooManyProjectsError: 429}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -117,6 +122,7 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         Route("/predict", guarded(predictions), methods=["POST"]),
         Route("/webhook", bounded(webhook), methods=["POST"]),
         Route("/versions", guarded(versions)),
+        *steering_routes(_steering(settings, jobs), bodies, guarded, asks_password=bool(settings.basic_auth_user)),
     ]
     handlers = {
         AftertoneError: _Refusals().explain,
@@ -127,6 +133,18 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False  # a redirect would be built from what the caller says is our host
     return app
+
+
+def _steering(settings: Settings, jobs: JobQueue) -> Steering:
+    def wake(project: int) -> bool:
+        jobs.wake(project)  # told as soon as Redis can be
+        return True
+
+    def ask() -> closing[LabelStudio]:
+        key = settings.label_studio_api_key.get_secret_value()
+        return closing(LabelStudio(settings.label_studio_url, key, timeout=ASK_SECONDS))
+
+    return Steering(settings, wake, ask)
 
 
 def authorised(request: Request, settings: Settings) -> bool:
@@ -169,7 +187,10 @@ class _Refusals:
 
 async def _refuse(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    advice = "The routes are /, /health, /setup, /predict, /webhook and /versions; /openapi.json describes them."
+    advice = (
+        "The routes are /, /health, /setup, /predict, /webhook, /versions and those of /projects; /openapi.json "
+        "describes them."
+    )
     return answer(error.status_code, "WrongRoute", f"{error.detail}. {advice}", error.headers)
 
 

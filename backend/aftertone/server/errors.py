@@ -23,6 +23,13 @@ class UnauthorisedError(RequestError):
     headers: ClassVar = {"WWW-Authenticate": "Basic", "Connection": "close"}
 
 
+class ForbiddenError(RequestError):
+    """The caller may not do that."""
+
+    status = 403
+    headers: ClassVar = {"Connection": "close"}
+
+
 class BodyTooLargeError(RequestError):
     """The body is larger than the route takes; the rest of it isn't read."""
 

@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from aftertone import __version__
-from aftertone.server.requests import PredictRequest, SetupRequest, WebhookRequest
+from aftertone.server.requests import LARGEST_ID, PredictRequest, SetupRequest, WebhookRequest
+from aftertone.server.steering import COMMANDS
 
 JSON = "application/json"
 BODY_STATUSES = {
@@ -30,7 +31,7 @@ def describe(*, asks_password: bool) -> dict[str, Any]:
     Args:
         asks_password: whether BASIC_AUTH_USER is set.
     """
-    requests = (SetupRequest, PredictRequest, WebhookRequest)
+    requests = dict.fromkeys((SetupRequest, PredictRequest, WebhookRequest, *(kind for kind, _ in COMMANDS.values())))
     _, definitions = models_json_schema(
         [(kind, "validation") for kind in requests], ref_template="#/components/schemas/{model}"
     )
@@ -53,12 +54,26 @@ def describe(*, asks_password: bool) -> dict[str, Any]:
             "/predict": {"post": _takes(PredictRequest, predicted, odd_config) | guarded},
             "/webhook": {"post": _takes(WebhookRequest, _reply("Heard.", {}), {})},
             "/versions": {"get": {"responses": {"200": versions} | _errors({"401": BODY_STATUSES["401"]})} | guarded},
+            **{f"/projects/{{project}}/{name}": _steers(name, kind, guarded) for name, (kind, _) in COMMANDS.items()},
         },
         "components": {
             "schemas": {**definitions["$defs"], "Error": ERROR},
             "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
         },
     }
+
+
+def _steers(name: str, kind: type[BaseModel], guarded: dict[str, Any]) -> dict[str, Any]:
+    number = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
+    project = {"name": "project", "in": "path", "required": True, "schema": number}
+    said = _reply("Recorded; what follows, as a sentence.", {"detail": {"type": "string"}})
+    odd = {
+        "400": "It can't be done, or the body isn't JSON of this form and declared so; `detail` says why.",
+        "403": "A page in a browser asks, or, where no password is set, somebody on another machine.",
+        "404": "Nothing is kept of the project.",
+    }
+    summary = f"As `aftertone {name}`. For programs: the body must be declared as application/json."
+    return {"parameters": [project], "post": _takes(kind, said, odd) | {"summary": summary} | guarded}
 
 
 def _takes(kind: type[BaseModel], reply: dict[str, Any], errors: dict[str, str]) -> dict[str, Any]:

@@ -43,6 +43,9 @@ ProjectId = Annotated[
 ]
 
 
+PathProject = Annotated[int, Field(ge=1, le=LARGEST_ID)]
+
+
 class _Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -77,6 +80,29 @@ class WebhookRequest(_Request):
 
     project: ProjectId
     action: str = Field("", max_length=100, description="Such as ANNOTATION_CREATED or START_TRAINING.")
+
+
+class SteerRequest(_Request):
+    """Steer a project: an empty object."""
+
+
+class RollbackRequest(_Request):
+    """Let an earlier round count as the newest."""
+
+    round: Annotated[int, Field(strict=True, ge=0, le=LARGEST_ID, description="Its number.")]
+
+
+class SetRequest(_Request):
+    """Set options of a project, which win over its extra params."""
+
+    options: dict[str, Any] = Field(description="Name to value; null takes an option back.", max_length=100)
+
+
+class ForgetRequest(_Request):
+    """Remove all that is kept of a project."""
+
+    yes: Annotated[bool, Field(strict=True, description="Really; otherwise the answer says what would go.")] = False
+    force: Annotated[bool, Field(strict=True, description="Also while it is connected in Label Studio.")] = False
 
 
 def project_id(raw: Any) -> int:

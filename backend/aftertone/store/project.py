@@ -8,7 +8,9 @@ projects/<id>/pool/             decoded clips and their frozen CNN features; ada
 projects/<id>/next/             the round being made: a trained model that hasn't ranked the pool yet
 projects/<id>/rounds/007/       round.json, scores.csv, model/; extension.json: more of its ranking
 projects/<id>/current           number of the round that annotators are served
-projects/<id>/train-requested   there while a Start Training waits; setup-requested: while a connection is to be read
+projects/<id>/steering.json     whether it is paused, which rounds are rolled back, options set by `aftertone set`
+projects/<id>/train-requested   there while a Start Training waits; setup-requested: while a connection is to be read;
+                                cancel-requested: while the step under way is to be ended
 projects/<id>/webhook-secret    what Label Studio sends along with each webhook
 projects/<id>/question.json     what is learned of the label config; in-progress.json: clips that wait for more votes
 projects/<id>/progress.json     what is being done now; warnings.json: what a person should know or do; problem.json:
@@ -27,10 +29,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aftertone.errors import DamagedRecordError, StoreError
-from aftertone.store.folder import RecordFolder, read_record, write_record
+from aftertone.store.folder import read_record, write_record
 from aftertone.store.lease import hold
 from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Sources, Tasks
 from aftertone.store.refusals import RefusedProjects
+from aftertone.store.requests import RequestFolder
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Extension, Round
@@ -47,8 +50,8 @@ ADAPTED_AGAIN = "The backbone is adapted again."  # what follows from damage to 
 KEPT_MODELS = 3  # newest rounds that keep their weights; the others can be trained again from round.json
 
 
-class ProjectStore(RecordFolder):
-    """One project's files: its records, and what is more than a record."""
+class ProjectStore(RequestFolder):
+    """One project's files: its records, requests, and what is more than a record."""
 
     @contextmanager
     def only_writer(self) -> Iterator["ProjectStore | None"]:
@@ -65,7 +68,7 @@ class ProjectStore(RecordFolder):
         Raises:
             DamagedRecordError: a file that can't be made again is damaged.
         """
-        rounds = tuple(self.rounds())
+        rounds, steering = tuple(self.rounds()), self.steering
         return State(
             sources=self.get(Sources).sources,
             held_out=self.get(HeldOut).clips or sides_of(rounds),
@@ -75,6 +78,10 @@ class ProjectStore(RecordFolder):
             current=self.current,
             trained=self._next.is_dir(),
             train_requested=self.train_requested,
+            train_anyway=self.training_anyway,
+            paused=steering.paused is not None,
+            rolled_back=frozenset(steering.rolled_back),
+            chosen=steering.chosen,
             extension=self.read(Extension),
             damage=self.damage(),
         )
@@ -96,28 +103,6 @@ class ProjectStore(RecordFolder):
     def connected(self) -> bool:
         """Whether Label Studio ever confirmed the project, also where the file which says so is lost."""
         return any((self.folder / file).exists() for file in (Connection.FILE, Tasks.FILE))
-
-    def request_setup(self) -> None:
-        """Have Label Studio asked how it connects the project now."""
-        if not self.setup_requested:
-            write_text(self.folder / "setup-requested", "")
-
-    @property
-    def setup_requested(self) -> bool:
-        """Whether that was requested since it was last begun."""
-        return (self.folder / "setup-requested").exists()
-
-    @contextmanager
-    def setup_request(self) -> Iterator[bool]:
-        """Whether that is requested. Done with when the block ends well; a request made meanwhile stays."""
-        requested, taken = self.folder / "setup-requested", self.folder / "setup-taken"
-        if self.setup_requested:
-            with self.guard():
-                requested.replace(taken)
-        yield taken.exists()
-        if taken.exists():
-            with self.guard():
-                taken.unlink()
 
     @property
     def webhook_secret(self) -> str:
@@ -152,21 +137,6 @@ class ProjectStore(RecordFolder):
         """Record that a round is what annotators are served."""
         write_text(self.folder / "current", f"{number}\n", guard=self.guard)
 
-    @property
-    def train_requested(self) -> bool:
-        """Whether somebody pressed Start Training since the last training began."""
-        return (self.folder / "train-requested").exists()
-
-    def request_training(self, requested: bool = True) -> None:
-        """Remember that somebody pressed Start Training; or forget it, as training begins."""
-        path = self.folder / "train-requested"
-        if requested:
-            write_text(path, "", guard=self.guard)
-            self.remove(Problem)
-        else:
-            with self.guard():
-                remove(path)
-
     # -- pool and backbone -----------------------------------------------------------------------------------------
 
     @property
@@ -196,6 +166,13 @@ class ProjectStore(RecordFolder):
         """Around loading the adapted backbone: its folder is set aside where that fails."""
         return self.loading(self.adapted, ADAPTED_AGAIN)
 
+    def forget_begun(self) -> None:
+        """Throw away what steps have begun and not ended: the model of the next round, and an adaptation."""
+        with self.guard():
+            for folder in (self._next, self.folder / "adapted.part"):
+                remove(folder)
+        self.forget_training_request()
+
     def forget_adaptation(self) -> None:
         """Let the next `advance` adapt the backbone again.
 
@@ -213,6 +190,11 @@ class ProjectStore(RecordFolder):
     def round_numbers(self) -> list[int]:
         """Numbers of the complete rounds, ascending."""
         return _numbered(self.folder / "rounds", digits=3)
+
+    def standing_numbers(self) -> list[int]:
+        """The same without those that are rolled back."""
+        rolled_back = self.steering.rolled_back
+        return [number for number in self.round_numbers() if number not in rolled_back]
 
     def rounds(self) -> list[Round]:
         """All complete rounds, oldest first."""
@@ -250,14 +232,14 @@ class ProjectStore(RecordFolder):
 
     @contextmanager
     def round_model(self, number: int | None = None) -> Iterator[tuple[int, Path]]:
-        """A round and the folder to load its weights from: the given one, or the newest that has some.
+        """A round and the folder to load its weights from: the given one, or the newest standing one that has some.
 
         The folder is set aside where loading it fails.
 
         Raises:
             StoreError: no round with weights exists.
         """
-        numbers = reversed(self.round_numbers()) if number is None else [number]
+        numbers = reversed(self.standing_numbers()) if number is None else [number]
         for candidate in numbers:
             if (folder := self._round_folder(candidate) / "model").is_dir():
                 with self.loading(folder, "Weights of other rounds and of the next one are not affected."):
@@ -267,8 +249,12 @@ class ProjectStore(RecordFolder):
         raise StoreError(f"{which} in {self.folder}. A model exists once the seed set is labelled and trained on.")
 
     def has_model(self) -> bool:
-        """Whether a round keeps its weights."""
-        return any((self._round_folder(number) / "model").is_dir() for number in self.round_numbers())
+        """Whether a round that isn't rolled back keeps its weights."""
+        return any(number in self.with_model() for number in self.standing_numbers())
+
+    def with_model(self) -> list[int]:
+        """Numbers of the rounds that keep their weights, ascending."""
+        return [number for number in self.round_numbers() if (self._round_folder(number) / "model").is_dir()]
 
     def save_seed(self, record: Round, scores: Sequence[Score]) -> None:
         """Write a round without a model."""
@@ -296,8 +282,8 @@ class ProjectStore(RecordFolder):
         put_in_place(self._next, folder, guard=self.guard)
         with self.guard():
             remove(folder / Draft.FILE)
-            with_model = [n for n in self.round_numbers() if (self._round_folder(n) / "model").is_dir()]
-            for number in with_model[:-KEPT_MODELS]:
+            rolled_back = self.steering.rolled_back
+            for number in sorted(self.with_model(), key=lambda n: (n not in rolled_back, n))[:-KEPT_MODELS]:
                 remove(self._round_folder(number) / "model")
 
     @property

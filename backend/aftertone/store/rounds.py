@@ -102,6 +102,7 @@ class Round(Draft):
     version wrote the round. With these, later rounds are compared with this one on the very same clips."""
     relabel: tuple[Doubt, ...] = ()  # least sure first; empty where an earlier version wrote the round
     advice: str = ""  # whether labelling more still pays, and why
+    enough: bool = False  # the advice is that it doesn't
 
     @model_validator(mode="before")
     @classmethod

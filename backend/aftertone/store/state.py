@@ -21,19 +21,38 @@ class State:
     current: int | None = None  # number of the round that was last put in front of the annotators
     trained: bool = False  # a model was trained for the next round, which isn't complete yet
     train_requested: bool = False  # somebody pressed Start Training
+    train_anyway: bool = False  # somebody wants a training although no label may be new
+    paused: bool = False  # nothing new is done
+    rolled_back: frozenset[int] = frozenset()  # numbers of rounds that are kept and count no more
+    chosen: int | None = None  # number of the round that the last rollback went to
     extension: Extension | None = None  # of a round's queue; perhaps of an earlier round's
     damage: tuple[str, ...] = ()  # a sentence per damaged file that was set aside and still lies there
 
+    @cached_property
+    def standing(self) -> tuple[Round, ...]:
+        """The complete rounds that aren't rolled back, oldest first."""
+        return tuple(record for record in self.rounds if record.number not in self.rolled_back)
+
     @property
     def last(self) -> Round | None:
-        """The newest complete round."""
+        """The newest complete round that isn't rolled back: what annotators are to be served."""
+        return self.standing[-1] if self.standing else None
+
+    @property
+    def newest(self) -> Round | None:
+        """The newest complete round, rolled back or not: the last one that learned from labels."""
         return self.rounds[-1] if self.rounds else None
 
     @property
     def queue(self) -> Round | Extension | None:
-        """What annotators should be served, with its version: the newest round's queue, extended if it was."""
+        """What annotators should be served, with its version: the last round's queue, extended if it was."""
         last, extension = self.last, self.extension
         return extension if last and extension and extension.round == last.version else last
+
+    @property
+    def next_number(self) -> int:
+        """Number of the round to come, which no round ever had: 1 where there is none."""
+        return max([record.number for record in self.rounds] + [*self.rolled_back], default=0) + 1
 
     @cached_property
     def test_clips(self) -> frozenset[str]:

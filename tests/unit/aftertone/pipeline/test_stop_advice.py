@@ -28,21 +28,23 @@ def trained(number: int, labels: int, **fields: Any) -> Round:
 
 def test_rounds_are_compared_on_the_newest_rounds_test_labels_and_on_unlabelled_clips() -> None:
     rounds = [trained(1, 200), trained(2, 400), trained(3, 600, tested=TRUTH)]  # the first two knew no test label
-    said = stop_advice(rounds, SPEAKERS, 0)
+    advice = stop_advice(rounds, SPEAKERS, 0)
+    said = advice.sentence
+    assert advice.stop
     assert said.startswith("More labels will probably change little: the last 3 rounds agree (kappa 1.00")
     assert "over 12 speakers" in said
 
 
 def test_rounds_of_older_versions_and_of_other_classes_do_not_count() -> None:
     old = [trained(number, 100 * number, test_answers={}) for number in (1, 2, 3)]
-    said = stop_advice([*old, trained(4, 400, tested=TRUTH)], SPEAKERS, 0)
+    said = stop_advice([*old, trained(4, 400, tested=TRUTH)], SPEAKERS, 0).sentence
     assert said.startswith("Keep labelling") or said.startswith("Can't tell yet")
     assert "too small to tell" in said
     others = [trained(number, 100 * number, classes=("a", "b", "c")) for number in (1, 2, 3)]
-    assert "there are 1" in stop_advice([*others, trained(4, 400, tested=TRUTH)], SPEAKERS, 0)
+    assert "there are 1" in stop_advice([*others, trained(4, 400, tested=TRUTH)], SPEAKERS, 0).sentence
 
 
 def test_a_label_on_which_annotators_disagree_judges_nobody() -> None:
     torn = dict.fromkeys(TRUTH, (0.5, 0.5, 0.0))
     rounds = [trained(1, 200), trained(2, 400), trained(3, 600, tested=torn)]
-    assert "too small to tell" in stop_advice(rounds, SPEAKERS, 0)
+    assert "too small to tell" in stop_advice(rounds, SPEAKERS, 0).sentence

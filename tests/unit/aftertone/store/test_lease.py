@@ -175,7 +175,9 @@ WRITES: dict[str, Callable[[ProjectStore], object]] = {
     "the removal of a record": lambda store: store.remove(Problem),
     "a record by another name": lambda store: store.migrate(Warnings),
     "what annotators are served": lambda store: store.set_current(1),
-    "a training that begins": lambda store: store.request_training(False),
+    "a training that begins": lambda store: store.training_request().__enter__(),
+    "work thrown away": lambda store: store.forget_begun(),
+    "a step that is cancelled": lambda store: store.cancel_request().__enter__(),
     "the seed set": lambda store: store.save_seed(make_round(0), []),
     "a trained model": lambda store: store.save_draft(DRAFT, model),
     "a round": lambda store: store.complete_round(DRAFT, []),
@@ -195,6 +197,7 @@ def test_no_write_of_a_former_holder_takes_effect(tmp_path: Path, write: Callabl
         assert mine is not None
         mine.request_training()
         mine.request_setup()
+        mine.request_cancel()
         mine.set_webhook_secret("before")
         mine.record_problem("train", "It failed.", 0.0)
         mine.save_draft(DRAFT, lambda folder: folder.mkdir())

@@ -1,0 +1,228 @@
+"""What people may tell the worker of a project, by command or over HTTP: one function each, which says what follows.
+
+None needs a running worker: it is recorded in the store, and a worker acts on it at its next report of progress, or
+when it next looks at the project. Nothing here touches an annotation, in Label Studio or in the store.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from pydantic import SecretStr
+
+from aftertone.clean import BUSY, forget_project
+from aftertone.errors import LabelStudioError, NotKeptError, SettingsError, StoreError
+from aftertone.labelstudio.client import LabelStudio, RefusedError
+from aftertone.options import shown
+from aftertone.pipeline.connecting import UNKNOWN
+from aftertone.settings import OLD_NAMES, PROJECT_OPTIONS, Settings
+from aftertone.status import size
+from aftertone.store.leftovers import size_on_disk
+from aftertone.store.project import ProjectStore, Store
+from aftertone.store.requests import Steering as SteeringRecord
+
+Ask = Callable[[], AbstractContextManager[LabelStudio]]
+
+
+class Steering:
+    """Every project of one MODEL_DIR. Each method returns a sentence for people.
+
+    Every method raises NotKeptError where nothing is kept of the project.
+    """
+
+    def __init__(self, settings: Settings, wake: Callable[[int], bool], ask: Ask) -> None:
+        """
+        Args:
+            wake: has a worker look at a project; returns whether one could be told.
+            ask: a connection to Label Studio for as long as the block runs.
+        """
+        self._settings, self._wake, self._ask = settings, wake, ask
+        self._store = Store(settings.model_dir)
+
+    def pause(self, project: int) -> str:
+        """Do nothing more for a project until it is resumed; the queue goes on being served."""
+        store = self._project(project)
+        if store.steering.paused is not None:
+            return f"Project {project} is paused already; `aftertone resume {project}` goes on."
+        store.steer(_paused)
+        self._wake(project)
+        return (
+            f"Project {project} is paused: a step under way ends within seconds and goes on from what it has saved "
+            f"after `aftertone resume {project}`. Annotators are served the same queue meanwhile."
+        )
+
+    def resume(self, project: int) -> str:
+        """Go on with a project that was paused."""
+        store = self._project(project)
+        if store.steering.paused is None:
+            return f"Project {project} isn't paused."
+        store.steer(lambda steering: steering.model_copy(update={"paused": None}))
+        return f"Project {project} goes on {self._when(project)}."
+
+    def cancel(self, project: int) -> str:
+        """End the step under way, throw away what it has begun, and pause the project."""
+        store = self._project(project)
+        store.steer(_paused)
+        store.request_cancel()
+        self._wake(project)
+        return (
+            f"Project {project} is paused. A training or adaptation under way ends within seconds, and what it has "
+            f"made so far is thrown away; complete rounds and fetched audio stay. `aftertone resume {project}` goes on."
+        )
+
+    def rollback(self, project: int, number: int) -> str:
+        """Serve and export a round as the newest; later rounds are kept, marked as rolled back. Labels all stay.
+
+        Raises:
+            StoreError: there is no such round, it is the newest already, or its model isn't kept.
+        """
+        store = self._project(project)
+        store.round(number)
+        kept, standing = store.with_model(), store.standing_numbers()
+        if number not in kept:
+            able = ", ".join(map(str, kept)) or "none yet"
+            raise StoreError(f"Round {number} has no model any more, or had none. Rounds that have one: {able}.")
+        if standing and standing[-1] == number:
+            raise StoreError(f"Round {number} is the newest that counts already.")
+        later = [other for other in store.round_numbers() if other > number]
+        store.steer(
+            lambda steering: steering.model_copy(
+                update={
+                    "rolled_back": tuple(sorted({n for n in steering.rolled_back if n < number} | set(later))),
+                    "chosen": number,
+                }
+            )
+        )
+        gone = f" {_rounds(later)} kept and marked as rolled back." if later else ""
+        return (
+            f"Round {number} of project {project} is exported as the newest from now on, and served to annotators "
+            f"{self._when(project)}.{gone} Labels stay as they are, and the next batch of them makes the next round. A "
+            f"round that is being made right now still replaces it, unless `aftertone cancel {project}` ends that."
+        )
+
+    def train(self, project: int) -> str:
+        """Train on the labels there are, new ones or not."""
+        store = self._project(project)
+        store.request_training(anyway=True)
+        if store.steering.paused is not None:
+            return f"Project {project} is paused; it trains after `aftertone resume {project}`."
+        return f"Project {project} trains on the labels there are {self._when(project)}."
+
+    def adapt(self, project: int) -> str:
+        """Adapt the backbone again, to a pool that has grown since.
+
+        Raises:
+            StoreError: it isn't adapted yet, so that nothing is to be done again.
+        """
+        store = self._project(project)
+        store.forget_adaptation()
+        if store.steering.paused is not None:
+            return f"Project {project} is paused; the backbone is adapted after `aftertone resume {project}`."
+        return f"The worker adapts the backbone {self._when(project)}; the next round starts from it."
+
+    def set(self, project: int, options: Mapping[str, Any]) -> str:
+        """Set options of a project, which win over its extra params in Label Studio; None takes one back.
+
+        Raises:
+            SettingsError: an option isn't one of a project, or its value doesn't fit.
+        """
+        store = self._project(project)
+        options = {OLD_NAMES.get(name, name): value for name, value in options.items()}
+        if not options:
+            raise SettingsError(f"Name an option as key=value, or key= to take it back. {_known()}")
+        if unknown := sorted(set(options) - set(PROJECT_OPTIONS)):
+            raise SettingsError(f"{', '.join(map(repr, unknown))} can't be set for a project. {_known()}")
+        given = {name: value for name, value in options.items() if value is not None}
+        _check_strategy(given.get("strategy"))
+        checked = self._settings.for_project({}, given)
+        values = {name: _plain(getattr(checked, name)) for name in given}
+
+        def change(steering: SteeringRecord) -> SteeringRecord:
+            kept = {name: value for name, value in steering.options.items() if name not in options}
+            return steering.model_copy(update={"options": {**kept, **values}})
+
+        after = store.steer(change).options
+        said = ", ".join(f"{name}={shown(name, value)}" for name, value in sorted(after.items())) or "nothing"
+        return f"Set for project {project}: {said}. It counts from its next step on, {self._when(project)}."
+
+    def forget(self, project: int, *, yes: bool, force: bool) -> str:
+        """Remove all that is kept of a project; in Label Studio nothing changes.
+
+        Args:
+            yes: really; without it, what would go is said.
+            force: also while Label Studio has a model connected to it, or can't be asked.
+
+        Raises:
+            StoreError: it is connected, or a worker is at it.
+        """
+        store = self._project(project)
+        if not yes:
+            return (
+                f"{store.folder} takes {size(size_on_disk(store.folder))}. Add --yes to remove it with its rounds for "
+                "good. Labels are Label Studio's and stay."
+            )
+        if not force:
+            self._check_disconnected(project)
+        said = forget_project(self._store, project, dry_run=False)
+        if BUSY in said:
+            raise StoreError(f"A worker is at project {project}. `aftertone pause {project}` ends that within seconds.")
+        self._store.unconfirmed.leave(project)
+        return said
+
+    def _check_disconnected(self, project: int) -> None:
+        force = "`aftertone forget --force` removes it all the same"
+        try:
+            with self._ask() as label_studio:
+                models = label_studio.models(project)
+        except RefusedError as error:
+            if error.status in UNKNOWN:
+                return
+            raise StoreError(
+                f"Label Studio doesn't say whether project {project} is connected ({error}). {force}."
+            ) from None
+        except LabelStudioError as error:
+            raise StoreError(
+                f"Label Studio can't say whether project {project} is connected ({error}). {force}."
+            ) from None
+        if models:
+            raise StoreError(
+                f"Project {project} has a model connected in Label Studio. Disconnect it there first, in its settings. "
+                f"{force}, and the project begins anew when Label Studio next calls."
+            )
+
+    def _project(self, project: int) -> ProjectStore:
+        store = self._store.project(project)
+        if not store.folder.is_dir():
+            known = ", ".join(map(str, self._store.folders())) or "none"
+            raise NotKeptError(f"Nothing is kept of project {project} in {self._settings.model_dir}; known: {known}.")
+        return store
+
+    def _when(self, project: int) -> str:
+        return "now, if a worker runs" if self._wake(project) else "when it next looks at the project"
+
+
+def _paused(steering: SteeringRecord) -> SteeringRecord:
+    return steering if steering.paused is not None else steering.model_copy(update={"paused": time.time()})
+
+
+def _rounds(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"Round {numbers[0]} is"
+    return f"Rounds {', '.join(map(str, numbers[:-1]))} and {numbers[-1]} are"
+
+
+def _known() -> str:
+    return f"Known: {', '.join(PROJECT_OPTIONS)}."
+
+
+def _plain(value: Any) -> Any:
+    """An option's value as JSON has it."""
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _check_strategy(name: Any) -> None:
+    if name:
+        from aftertone_model.acquisition import find_strategy  # brings torch
+
+        find_strategy(str(name))
