@@ -195,7 +195,9 @@ class Steering:
         store = self._store.project(project)
         if not store.folder.is_dir():
             known = ", ".join(map(str, self._store.folders())) or "none"
-            raise NotKeptError(f"Nothing is kept of project {project} in {self._settings.model_dir}; known: {known}.")
+            raise NotKeptError(
+                f"Nothing is kept of project {project} in MODEL_DIR={self._settings.model_dir}; known: {known}."
+            )
         return store
 
     def _when(self, project: int) -> str:

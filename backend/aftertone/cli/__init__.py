@@ -8,7 +8,7 @@ import typer
 
 from aftertone import __version__
 from aftertone.cli.experiments import pretrain, simulate, strategies
-from aftertone.cli.serving import clean, demo, doctor, export, serve, status, worker
+from aftertone.cli.serving import clean, demo, doctor, export, host, serve, status, worker
 from aftertone.cli.steering import adapt, cancel, forget, pause, resume, rollback, set_options, train
 
 __all__ = ["app", "main"]
@@ -42,7 +42,7 @@ def options(
 for command in (serve, worker, status, doctor, export, train, adapt, rollback, pause, resume, cancel):
     app.command()(command)
 app.command("set")(set_options)
-for command in (forget, clean, demo, strategies, pretrain, simulate):
+for command in (forget, clean, host, demo, strategies, pretrain, simulate):
     app.command()(command)
 
 

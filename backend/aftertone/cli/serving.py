@@ -1,4 +1,4 @@
-"""The commands that work on projects of a Label Studio: serve, worker, status, doctor, export, clean, demo."""
+"""The commands that work on projects of a Label Studio: serve, host, worker, status, doctor, export, clean, demo."""
 
 import json
 import signal
@@ -97,6 +97,15 @@ def export(
         hide_library_bars()
         record = export_model(Store(settings.model_dir).project(project), settings, out, number)
         typer.echo(f"Round {record.number} ({record.labels} labels) is in {out}. Its README.md says how good it is.")
+
+
+def host(folder: Annotated[Path, typer.Argument(help="Folder to write; must not exist yet.")]) -> None:
+    """Write a folder for `label-studio-ml start`, in place of `aftertone serve`; a worker runs beside it too."""
+    from aftertone.hosting import write_host
+
+    with explained():
+        write_host(folder)
+        typer.echo(f"Start it by `label-studio-ml start {folder}`, and an `aftertone worker` with the same settings.")
 
 
 def clean(
