@@ -7,7 +7,7 @@ BIN := .venv/bin
 # On two processes, each with one thread: tests this small wait longer for a second thread than they compute.
 UNIT := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/unit
 
-.PHONY: demo test unit check setup lock wheel clean
+.PHONY: demo test unit hosts check setup lock wheel clean
 
 # Start a real Label Studio with Aftertone connected. AUDIO=folder|manifest.csv LIMIT=n ORACLE=1 ROUNDS=n
 demo: setup
@@ -21,6 +21,11 @@ test: setup check
 # What needs no Label Studio.
 unit: setup
 	$(UNIT)
+
+# Two rounds in a real Label Studio, hosted by label-studio-ml 1.0.9 and by 2.x, which is on GitHub alone.
+LABEL_STUDIO_ML ?= git+https://github.com/HumanSignal/label-studio-ml-backend@d02cedf35d0e5d21f2f437c120174c62f66bf57a
+hosts: setup
+	LABEL_STUDIO_ML='$(LABEL_STUDIO_ML)' $(BIN)/pytest tests/integration/test_hosts.py
 
 check: setup
 	$(BIN)/ruff check

@@ -8,6 +8,7 @@ Neither passes on what /setup says of the project and its options, nor lets a mo
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,8 @@ from aftertone.server.predict import predict
 from aftertone.server.requests import project_id
 from aftertone.settings import load_settings
 from aftertone.store.project import Store
+
+log = logging.getLogger(__name__)
 
 
 class Aftertone(LabelStudioMLBase):
@@ -89,6 +92,7 @@ def _answer_setup(reply: Response) -> Response:
     except Exception as error:
         if (reason := explain(error)) is None:
             raise
+        log.warning("/setup: %s", reason, extra={"action": "request_refused"})  # Label Studio shows the status alone
         body, status = {"error": type(error).__name__, "detail": reason}, 400
     reply.status_code = status
     reply.set_data(json.dumps(body))

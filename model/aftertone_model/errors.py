@@ -34,6 +34,10 @@ class DamagedFileError(AftertoneError):
         self.path, self.remedy, self.set_aside, self.clips = path, remedy, set_aside, clips
 
 
+class DeviceError(AftertoneError):
+    """The device that is to compute isn't there."""
+
+
 class BackboneError(AftertoneError):
     """A speech model can't be loaded. The message names the setting to change or the folder to provide."""
 

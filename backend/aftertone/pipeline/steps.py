@@ -26,7 +26,9 @@ from aftertone_model.evaluation.stopping import stop_set
 from aftertone_model.labels import LabelSchema
 from aftertone_model.learner import Learner, Training
 from aftertone_model.progress import Progress
-from aftertone_model.runtime import Runtime, device_named
+from aftertone_model.runtime import Runtime, described, device_named
+
+log = logging.getLogger(__name__)
 
 log = logging.getLogger(__name__)
 
@@ -162,9 +164,11 @@ class LearningSteps:
                 backbone = load_backbone(str(self._store.adapted), seed=self._settings.seed)
         elif backbone is None:
             backbone = load_backbone(self._settings.backbone, seed=self._settings.seed)
+        device = device_named(self._settings.device)
+        log.info("Project %s: computing on %s", self._store.folder.name, described(device), extra={"action": "device"})
         runtime = Runtime(
             pool=self._store.pool,
-            device=device_named(self._settings.device),
+            device=device,
             seed=self._settings.seed,
             progress=self._progress,
         )

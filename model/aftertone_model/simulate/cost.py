@@ -13,7 +13,7 @@ from aftertone_model.acquisition import STRATEGIES
 from aftertone_model.acquisition.inputs import Requires
 from aftertone_model.config import TAPT_PROFILES, Tuning
 from aftertone_model.data.manifest import Row
-from aftertone_model.errors import SimulationError
+from aftertone_model.errors import DeviceError, SimulationError
 from aftertone_model.simulate.grid import ALL, ALLOCATED, Cell, Grid, config_of, label_counts
 from aftertone_model.simulate.labelled_corpus import LabelledCorpus, read_labelled
 from aftertone_model.simulate.prevalence import check_names, check_pools, check_prevalence
@@ -105,18 +105,16 @@ def _check_device(name: str) -> None:
     """Raises SimulationError where torch has no such device."""
     if name == "cpu":
         return
-    import torch  # takes seconds, which only those wait who name another device
-
-    from aftertone_model.runtime import device_named
+    from aftertone_model.runtime import device_named  # torch takes seconds: only those wait who name another device
 
     try:
         device = device_named(name)
+    except DeviceError:
+        raise SimulationError(f"--device {name}: torch finds no such GPU on this machine. Take cpu.") from None
     except RuntimeError:
         raise SimulationError(f"--device {name}: there is no such device. Take cpu or cuda.") from None
     if device.type not in ("cpu", "cuda"):
         raise SimulationError(f"--device {name}: Aftertone doesn't compute there. Take cpu or cuda.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise SimulationError(f"--device {name}: torch finds no such GPU on this machine. Take cpu.")
 
 
 def estimate(corpus: LabelledCorpus, grid: Grid, jobs: int) -> CostEstimate:

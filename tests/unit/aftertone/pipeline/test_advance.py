@@ -56,6 +56,13 @@ def test_seed_train_rank_publish(make_loop: MakeLoop) -> None:
     assert loop.last.tested.keys() < test_clips
 
 
+def test_the_log_says_which_device_computes(make_loop: MakeLoop, caplog: pytest.LogCaptureFixture) -> None:
+    loop = make_loop(12)
+    with caplog.at_level("INFO", logger="aftertone"):
+        loop.advance()
+    assert "Project 1: computing on cpu" in caplog.text
+
+
 def test_strategies_see_the_labels_trained_on_and_none_of_the_test_set(
     make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
