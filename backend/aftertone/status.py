@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -13,11 +14,12 @@ from aftertone.doctor.untouched import find_untouched
 from aftertone.faults import unwritable
 from aftertone.labelstudio.download import refused_host
 from aftertone.labelstudio.relabel_tab import TITLE
+from aftertone.labelstudio.tasks import NO_ADDRESS, Task
 from aftertone.options import describe_options, options_of
 from aftertone.pipeline.annotators import describe_annotators, find_annotators
 from aftertone.store.clock import elapsed
 from aftertone.store.project import ProjectStore, Store
-from aftertone.store.records import DiskUse, Doing, InProgress, LearnedQuestion, Problem, Sources, Tasks, Warnings
+from aftertone.store.records import DiskUse, Doing, InProgress, LearnedQuestion, Problem, Source, Sources, Tasks, Warnings
 from aftertone.store.rounds import Round
 from aftertone.store.unconfirmed import PENDING
 from aftertone_model.errors import DamagedFileError
@@ -63,9 +65,10 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
     tasks = store.get(Tasks).cache.tasks
     doing, problem, steering = store.read(Doing), store.read(Problem), store.steering
     rounds, damaged = _rounds(store)
+    standing = [record for record in rounds if record.number not in steering.rolled_back]
     disk = store.read(DiskUse)
     learned = store.read(LearnedQuestion)
-    unfetched = sum(task.source not in sources for task in tasks)
+    unfetched = sum(bool(task.source) and task.source not in sources for task in tasks)
     low = [CHECKS[FULL].finding(said) for said in too_full(free, needed(disk, len(sources), unfetched))]
     findings = [*low, *(found for found in store.get(Warnings).findings if found.key != FULL)]
     return {
@@ -77,13 +80,9 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
         "untouched": find_untouched(tasks).as_json(),
         "in_progress": store.get(InProgress).clips,
         "annotators": find_annotators(tasks).as_json(),
-        "relabel": [doubt.model_dump() for doubt in rounds[-1].relabel] if rounds else [],
-        "clips": len({source.clip for source in sources.values() if source.clip}),
-        "unusable": [
-            {"task": task.id, "reason": sources[task.source].error}
-            for task in tasks
-            if task.source in sources and sources[task.source].error
-        ],
+        "relabel": [doubt.model_dump() for doubt in standing[-1].relabel] if standing else [],
+        "clips": len({sources[task.source].clip for task in tasks if task.source in sources} - {None}),
+        "unusable": [{"task": task.id, "reason": reason} for task in tasks if (reason := _unusable(task, sources))],
         "serving": store.current,
         "paused": steering.paused,
         "options": options_of(store),
@@ -107,6 +106,13 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
         "warnings": [finding.sentence for finding in findings],
         "problem": problem and problem.model_dump(include={"step", "message", "times", "at"}),
     }
+
+
+def _unusable(task: Task, sources: Mapping[str, Source]) -> str:
+    """Why a task has no usable audio; '' where it has some, or it isn't fetched yet."""
+    if not task.source:
+        return NO_ADDRESS
+    return sources[task.source].error if task.source in sources else ""
 
 
 def _as_json(metrics: Metrics | None) -> dict[str, Any] | None:

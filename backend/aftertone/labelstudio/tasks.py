@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 UNCERTAINTY = "Uncertainty sampling"  # the project setting that serves tasks by ascending prediction score
 SECRET_HEADER = "X-Aftertone-Secret"  # of webhooks
+NO_ADDRESS = "The task has no audio address; check the audio field's name."
 VERSION_PREFIX = "aftertone-"  # of the model_version of every ranking that this backend publishes
 
 

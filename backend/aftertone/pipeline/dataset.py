@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from aftertone.labelstudio.tasks import Answer, Snapshot, Task, Work
+from aftertone.labelstudio.tasks import NO_ADDRESS, Answer, Snapshot, Task, Work
 from aftertone.store.clock import elapsed
 from aftertone.store.records import Source
 from aftertone_model.data.clips import Clip
@@ -115,7 +115,7 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
     retries: list[Task] = []
     for task in snapshot.tasks.values():
         if not task.source:
-            failed[task.id] = "The task has no audio address; check the audio field's name."
+            failed[task.id] = NO_ADDRESS
         elif (source := sources.get(task.source)) is None:
             missing.append(task)
         elif source.clip is not None:
