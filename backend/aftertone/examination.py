@@ -156,7 +156,7 @@ def _look(project: int, settings: Settings, store: ProjectStore, label_studio: L
     models = tuple(label_studio.models(project))
     first = models[0] if models else None
     options = parse_extra_params(first.extra_params) if first is not None else {}
-    settings = settings.for_project(options)
+    settings = settings.for_project(options, store.steering.options)
     snapshot, _ = read_snapshot(
         label_studio, project, store.get(Tasks).cache, question=settings.question,
         audio_field=settings.audio_field, speaker_field=settings.speaker_field,

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from aftertone.errors import DamagedRecordError
-from aftertone.settings import OLD_NAMES, SECRETS, host_of
+from aftertone.addresses import host_of
+from aftertone.errors import DamagedRecordError, SettingsError
+from aftertone.settings import OLD_NAMES, SECRETS, Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Connection
 
@@ -27,6 +28,16 @@ def options_of(store: ProjectStore) -> dict[str, dict[str, Any]]:
         replaced = {"instead_of": found[name]["value"]} if name in found else {}
         found[name] = {"value": shown(name, value), "from": SET, **replaced}
     return found
+
+
+def known_settings(settings: Settings, store: ProjectStore) -> Settings:
+    """Settings with a project's options on top as far as they are known here; without them where one doesn't fit."""
+    try:
+        connection = store.read(Connection)
+        extra = connection.extra_params if connection is not None else {}
+        return settings.for_project(extra, store.steering.options)
+    except (DamagedRecordError, SettingsError):
+        return settings
 
 
 def describe_options(options: dict[str, dict[str, Any]]) -> str:

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from aftertone.addresses import allows, host_of
 from aftertone.errors import SettingsError
 from aftertone_model.config import PretrainingConfig, tapt_config
 
@@ -308,23 +307,10 @@ class Settings(BaseSettings):
         if not options:
             return self
         found = _validated(lambda: Settings.model_validate({**self.model_dump(), **options}), where)
-        self._check_notified(found.notify_url.get_secret_value(), where)
-        return found
-
-    def _check_notified(self, url: str, where: str) -> None:
-        """Refuse a project's address to notify unless the operator allows its host."""
-        host, own = host_of(url), host_of(self.notify_url.get_secret_value())
-        if url and host != own and not any(fnmatch(host, pattern.lower()) for pattern in self.notify_hosts):
+        host, own = (host_of(one.notify_url.get_secret_value()) for one in (found, self))
+        if host and host != own and not allows(self.notify_hosts, host):
             raise SettingsError(f"{where}: nobody at {host} is notified. Add the host to NOTIFY_HOSTS to allow it.")
-
-
-def host_of(url: str) -> str:
-    """Name of the host of an http(s) address; '' where there is none."""
-    try:
-        parts = urlsplit(url)
-        return (parts.hostname or "") if parts.scheme in ("http", "https") and parts.port != 0 else ""
-    except ValueError:
-        return ""
+        return found
 
 
 def _validated(make: Any, where: str) -> Settings:

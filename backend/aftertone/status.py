@@ -19,7 +19,17 @@ from aftertone.options import describe_options, options_of
 from aftertone.pipeline.annotators import describe_annotators, find_annotators
 from aftertone.store.clock import elapsed
 from aftertone.store.project import ProjectStore, Store
-from aftertone.store.records import DiskUse, Doing, InProgress, LearnedQuestion, Problem, Source, Sources, Tasks, Warnings
+from aftertone.store.records import (
+    DiskUse,
+    Doing,
+    InProgress,
+    LearnedQuestion,
+    Problem,
+    Source,
+    Sources,
+    Tasks,
+    Warnings,
+)
 from aftertone.store.rounds import Round
 from aftertone.store.unconfirmed import PENDING
 from aftertone_model.errors import DamagedFileError

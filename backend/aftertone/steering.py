@@ -12,15 +12,15 @@ from typing import Any
 from pydantic import SecretStr
 
 from aftertone.clean import BUSY, forget_project
+from aftertone.doctor.disk import size
 from aftertone.errors import LabelStudioError, NotKeptError, SettingsError, StoreError
-from aftertone.labelstudio.client import LabelStudio, RefusedError
+from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
 from aftertone.options import shown
-from aftertone.pipeline.connecting import UNKNOWN
 from aftertone.settings import OLD_NAMES, PROJECT_OPTIONS, Settings
-from aftertone.status import size
 from aftertone.store.leftovers import size_on_disk
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.requests import Steering as SteeringRecord
+from aftertone_model.strategy_names import check_strategy
 
 Ask = Callable[[], AbstractContextManager[LabelStudio]]
 
@@ -134,8 +134,9 @@ class Steering:
         if unknown := sorted(set(options) - set(PROJECT_OPTIONS)):
             raise SettingsError(f"{', '.join(map(repr, unknown))} can't be set for a project. {_known()}")
         given = {name: value for name, value in options.items() if value is not None}
-        _check_strategy(given.get("strategy"))
         checked = self._settings.for_project({}, given)
+        if given.get("strategy"):
+            check_strategy(checked.strategy, exclusive=True)
         values = {name: _plain(getattr(checked, name)) for name in given}
 
         def change(steering: SteeringRecord) -> SteeringRecord:
@@ -221,10 +222,3 @@ def _known() -> str:
 def _plain(value: Any) -> Any:
     """An option's value as JSON has it."""
     return value.get_secret_value() if isinstance(value, SecretStr) else value
-
-
-def _check_strategy(name: Any) -> None:
-    if name:
-        from aftertone_model.acquisition import find_strategy  # brings torch
-
-        find_strategy(str(name))

@@ -33,6 +33,7 @@ from aftertone.labelstudio.publish import publish
 from aftertone.labelstudio.relabel_tab import publish_tab
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tasks import Snapshot
+from aftertone.options import known_settings
 from aftertone.pipeline.complete import awaited_clips
 from aftertone.pipeline.connecting import FINDING, READING, check_usable, confirm, protect_webhook, refresh
 from aftertone.pipeline.dataset import Dataset, join
@@ -144,7 +145,7 @@ class Advance:
                 return
             tidy(self._store)
             self._store.migrate(HeldOut, Warnings)
-            self._notifier = Notifier(self._project, self._store, self._known_settings())
+            self._notifier = Notifier(self._project, self._store, known_settings(self._settings, self._store))
             with self._connect(self._settings) as services:
                 self._connection = refresh(self._project, self._store, services[0])
                 options = self._store.steering.options
@@ -185,15 +186,6 @@ class Advance:
                 level, "Project %d: can't %s: %s", self._project, self._doing, message or error,
                 exc_info=not expected, extra=self._extra("step_failed"),
             )  # fmt: skip
-
-    def _known_settings(self) -> Settings:
-        """The settings with the project's options as far as they are known before Label Studio is asked."""
-        try:
-            connection = self._store.read(Connection)
-            extra = connection.extra_params if connection is not None else {}
-            return self._settings.for_project(extra, self._store.steering.options)
-        except AftertoneError:
-            return self._settings
 
     def _gone(self) -> bool:
         """Whether Label Studio said a short time ago that it doesn't know the project any more."""

@@ -11,7 +11,8 @@ import time
 
 import httpx
 
-from aftertone.settings import Settings, host_of
+from aftertone.addresses import host_of
+from aftertone.settings import Settings
 from aftertone.store.clock import Moment
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Part, Problem, Record

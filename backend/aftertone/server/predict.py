@@ -65,7 +65,8 @@ def _shows_all(store: ProjectStore, settings: Settings) -> bool:
     """Whether tasks without a label get a prediction too. With options that can't be read they get none."""
     try:
         connection = store.read(Connection)
-        options = settings.for_project(connection.extra_params if connection is not None else {})
+        extra = connection.extra_params if connection is not None else {}
+        options = settings.for_project(extra, store.steering.options)
     except (DamagedRecordError, SettingsError):
         return False
     return options.prelabel or options.serve_predictions

@@ -51,7 +51,7 @@ def listening(receiver: Receiver) -> Iterator[Receiver]:
             self.send_response(receiver.status)
             self.end_headers()
 
-        def log_message(self, *args: Any) -> None:
+        def log_message(self, format: str, *args: Any) -> None:
             """Say nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
