@@ -24,7 +24,7 @@ def pool_of(clips: int, classes: int = 4) -> Dataset:
 
 def ranked(*order: str) -> Ranking:
     scores, clusters = np.linspace(1, 0, len(order), dtype=np.float64), np.zeros(len(order), np.intp)
-    return Ranking(order=order, k=1, strategy="s", scores=scores, clusters=clusters, probabilities=None)
+    return Ranking(order=order, k=1, strategy="s", scores=scores, clusters=clusters, predictions=None)
 
 
 @pytest.mark.parametrize(("pool", "seeds", "batch"), [(100, 20, 20), (2_000, 20, 100), (10_000, 100, 500)])
@@ -105,5 +105,5 @@ def test_the_table_has_every_task_in_the_queues_order() -> None:
     snapshot = make_snapshot(0, tasks=tasks)
     dataset = join(snapshot, {f"/a/{i}": Source(clip=f"c{i}", seconds=1.0) for i in (1, 2)}, 0.0)
     rows = queue.score_table(dataset, ranked("c2", "c1"), (2, 1), {"c1": np.array([0.2, 0.8])})
-    shown = [(row.task, row.rank, row.probabilities) for row in rows]
+    shown = [(row.task, row.rank, row.predictions) for row in rows]
     assert shown == [(2, 1, ()), (1, 2, (0.2, 0.8)), (3, None, (0.2, 0.8))]
