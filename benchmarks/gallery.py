@@ -31,7 +31,8 @@ exported model's card does. Printed by `python -m benchmarks.gallery > docs/labe
 1. The tag that `{{"question": "its name"}}` names in the model's extra params (Label Studio: Settings > Model), or the
    setting QUESTION.
 2. Else the only one that can be learned.
-3. Else, of several, the only one that looks like emotion: its name contains a word such as emotion, affect, mood,
+3. Else choices go before ratings, unless only what is rated looks like emotion.
+4. Else, of several, the only one that looks like emotion: its name contains a word such as emotion, affect, mood,
    feeling or sentiment, or at least two of its choices are emotions, in one of about 25 languages
    (`emotion_words.py` lists the words).
 
@@ -49,6 +50,8 @@ The tag points by toName at an Audio or AudioPlus tag, or at a Video tag where t
 | Choices | single choice; with `choice="multiple"` multiple choice | its choices, by alias where they have one |
 | Choices with `allowNested="true"` | the same | the choices that hold no others |
 | Taxonomy | multiple choice; with `maxUsages="1"` single choice | the choices that hold no others |
+| Rating | ratings, from 1 to `maxRating` (5) | one dimension, named as the tag |
+| Number with `min` and `max` | ratings | one dimension, named as the tag |
 
 - Of choices that hold others, two may have the same name; then all are named by their whole path, such as `low / sad`.
 - Answers to Choices with `allowNested="true"` are learned, but the model's are never shown: Label Studio refuses
@@ -61,7 +64,10 @@ The tag points by toName at an Audio or AudioPlus tag, or at a Video tag where t
   choice such as "none of these", or set `required="true"`.
 - Refused, with a sentence that says what to change: choices that each task brings along (`value="$field"`, `apiUrl`),
   fewer than two choices, the same or an empty value twice, line breaks in a value, `perRegion` and `perItem`, Labels,
-  Rating and Number.
+  and Number without a range.
+- Rating and Number tags about the same audio that are named after dimensions of emotion (valence, arousal, dominance,
+  activation, pleasure, intensity and the like) are one question; any of their names stands for it. A dimension left
+  blank counts for nothing.
 
 ## The gallery of Label Studio {version}
 

@@ -96,7 +96,7 @@ def run(cell: Cell) -> Outcome:
     start, stages = time.monotonic(), [Stage(tuning=cell.tuning)]
     tuned = finetune(backbone, schema, cell.labelled, cell.labels, PRACTICAL, runtime, stages=stages)
     seconds, memory = time.monotonic() - start, peak_memory()
-    probabilities = schema.probabilities(score(tuned.classifier, cell.test, runtime).logits)
+    probabilities = schema.predictions(score(tuned.classifier, cell.test, runtime).logits)
     return Outcome(probabilities=probabilities, accuracy=tuned.train_accuracy, seconds=seconds, memory=memory)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from aftertone_model.labels import LabelSchema, MultipleChoice, SingleChoice
+from aftertone_model.labels import LabelSchema, MultipleChoice, Ratings, SingleChoice
 
 AUDIO = '<Audio name="audio" value="$audio"/>'
 
@@ -23,7 +23,7 @@ class Shape:
     name: str
     tags: str  # within the View
     value: dict[str, Any]  # what Label Studio stores of the answer
-    answer: tuple[str, ...]  # the classes that it stands for
+    answer: tuple[str, ...]  # the classes, or ratings, that it stands for
     classes: tuple[str, ...]
     kind: type[LabelSchema] = SingleChoice
     control: str = "emotion"
@@ -192,5 +192,23 @@ SHAPES = (
         classes=("happy", "sad"),
         media="film",
         field="film",
+    ),
+    Shape(
+        name="stars",
+        tags=AUDIO + '<Rating name="valence" toName="audio" maxRating="7"/>' + choices("a", "b", name="noise"),
+        value={"rating": 6},
+        answer=("valence=6",),
+        classes=("valence",),
+        kind=Ratings,
+        control="valence",
+    ),
+    Shape(
+        name="a number",
+        tags=AUDIO + '<Number name="arousal" toName="audio" min="-1" max="1" step="0.25"/>',
+        value={"number": -0.25},
+        answer=("arousal=-0.25",),
+        classes=("arousal",),
+        kind=Ratings,
+        control="arousal",
     ),
 )

@@ -34,6 +34,7 @@ from aftertone.store.rounds import Round
 from aftertone.store.unconfirmed import PENDING
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.evaluation.metrics import Metrics
+from aftertone_model.evaluation.rating_metrics import RatingMetrics
 
 FULL = "disk-low"  # what was found then is found anew
 MOST_CLASSES = 12  # that are listed for people
@@ -125,8 +126,8 @@ def _unusable(task: Task, sources: Mapping[str, Source]) -> str:
     return sources[task.source].error if task.source in sources else ""
 
 
-def _as_json(metrics: Metrics | None) -> dict[str, Any] | None:
-    return None if metrics is None else {**asdict(metrics), "scope": metrics.scope}
+def _as_json(metrics: Metrics | RatingMetrics | None) -> dict[str, Any] | None:
+    return None if metrics is None else {**asdict(metrics), "scope": metrics.scope, "summary": metrics.summary}
 
 
 def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:
@@ -236,7 +237,7 @@ def _metrics(record: dict[str, Any]) -> str:
         return "seed set, no model yet"
     if not metrics:
         return "no test labels yet"
-    return f"{_accuracy(metrics)} on {metrics['clips']} test clips ({metrics['scope']})"
+    return f"{metrics['summary']} on {metrics['clips']} test clips ({metrics['scope']})"
 
 
 def _as_exported(record: dict[str, Any]) -> str:
@@ -244,9 +245,4 @@ def _as_exported(record: dict[str, Any]) -> str:
     plain = record["plain_metrics"]
     if not plain or plain == record["metrics"]:
         return ""
-    return f"as exported, for single clips through transformers' pipeline: {_accuracy(plain)}"
-
-
-def _accuracy(metrics: dict[str, Any]) -> str:
-    ua, wa = metrics["ua"], metrics["wa"]
-    return f"UA {ua['value']:.3f} [{ua['low']:.3f}, {ua['high']:.3f}], WA {wa['value']:.3f}"
+    return f"as exported, for single clips through transformers' pipeline: {plain['summary']}"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aftertone_model.acquisition import Inputs, Labelled, Requires, find_strategy
+from aftertone_model.acquisition import Inputs, Labelled, Requires, default_strategy, find_strategy
 from aftertone_model.acquisition.guard import rank_guarded
 from aftertone_model.acquisition.ranking import Ranking
 from aftertone_model.acquisition.seeding import ON_CNN_MEANS, SEEDINGS
@@ -24,8 +24,8 @@ from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, 
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import Guard
 from aftertone_model.errors import BackboneError, LabelError
-from aftertone_model.evaluation.calibration import MIN_CLIPS, cross_fitted, fit_temperature
 from aftertone_model.evaluation.metrics import Metrics
+from aftertone_model.evaluation.rating_metrics import RatingMetrics
 from aftertone_model.labels import LabelSchema
 from aftertone_model.pretraining.masked_loss_profiles import masked_loss_profiles
 from aftertone_model.pretraining.record import Adaptation
@@ -42,10 +42,12 @@ class Training:
     model: EmotionModel  # in eval mode
     tuned: FineTuned  # how the training went
     labels: int  # clips trained on
-    per_class: tuple[float, ...]  # (C,) labels of each class; soft votes count in parts
+    per_class: tuple[float, ...]  # (C,) `LabelSchema.counts`
     temperature: float  # that the model's logits were divided by; already in its weights, 1 = left alone
-    metrics: Metrics | None  # on the test set; None without a test clip on whose answer annotators agree
-    plain_metrics: Metrics | None  # the same of the transformers classifier alone; None where there is no clip head
+    metrics: Metrics | RatingMetrics | None
+    """On the test set; None without a test clip on whose answer annotators agree."""
+    plain_metrics: Metrics | RatingMetrics | None
+    """The same of the transformers classifier alone; None where there is no clip head."""
     seconds: float  # wall-clock
 
 
@@ -155,7 +157,7 @@ class Learner:
             model=EmotionModel(classifier=classifier, head=head),
             tuned=tuned,
             labels=len(labelled),
-            per_class=tuple(float(count) for count in targets.sum(axis=0)),
+            per_class=tuple(map(float, self.schema.counts(targets))),
             temperature=temperature,
             metrics=metrics,
             plain_metrics=plain_metrics if head is not None else None,
@@ -198,29 +200,32 @@ class Learner:
             clips: that may be asked for, and those that have labels.
             k: clips to ask for now, >= 0.
             labels: clip id -> (C,) soft label, of some of the clips. No label of the test set.
-            strategy: a name in `aftertone_model.acquisition.STRATEGIES`; the config's by default.
+            strategy: a name in `aftertone_model.acquisition.STRATEGIES`; by default the config's, or one that can rank
+                this kind of label.
 
         Raises:
             StrategyError: there is no such strategy, or it can't rank this kind of label.
             LabelError: a label that the schema doesn't know, or of a clip that `clips` lacks.
         """
-        name = strategy or self.config.strategy
-        chosen = find_strategy(name)
+        predicts = self.schema.predicts
+        name = strategy or default_strategy(self.config.strategy, predicts)
+        chosen = find_strategy(name, predicts)
         candidates = _rows(clips, labels.keys())
         dropout = None
         if Requires.MC in chosen.requires:
             dropout = Dropout(samples=self.config.mc_samples, share=self.config.dropout, seed=self.runtime.seed)
         scores = self._score(model, candidates, dropout=dropout)
-        probabilities, mc, surprisal, known = self.schema.probabilities(scores.logits), None, None, None
+        predictions, mc, surprisal, known = self.schema.predictions(scores.logits), None, None, None
         if scores.samples is not None:
-            mc = self.schema.probabilities(scores.samples)
+            mc = self.schema.predictions(scores.samples)
         if Requires.SURPRISAL in chosen.requires:
             surprisal = self._surprisal_of(candidates)
         if Requires.LABELLED in chosen.requires:
             known = self._labelled(model, clips, labels)
         inputs = Inputs(
             candidates=len(candidates),
-            probabilities=probabilities,
+            probabilities=predictions if predicts == Requires.PROBABILITIES else None,
+            ratings=predictions if predicts == Requires.RATINGS else None,
             exclusive=self.schema.exclusive,
             mc=mc,
             embeddings=scores.embeddings,
@@ -235,11 +240,11 @@ class Learner:
             np.random.default_rng(self.runtime.seed),
             np.random.default_rng([self.runtime.seed, len(labels)]),  # others in each round
         )
-        return Ranking.of(candidates, ranked, name, probabilities)
+        return Ranking.of(candidates, ranked, name, predictions)
 
     def predict(self, model: EmotionModel, clips: Sequence[Clip]) -> NDArray[np.float64]:
-        """(N, C) class probabilities of clips, rows in their order; for the stop set and for relabelling."""
-        return self.schema.probabilities(self._score(model, clips).logits)
+        """(N, C) `LabelSchema.predictions` of clips, rows in their order; for the stop set and for relabelling."""
+        return self.schema.predictions(self._score(model, clips).logits)
 
     def _finetune(
         self, clips: Sequence[Clip], labels: NDArray[np.floating], previous: EmotionModel | None
@@ -273,9 +278,10 @@ class Learner:
         """What the model makes of the labelled clips, rows by id."""
         labelled, targets = self._taught(labels, labels.keys(), clips)
         scores = self._score(model, labelled, "score labelled")
+        predictions = self.schema.predictions(scores.logits)
         return Labelled(
-            labels=targets,
-            probabilities=self.schema.probabilities(scores.logits),
+            labels=np.where(np.isnan(targets), predictions, targets),
+            predictions=predictions,
             embeddings=scores.embeddings,
         )
 
@@ -309,19 +315,16 @@ class Learner:
 
     def _evaluate(
         self, model: EmotionModel, clips: Sequence[Clip], labels: NDArray[np.floating]
-    ) -> tuple[float, Metrics | None]:
+    ) -> tuple[float, Metrics | RatingMetrics | None]:
         """The temperature to divide logits by, and the test set's metrics."""
         clear = np.flatnonzero(self.schema.clear(labels)) if len(labels) else []
         if len(clear) == 0:
             return 1.0, None
         tested, labels = [clips[int(row)] for row in clear], labels[clear]
         scores = self._score(model, tested, "test")
-        temperature, probabilities = 1.0, self.schema.probabilities(scores.logits)
-        if len(clear) >= MIN_CLIPS:
-            temperature = fit_temperature(scores.logits, labels, self.schema)
-            probabilities = cross_fitted(scores.logits, labels, self.schema, self.runtime.seed)
+        temperature, predictions = self.schema.calibrate(scores.logits, labels, self.runtime.seed)
         speakers = [clip.speaker for clip in tested]
-        return temperature, self.schema.measure(labels, probabilities, speakers, self.runtime.seed)
+        return temperature, self.schema.measure(labels, predictions, speakers, self.runtime.seed)
 
 
 def _rows(clips: Sequence[Clip], labelled: Collection[str]) -> list[Clip]:

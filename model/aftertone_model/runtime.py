@@ -35,6 +35,6 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def described(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """A device for people: its name, and which GPU it is."""
     return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)

@@ -107,8 +107,7 @@ def fill(model_dir: Path) -> None:
     store.save(Sources(sources={SIGNED: Source(clip="a", seconds=1.0, at=1.0)}))
     record = make_round(1, kind="trained", classes=("neutral", "happy"))
     scores = [
-        Score(task=i, clip=f"c{i}", rank=i, acquisition=0.5, cluster=None, probabilities=(0.3, 0.7))
-        for i in range(1, 21)
+        Score(task=i, clip=f"c{i}", rank=i, acquisition=0.5, cluster=None, predictions=(0.3, 0.7)) for i in range(1, 21)
     ]
     store.save_draft(record, lambda model: model.mkdir())
     store.complete_round(record, scores)

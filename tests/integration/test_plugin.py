@@ -52,7 +52,7 @@ def test_setup_and_predict(host: FlaskClient) -> None:
         Store(load_settings().model_dir).project(5),
         make_round(1, kind="trained", classes=("neutral", "happy")),
     )
-    score = Score(task=2, clip="a", rank=1, acquisition=0.5, cluster=None, probabilities=(0.1, 0.9))
+    score = Score(task=2, clip="a", rank=1, acquisition=0.5, cluster=None, predictions=(0.1, 0.9))
     store.save_draft(record, lambda folder: folder.mkdir())
     store.complete_round(record, [score])
     store.set_current(1)

@@ -45,7 +45,7 @@ def count_votes(
     votes: Counter[str] = Counter()
     for chosen in by.values():
         votes.update(question.schema.vote(chosen))
-    voters = sum(any(label in question.classes for label in chosen) for chosen in by.values())
+    voters = sum(any(map(question.schema.knows, chosen)) for chosen in by.values())
     return Answer(
         votes=dict(votes),
         voters=voters,

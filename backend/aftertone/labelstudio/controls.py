@@ -2,14 +2,16 @@
 
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from aftertone.errors import LabelConfigError
 from aftertone.labelstudio.emotion_words import named_after_emotion, offers_emotions
+from aftertone.labelstudio.rating_question import RatingControls, is_dimension, read_rating
 from aftertone_model.labels import LabelSchema, MultipleChoice, SingleChoice
 
+RATED = ("rating", "number")  # tags that ask for a number
 AUDIO = ("audio", "audioplus")  # tags whose sound is learned from
 VIDEO = "video"  # its sound is learned from where there is no other
 SEPARATOR = " / "  # between the choices of a path that is a class's name
@@ -22,9 +24,10 @@ Path = tuple[str, ...]  # names of choices, from the topmost down
 
 @dataclass(frozen=True, kw_only=True)
 class Offered:
-    """What the choices of a control are."""
+    """What annotators can answer by a control."""
 
-    paths: tuple[Path, ...]  # of each choice that may be a class, as Label Studio stores it
+    paths: tuple[Path, ...] = ()  # of each choice that may be a class, as Label Studio stores it
+    ratings: RatingControls | None = None  # of a control that asks for numbers
     nested: bool = False  # whether Label Studio stores paths instead of names
     shown: bool = True  # whether it takes predictions of this form
     words: tuple[str, ...] = ()  # every name and alias, by which questions about emotion are known
@@ -60,7 +63,9 @@ class Control:
 
     @cached_property
     def about_emotion(self) -> bool:
-        """Whether its name or its choices look like emotion."""
+        """Whether its name or its choices look like emotion, or it is rated in dimensions of emotion."""
+        if self.offered is not None and self.offered.ratings is not None and is_dimension(self.name):
+            return True
         return named_after_emotion(self.name) or (self.offered is not None and offers_emotions(self.offered.words))
 
 
@@ -78,7 +83,29 @@ def read_controls(tree: Element) -> list[Control]:
     """
     tags = [element for element in tree.iter() if isinstance(element.tag, str)]  # neither comments nor instructions
     objects = {e.get("name"): e for e in tags if e.get("name") and e.get("value") and not e.get("toName")}
-    return [_read(e, objects) for e in tags if e.get("name") and e.get("toName") and e.tag != "Filter"]
+    found = [_read(e, objects) for e in tags if e.get("name") and e.get("toName") and e.tag != "Filter"]
+    return _dimensions_together(found)
+
+
+def _dimensions_together(controls: list[Control]) -> list[Control]:
+    """The controls, with those that rate dimensions of emotion of the same audio as one, in place of the first."""
+    asked = [c for c in controls if c.tag.lower() in RATED and is_dimension(c.name)]
+    refused = tuple(control.refusal for control in asked if control.refusal)
+    together: dict[str, list[Control]] = {}
+    for control in asked:
+        if control.schema is not None and not control.condition:
+            together.setdefault(control.media, []).append(control)
+    joined: list[Control] = []
+    for control in controls:
+        group = together.get(control.media, [])
+        if control not in group:
+            joined.append(control)
+        elif control is group[0]:
+            found = [one.offered.ratings for one in group if one.offered and one.offered.ratings]
+            ratings = RatingControls(controls=tuple(part for one in found for part in one.controls))
+            offered = Offered(ratings=ratings, notes=refused)
+            joined.append(replace(control, name=ratings.name, schema=ratings.schema, offered=offered))
+    return joined
 
 
 def _read(element: Element, objects: dict[str, Element]) -> Control:
@@ -175,9 +202,17 @@ def _taxonomy(control: Control, element: Element) -> tuple[Offered, LabelSchema]
     return offered, _schema(control, offered, several=(element.get("maxUsages") or "").strip() != "1")
 
 
+def _rating(control: Control, element: Element) -> tuple[Offered, LabelSchema]:
+    """Rating and Number: a number on the scale that the tag's attributes say."""
+    ratings = RatingControls(controls=(read_rating(control.tag, control.name, dict(element.attrib)),))
+    return Offered(ratings=ratings), ratings.schema
+
+
 KINDS: dict[str, Callable[[Control, Element], tuple[Offered, LabelSchema]]] = {
     "choices": _choices,
     "taxonomy": _taxonomy,
+    "rating": _rating,
+    "number": _rating,
 }
 """How the answers to a kind of tag are read; another kind of label begins with an entry here."""
 
@@ -186,15 +221,6 @@ def _segments(control: Control, element: Element) -> str:
     return (
         f"{control} (toName={quoted(element.get('toName'))}) marks segments, which aren't learned yet: ask about the "
         f"whole clip, by a Choices tag with the same name and toName in its place."
-    )
-
-
-def _number(control: Control, element: Element) -> str:
-    limits = [f"{name}={quoted(element.get(name))}" for name in ("maxRating", "min", "max") if element.get(name)]
-    limited = f" ({', '.join(limits)})" if limits else ""
-    return (
-        f"{control}{limited} asks for a number, which isn't learned yet: ask for it by a Choices tag with the same "
-        "name and toName, with a Choice for each grade."
     )
 
 
@@ -208,8 +234,6 @@ def _other(control: Control, element: Element) -> str:
 OTHERS: dict[str, Callable[[Control, Element], str]] = {
     "labels": _segments,
     "timelinelabels": _segments,
-    "rating": _number,
-    "number": _number,
 }
 """Why a tag of another kind isn't learned, and what to ask instead."""
 

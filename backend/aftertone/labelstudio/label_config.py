@@ -8,7 +8,8 @@ from typing import Any
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from aftertone.errors import LabelConfigError
-from aftertone.labelstudio.controls import Control, Offered, Path, quoted, read_controls
+from aftertone.labelstudio.controls import RATED, Control, Offered, Path, quoted, read_controls
+from aftertone.labelstudio.rating_question import RatingControls
 from aftertone_model.labels import LabelSchema
 
 SMALLEST_CONFIG = """<View>
@@ -28,18 +29,23 @@ class Question:
 
     audio: str  # name of the Audio or Video tag
     field: str  # key of the task's data that holds the audio's address
-    control: str  # name of the tag that annotators answer by
+    control: str  # name of the tag that annotators answer by; of several that ask for ratings, joined by +
     schema: (
         LabelSchema  # kind of answer; its classes are named as Label Studio stores them (an alias where there is one)
     )
-    tag: str = "Choices"  # what that tag is: Choices or Taxonomy
+    tag: str = "Choices"  # what that tag is: Choices, Taxonomy, Rating or Number
     offered: Offered | None = None  # what its choices are; None: the classes
     notes: tuple[str, ...] = ()  # what people should know about the choice of this question; sentences
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What annotators can choose, at least two."""
+        """What annotators can choose, at least two; of ratings, the dimensions."""
         return self.schema.classes
+
+    @property
+    def ratings(self) -> RatingControls | None:
+        """The tags that ask for numbers; None of a choice."""
+        return None if self.offered is None else self.offered.ratings
 
     @property
     def by_path(self) -> bool:
@@ -48,6 +54,8 @@ class Question:
 
     def chosen(self, annotation: Mapping[str, Any]) -> tuple[str, ...]:
         """The answer of an annotation as Label Studio exports it; () where the question was left open."""
+        if self.ratings is not None:
+            return self.ratings.chosen(annotation)
         kind, paths = self.tag.lower(), list[Path]()
         for item in annotation.get("result") or ():
             if item.get("from_name") == self.control and item.get("type") == kind:
@@ -61,6 +69,8 @@ class Question:
 
         Empty where the label config has lost part of it, or where Label Studio takes no predictions of its form.
         """
+        if self.ratings is not None:
+            return self.ratings.result(answer, self.audio)
         if not answer or not set(answer) <= set(self.classes) or not (self.offered is None or self.offered.shown):
             return []
         kind, value = self.tag.lower(), list[Any](answer)
@@ -83,7 +93,8 @@ def parse_label_config(label_config: str, question: str = "") -> Question:
     """Find the question to learn.
 
     That is the one named; else the only one that can be learned; else the only one of these whose name or choices look
-    like emotion. One that is hidden until something else is chosen must be named.
+    like emotion. A choice goes before ratings, unless they alone look like emotion. One that is hidden until something
+    else is chosen must be named.
 
     Args:
         label_config: of a project, XML.
@@ -97,7 +108,7 @@ def parse_label_config(label_config: str, question: str = "") -> Question:
     if question:
         return _as_question(_named(question, controls), controls)
     able = [control for control in controls if control.schema is not None]
-    always = [control for control in able if not control.condition]
+    always = _choices_first([control for control in able if not control.condition])
     if len(always) == 1:
         return _as_question(always[0], controls)
     if not always:
@@ -132,8 +143,21 @@ def _controls(label_config: str) -> list[Control]:
     return controls
 
 
+def _choices_first(controls: Sequence[Control]) -> Sequence[Control]:
+    """Without ratings, where a choice is about emotion, or nothing that is rated is."""
+    choices = [control for control in controls if not _parts(control)]
+    about = [control for control in controls if control.about_emotion]
+    return choices if any(not _parts(c) for c in about) or (choices and not about) else controls
+
+
+def _parts(control: Control) -> tuple[str, ...]:
+    """Names of the tags that ask for ratings together; () of a choice."""
+    ratings = None if control.offered is None else control.offered.ratings
+    return () if ratings is None else ratings.schema.classes
+
+
 def _named(name: str, controls: Sequence[Control]) -> Control:
-    found = next((control for control in controls if control.name == name), None)
+    found = next((control for control in controls if name in (control.name, *_parts(control))), None)
     if found is None:
         able = [control for control in controls if control.schema is not None]
         if not able:
@@ -156,7 +180,7 @@ def _as_question(control: Control, controls: Sequence[Control]) -> Question:
         f'{{"question": {quoted(other.name)}}} in the model\'s extra params.'
         for other in hidden[:MOST_LISTED]
     ]
-    if not control.schema.exclusive and not control.required:
+    if not control.schema.exclusive and not control.required and not _parts(control):
         notes.append(
             f"{control} may be left blank, which counts as skipped, since it can't be told from a form that nobody "
             'filled in. Offer a choice such as "none of these", or set required="true".'
@@ -179,7 +203,7 @@ def _nothing_to_learn(controls: Sequence[Control]) -> str:
             f"{hidden[0]} is hidden at times ({hidden[0].condition}), and there is no other question that can be "
             f"learned. {_name_one(hidden[0])}"
         )
-    choices_first = sorted(controls, key=lambda control: control.tag.lower() not in ("choices", "taxonomy"))
+    choices_first = sorted(controls, key=lambda control: control.tag.lower() not in ("choices", "taxonomy", *RATED))
     return _with_example("\n".join(control.refusal for control in choices_first[:MOST_LISTED]))
 
 

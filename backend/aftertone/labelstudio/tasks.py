@@ -17,9 +17,9 @@ VERSION_PREFIX = "aftertone-"  # of the model_version of every ranking that this
 class Answer:
     """What a task's annotations add up to."""
 
-    votes: Mapping[str, float] = field(default_factory=dict)  # class -> sum of `LabelSchema.vote`
+    votes: Mapping[str, float] = field(default_factory=dict)  # class, or dimension=rating -> sum of `LabelSchema.vote`
     voters: int = 0  # annotators who chose something that the label config offers
-    by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # annotator -> classes chosen
+    by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # annotator -> classes chosen, or dimension=rating
     final: bool = False  # starred as ground truth: nobody's reliability changes it
     skipped: bool = False  # skipped or submitted blank, and nobody answered: no label, and no reason to ask first
     untouched: int = 0  # annotations that leave a prediction as it was shown, or were made of one

@@ -58,7 +58,8 @@ def check_usable(label_config: str, settings: Settings) -> Question:
     """
     question = parse_label_config(label_config, settings.question)
     if settings.strategy:
-        check_strategy(settings.strategy, exclusive=question.schema.exclusive)
+        schema = question.schema
+        check_strategy(settings.strategy, exclusive=schema.exclusive, predicts=schema.predicts)
     return question
 
 

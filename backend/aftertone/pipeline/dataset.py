@@ -55,7 +55,7 @@ class Dataset:
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
-        """Soft label (C,) of every complete clip that has a vote for one of the classes: the votes' shares.
+        """Soft label (C,) of every complete clip that has a vote that counts: shares of votes, or means of ratings.
 
         What changes here tells whether to train again. A vote for a label that has left the label config counts for
         nothing until the label comes back.
@@ -96,7 +96,7 @@ class Dataset:
         """Answers that the label config doesn't offer any more, with the number of clips that carry them."""
         counts: dict[str, int] = {}
         for entry in self.entries.values():
-            for label in set(entry.answer.votes) - set(self.schema.classes):
+            for label in (word for word in entry.answer.votes if not self.schema.knows(word)):
                 counts[label] = counts.get(label, 0) + 1
         return counts
 

@@ -140,7 +140,7 @@ def _queue_ends(dataset: Dataset, state: State, batch: int) -> bool:
 def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool:
     labels = dataset.labels
     trainable = [label for clip, label in labels.items() if clip not in state.test_clips]
-    if not trainable or len(set(dataset.schema.decisions(np.array(trainable)).tolist())) < 2:
+    if not trainable or not dataset.schema.varies(np.array(trainable)):
         return False  # one answer only: there is nothing to tell apart
     last, newest = state.last, state.newest
     changed = newest.changes(labels) if newest is not None else len(labels)

@@ -118,13 +118,13 @@ def score_table(
     dataset: Dataset,
     ranking: "Ranking",
     order: Sequence[int],
-    probabilities: Mapping[str, NDArray[np.floating]],
+    predictions: Mapping[str, NDArray[np.floating]],
 ) -> list[Score]:
     """A line per task: those that are asked for in their order, then the others.
 
     Args:
         order: what `build` returned.
-        probabilities: clip -> (C,) class probabilities; {} without a model.
+        predictions: clip -> (C,) `LabelSchema.predictions`; {} without a model.
     """
     ranks = {task: rank for rank, task in enumerate(order, 1)}
     rows = {clip: row for row, clip in enumerate(ranking.order)}
@@ -138,7 +138,7 @@ def score_table(
                 rank=ranks.get(task),
                 acquisition=float(ranking.scores[row]) if row is not None else None,
                 cluster=None if row is None or ranking.clusters is None else int(ranking.clusters[row]),
-                probabilities=tuple(map(float, probabilities.get(entry.clip.id, ()))),
+                predictions=tuple(map(float, predictions.get(entry.clip.id, ()))),
             )
             for task in entry.tasks
         ]

@@ -16,7 +16,7 @@ from aftertone.pipeline.stop_advice import stop_advice
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import StopSet
-from aftertone.store.rounds import Doubt, Draft, Round, SoftLabels, TrainingRecord
+from aftertone.store.rounds import Doubt, Draft, Round, SoftLabels, TrainingRecord, described
 from aftertone.store.state import State
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.classification.model import load_model
@@ -26,7 +26,7 @@ from aftertone_model.evaluation.stopping import stop_set
 from aftertone_model.labels import LabelSchema
 from aftertone_model.learner import Learner, Training
 from aftertone_model.progress import Progress
-from aftertone_model.runtime import Runtime, described, device_named
+from aftertone_model.runtime import Runtime, device_name, device_named
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +69,7 @@ class LearningSteps:
             seed=self._settings.seed,
             strategy=ranking.strategy,
             question=self._dataset.question,
-            classes=self._dataset.schema.classes,
-            label_kind=self._dataset.schema.kind,
+            **described(self._dataset.schema),
             batch=size,
             published=order[: queue.length(self._settings, size)],
             seconds={"seed": time.monotonic() - self._began},
@@ -99,8 +98,7 @@ class LearningSteps:
         )
         draft = Draft(
             question=self._dataset.question,
-            classes=self._dataset.schema.classes,
-            label_kind=self._dataset.schema.kind,
+            **described(self._dataset.schema),
             labelled=_as_tuples(labelled),
             tested=_as_tuples(tested),
             metrics=training.metrics,
@@ -124,8 +122,8 @@ class LearningSteps:
         asked = set(ranking.order)
         others = [clip for clip in self._dataset.clips if clip.id not in asked]
         found = dict(zip((clip.id for clip in others), learner.predict(model, others), strict=True))
-        if ranking.probabilities is not None:
-            found |= dict(zip(ranking.order, ranking.probabilities, strict=True))
+        if ranking.predictions is not None:
+            found |= dict(zip(ranking.order, ranking.predictions, strict=True))
         compared = [clip for clip in self._stop_set() if clip in found]
         decisions = draft.label_schema.decisions(np.array([found[clip] for clip in compared])) if compared else []
         doubts: tuple[Doubt, ...] = ()
@@ -146,8 +144,8 @@ class LearningSteps:
             relabel=doubts,
             stops={clip: int(decision) for clip, decision in zip(compared, decisions, strict=True)},
             test_answers={
-                clip: draft.label_schema.answer(list(probabilities))
-                for clip, probabilities in found.items()
+                clip: draft.label_schema.answer(predictions.tolist())
+                for clip, predictions in found.items()
                 if clip in self._state.test_clips
             },
             seconds={**draft.seconds, "rank": time.monotonic() - self._began},
@@ -165,7 +163,9 @@ class LearningSteps:
         elif backbone is None:
             backbone = load_backbone(self._settings.backbone, seed=self._settings.seed)
         device = device_named(self._settings.device)
-        log.info("Project %s: computing on %s", self._store.folder.name, described(device), extra={"action": "device"})
+        log.info(
+            "Project %s: computing on %s", self._store.folder.name, device_name(device), extra={"action": "device"}
+        )
         runtime = Runtime(
             pool=self._store.pool,
             device=device,

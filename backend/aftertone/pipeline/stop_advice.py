@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aftertone.store.rounds import Round
-from aftertone_model.evaluation.slope import HeldOutLabels
-from aftertone_model.evaluation.stopping import Advice, Milestone, advise
+from aftertone_model.evaluation.held_out import Milestone
+from aftertone_model.evaluation.stopping import Advice, advise
 
 
 def stop_advice(rounds: Sequence[Round], speakers: Mapping[str, str | None], seed: int) -> Advice:
@@ -20,7 +20,9 @@ def stop_advice(rounds: Sequence[Round], speakers: Mapping[str, str | None], see
     """
     newest = rounds[-1]
     alike = [record for record in rounds if record.training and record.learned(newest.question, newest.label_schema)]
-    return advise([_milestone(record) for record in alike], newest.classes, _tested(newest, speakers), seed)
+    labels = {clip: np.array(label) for clip, label in newest.tested.items()}
+    tested = newest.label_schema.held_out(labels, speakers)
+    return advise([_milestone(record) for record in alike], newest.classes, tested, seed)
 
 
 def _milestone(record: Round) -> Milestone:
@@ -29,15 +31,4 @@ def _milestone(record: Round) -> Milestone:
         per_class=record.training.per_class if record.training else (),
         predictions={clip: decision for clip, decision in record.stops.items() if clip not in record.labelled},
         answers=record.test_answers,
-    )
-
-
-def _tested(record: Round, speakers: Mapping[str, str | None]) -> HeldOutLabels:
-    """The labels of test clips on which annotators agree."""
-    schema = record.label_schema
-    labels = {clip: np.array(label) for clip, label in record.tested.items()}
-    return HeldOutLabels(
-        answers={clip: schema.answer(label.tolist()) for clip, label in labels.items() if schema.clear(label[None])[0]},
-        speakers=speakers,
-        exclusive=schema.exclusive,
     )

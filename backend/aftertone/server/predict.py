@@ -27,7 +27,7 @@ def latest_version(store: ProjectStore, settings: Settings) -> str:
 def predict(
     store: ProjectStore, tasks: Sequence[tuple[int, bool]], label_config: str, settings: Settings
 ) -> list[dict[str, Any]]:
-    """One answer per task, in order: the model's choice, and its probability as the score.
+    """One answer per task, in order: the model's answer, and its probability as the score; ratings have none: 0.
 
     A task that the served round doesn't know, or whose annotators shall see nothing, gets an empty answer with score 0,
     because Label Studio refuses a reply that leaves one out. An empty answer fills in no form.
@@ -48,11 +48,12 @@ def predict(
     answers = []
     for task, labelled in tasks:
         score = scores.get(task)
-        if score is None or not score.probabilities or not (labelled or shows_all):
+        if score is None or not score.predictions or not (labelled or shows_all):
             answers.append(_empty(version))
             continue
-        result = as_prediction(question.result(record.label_schema.answer(score.probabilities)))
-        answers.append({"result": result, "score": max(score.probabilities), "model_version": version})
+        schema = record.label_schema
+        result = as_prediction(question.result(schema.answer(score.predictions)))
+        answers.append({"result": result, "score": schema.confidence(score.predictions), "model_version": version})
     return answers
 
 

@@ -228,7 +228,7 @@ class ProjectStore(RequestFolder):
     def answers(self, number: int) -> dict[int, tuple[str, ...]]:
         """The model's answer for every task that a round scored; {} for a round without a model."""
         schema, scores = self.round(number).label_schema, self.scores(number)[1]
-        return {task: schema.answer(score.probabilities) for task, score in scores.items() if score.probabilities}
+        return {task: schema.answer(score.predictions) for task, score in scores.items() if score.predictions}
 
     @contextmanager
     def round_model(self, number: int | None = None) -> Iterator[tuple[int, Path]]:

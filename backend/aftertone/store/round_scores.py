@@ -23,17 +23,19 @@ class Score:
     rank: int | None  # 1 = ask first; None for clips that aren't asked for
     acquisition: float | None  # value of the acquisition function, higher = ask first
     cluster: int | None  # which cluster of the pool, where the strategy has clusters
-    probabilities: tuple[float, ...]  # one per class, summing to 1; empty before there is a model
+    predictions: tuple[float, ...]
+    """Of each class its probability; of a dimension that is rated, the place on its scale, from 0, the lowest
+    rating, to 1, the highest. Empty before there is a model."""
 
 
 def write_scores(folder: Path, scores: Sequence[Score], classes: Sequence[str], guard: Guard = nullcontext) -> None:
-    """Write a round's table; classes are the last columns. `guard` as for `whole_file`."""
+    """Write a round's table; classes, or dimensions, are the last columns. `guard` as for `whole_file`."""
     with whole_file(folder / FILE, guard=guard) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
         table.writerow([*FIXED_COLUMNS, *classes])
         for score in scores:
             fixed = [score.task, score.clip, _blank(score.rank), _blank(score.acquisition), _blank(score.cluster)]
-            table.writerow([*fixed, *(f"{p:.6f}" for p in score.probabilities)])
+            table.writerow([*fixed, *(f"{p:.6f}" for p in score.predictions)])
 
 
 @lru_cache(maxsize=4)
@@ -62,14 +64,14 @@ def read_scores(path: Path, written: int) -> tuple[tuple[str, ...], dict[int, Sc
             rank=int(rank) if rank else None,
             acquisition=float(acquisition) if acquisition else None,
             cluster=int(cluster) if cluster else None,
-            probabilities=tuple(map(float, probabilities)),
+            predictions=tuple(map(float, predictions)),
         )
-        for task, clip, rank, acquisition, cluster, *probabilities in rows
+        for task, clip, rank, acquisition, cluster, *predictions in rows
     ]
-    if any(len(score.probabilities) not in (0, len(classes)) for score in scores):
+    if any(len(score.predictions) not in (0, len(classes)) for score in scores):
         raise ValueError("a line is cut short")
-    if not all(0 <= probability <= 1 for score in scores for probability in score.probabilities):
-        raise ValueError("not a probability")
+    if not all(0 <= share <= 1 for score in scores for share in score.predictions):
+        raise ValueError("not a share of 1")
     return classes, {score.task: score for score in scores}
 
 

@@ -11,12 +11,13 @@ from pydantic import Field, computed_field, model_validator
 from aftertone.labelstudio.tasks import VERSION_PREFIX
 from aftertone.store.records import Part, Record
 from aftertone_model.evaluation.metrics import Metrics
-from aftertone_model.labels import SCHEMAS, LabelSchema, SingleChoice, schema_of
+from aftertone_model.evaluation.rating_metrics import RatingMetrics
+from aftertone_model.labels import SCHEMAS, LabelSchema, Scale, SingleChoice, schema_of
 
 GUESS_PREFIX = "guess-"
 HIDDEN_PREFIX = "hidden-"
 
-SoftLabels = dict[str, tuple[float, ...]]  # clip -> share of each class, summing to 1
+SoftLabels = dict[str, tuple[float, ...]]  # clip -> `LabelSchema.target`
 
 
 class TrainingRecord(Part):
@@ -28,9 +29,9 @@ class TrainingRecord(Part):
     skipped: int = 0  # of these, those whose gradient was not a number
     retries: int  # attempts that collapsed to one class before
     collapsed: bool  # so did the last one
-    train_accuracy: float  # share of the training clips that the classifier gets right, in [0, 1]
+    train_accuracy: float  # share of the training clips that are right; of ratings, the mean CCC; at most 1
     losses: tuple[float, ...]  # mean training loss of each epoch
-    per_class: tuple[float, ...]  # (C,) training labels of each class; soft votes count in parts
+    per_class: tuple[float, ...]  # (C,) training labels of each class, soft votes in parts, or of each dimension
     temperature: float  # that the logits were divided by
     backbone: str = ""  # name of the speech model that it started from; '' where an earlier version wrote none
 
@@ -42,12 +43,13 @@ class Draft(Record):
     AFTER_DAMAGE = "The round is trained again."
 
     question: str = ""  # name of the tag in the label config that was learned; '' where an earlier version wrote it
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # or the dimensions that are rated
+    scales: tuple[Scale, ...] = ()  # of the dimensions
     label_kind: Annotated[str, Field(pattern="|".join(SCHEMAS))] = SingleChoice.kind
     labelled: SoftLabels = Field(default_factory=dict)  # clips that it was trained on
     tested: SoftLabels = Field(default_factory=dict)  # labelled clips of the held-out test set
-    metrics: Metrics | None = None  # on the held-out test set; None without test labels
-    plain_metrics: Metrics | None = None
+    metrics: Metrics | RatingMetrics | None = None  # on the held-out test set; None without test labels
+    plain_metrics: Metrics | RatingMetrics | None = None
     """The same of the transformers classifier alone, which is what `pipeline` loads of an export. None where the round
     has no clip head, or where an earlier version wrote it."""
     training: TrainingRecord | None = None  # None for a seed set
@@ -56,7 +58,7 @@ class Draft(Record):
     @property
     def label_schema(self) -> LabelSchema:
         """What kind of answer was asked for."""
-        return schema_of(self.label_kind, self.classes)
+        return schema_of(self.label_kind, self.classes, self.scales)
 
     def learned(self, question: str, schema: LabelSchema) -> bool:
         """Whether it learned a question of that name and kind. Any name will do where either has none."""
@@ -96,9 +98,9 @@ class Round(Draft):
     strategy: str  # query strategy, or how the seed set was found
     batch: int  # k: labels that the next round waits for
     published: tuple[int, ...]  # task ids, highest priority first
-    stops: dict[str, int] = Field(default_factory=dict)  # clip of the stop set -> class predicted
+    stops: dict[str, int] = Field(default_factory=dict)  # clip of the stop set -> `LabelSchema.decisions`
     test_answers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Clip of the held-out test set, labelled or not -> the classes that the model chose. Empty where an earlier
+    """Clip of the held-out test set, labelled or not -> the words of the model's answer. Empty where an earlier
     version wrote the round. With these, later rounds are compared with this one on the very same clips."""
     relabel: tuple[Doubt, ...] = ()  # least sure first; empty where an earlier version wrote the round
     advice: str = ""  # whether labelling more still pays, and why
@@ -155,5 +157,10 @@ class Extension(Record):
         return f"{self.round}-{self.part}"
 
 
+def described(schema: LabelSchema) -> dict[str, Any]:
+    """The fields of a draft that say what kind of answer was asked for."""
+    return {"classes": schema.classes, "scales": schema.scales, "label_kind": schema.kind}
+
+
 def _same(first: Sequence[float], second: NDArray[np.float64]) -> bool:
-    return len(first) == len(second) and np.allclose(first, second, atol=1e-9)
+    return len(first) == len(second) and np.allclose(first, second, atol=1e-9, equal_nan=True)

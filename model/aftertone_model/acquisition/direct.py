@@ -24,7 +24,7 @@ def rank_by_direct(inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
     the clips.
     """
     known, size = inputs.known(), inputs.candidates
-    probabilities = np.concatenate([inputs.require(Requires.PROBABILITIES), known.probabilities])  # (N + M, C)
+    probabilities = np.concatenate([inputs.require(Requires.PROBABILITIES), known.predictions])  # (N + M, C)
     votes = np.concatenate(
         [np.zeros((size, known.labels.shape[1])), 2 * known.labels.astype(np.float64) - 1]
     )  # 1: of the class, -1: not

@@ -13,6 +13,7 @@ class Requires(StrEnum):
     """A kind of input; the value is the name of the field of `Inputs` that carries it."""
 
     PROBABILITIES = "probabilities"  # the classifier's class probabilities
+    RATINGS = "ratings"  # the ratings that a regression predicts
     MC = "mc"  # class probabilities under K dropout masks of the head, the same K masks for every clip
     EMBEDDINGS = "embeddings"  # the pooled hidden states that enter the classifier's last layer
     SURPRISAL = "surprisal"  # the adapted backbone's surprisal along each clip; needs no labels
@@ -23,23 +24,23 @@ class Requires(StrEnum):
 class Labelled:
     """What is known about M clips that have labels, one row each; none of them is a candidate.
 
-    The classifier was trained on most of them, so that its probabilities flatter it.
+    The classifier was trained on most of them, so that its predictions flatter it.
 
     Raises:
         ValueError: shapes disagree, or a value is not finite.
     """
 
-    labels: NDArray[np.floating]  # (M, C) soft, 0..1
-    probabilities: NDArray[np.floating]  # (M, C)
+    labels: NDArray[np.floating]  # (M, C) soft, 0..1; of ratings, predicted where nobody rated
+    predictions: NDArray[np.floating]  # (M, C) probabilities or ratings
     embeddings: NDArray[np.floating]  # (M, D)
 
     def __post_init__(self) -> None:
-        if not self.labels.shape == self.probabilities.shape == (len(self.embeddings), *self.labels.shape[1:]):
+        if not self.labels.shape == self.predictions.shape == (len(self.embeddings), *self.labels.shape[1:]):
             raise ValueError(
-                f"Labels {self.labels.shape}, probabilities {self.probabilities.shape} and embeddings "
+                f"Labels {self.labels.shape}, predictions {self.predictions.shape} and embeddings "
                 f"{self.embeddings.shape} must have a row for each labelled clip, the first two a column per class."
             )
-        for array in (self.labels, self.probabilities, self.embeddings):
+        for array in (self.labels, self.predictions, self.embeddings):
             if array.ndim != 2 or not np.isfinite(array).all():
                 raise ValueError(
                     "What is known of labelled clips must be finite numbers in two axes; score them again."
@@ -59,6 +60,7 @@ class Inputs:
 
     candidates: int  # N, >= 0
     probabilities: NDArray[np.floating] | None = None  # (N, C), rows sum to 1
+    ratings: NDArray[np.floating] | None = None  # (N, C) places on the scales, 0..1
     mc: NDArray[np.floating] | None = None  # (N, K, C), sums to 1 over C; sample k is the same mask in every row
     embeddings: NDArray[np.floating] | None = None  # (N, D)
     exclusive: bool = (
@@ -86,7 +88,8 @@ class Inputs:
                 raise ValueError(f"{need} must be >= 0{sums}; pass probabilities, not logits.")
         if self.labelled is not None:
             for ours, theirs in (
-                (self.probabilities, self.labelled.probabilities),
+                (self.probabilities, self.labelled.predictions),
+                (self.ratings, self.labelled.predictions),
                 (self.embeddings, self.labelled.embeddings),
             ):
                 if ours is not None and ours.shape[1] != theirs.shape[1]:

@@ -19,7 +19,7 @@ class Ranking:
     strategy: str  # the name of the strategy or seeding that made the order
     scores: NDArray[np.float64]  # (N,) higher = ask first; the picks of a batch strategy may defy it
     clusters: NDArray[np.intp] | None  # (N,) 0 = the largest cluster; None where nothing was clustered
-    probabilities: NDArray[np.float64] | None  # (N, C) of each class; None for a seed set, which knows no classes
+    predictions: NDArray[np.float64] | None  # (N, C) `LabelSchema.predictions`; None for a seed set, which has no model
 
     @property
     def picks(self) -> tuple[str, ...]:
@@ -28,14 +28,14 @@ class Ranking:
 
     @classmethod
     def of(
-        cls, clips: Sequence[Clip], ranked: Ranked, strategy: str, probabilities: NDArray[np.float64] | None = None
+        cls, clips: Sequence[Clip], ranked: Ranked, strategy: str, predictions: NDArray[np.float64] | None = None
     ) -> "Ranking":
-        """Ranked rows of clips as an order of their ids; `probabilities` is (N, C) by row."""
+        """Ranked rows of clips as an order of their ids; `predictions` is (N, C) by row."""
         return cls(
             order=tuple(clips[int(row)].id for row in ranked.order),
             k=ranked.k,
             strategy=strategy,
             scores=ranked.scores[ranked.order],
             clusters=None if ranked.clusters is None else ranked.clusters[ranked.order],
-            probabilities=None if probabilities is None else probabilities[ranked.order],
+            predictions=None if predictions is None else predictions[ranked.order],
         )

@@ -12,6 +12,7 @@ from aftertone_model.acquisition.clusters import (
 )
 from aftertone_model.acquisition.coreset import rank_by_coreset
 from aftertone_model.acquisition.direct import rank_by_direct
+from aftertone_model.acquisition.greedy_sampling import rank_by_greedy_sampling
 from aftertone_model.acquisition.inputs import Requires
 from aftertone_model.acquisition.probcover import rank_by_probcover
 from aftertone_model.acquisition.random_sampling import rank_by_chance
@@ -139,6 +140,7 @@ STRATEGIES: dict[str, Strategy] = {
         source="Yehuda et al. 2022, ProbCover, arXiv 2205.11320 algorithm 1, with its radius of 95 % purity",
         departs="the radius is computed instead of tried on a grid; beyond 2,048 clips a random 2,048 are to be "
         "covered, by any clip. Once all are covered, a second cover begins. The vectors are the classifier's.",
+        classes_only=True,
         function=rank_by_probcover,
     ),
     "direct": Strategy(
@@ -159,15 +161,43 @@ STRATEGIES: dict[str, Strategy] = {
         "Neighbours are found exactly, without an index.",
         function=rank_by_anchoral,
     ),
+    "igs": Strategy(
+        description="Clips far from all labelled ones both in what they are and in how they are rated; ratings only.",
+        requires=frozenset({Requires.RATINGS, Requires.EMBEDDINGS, Requires.LABELLED}),
+        cost="O((k + M) N D) for M labelled clips",
+        source="Wu, Lin, Huang 2019, iGS, arXiv 1808.04245; for several dimensions Wu, Huang 2019, arXiv 1808.04244",
+        departs="the regression isn't trained anew within a batch: a pick counts with the ratings predicted for it.",
+        function=rank_by_greedy_sampling,
+    ),
 }
 
+RATING_STRATEGY = "igs"
+"""What ranks ratings where the strategy of the preset can't."""
 
-def find_strategy(name: str) -> Strategy:
+
+def suitable(predicts: str) -> tuple[str, ...]:
+    """Names of the strategies that can rank by what a model predicts: `probabilities` or `ratings`."""
+    return tuple(name for name, strategy in STRATEGIES.items() if strategy.suits(predicts))
+
+
+def find_strategy(name: str, predicts: str | None = None) -> Strategy:
     """The strategy of that name.
 
+    Args:
+        predicts: what it must rank by, `probabilities` or `ratings`; None where that isn't known yet.
+
     Raises:
-        StrategyError: there is none.
+        StrategyError: there is none, or it can't.
     """
     if name not in STRATEGIES:
         raise StrategyError(f"There is no strategy {name!r}. Set one of: {', '.join(STRATEGIES)}.")
+    if predicts is not None and not STRATEGIES[name].suits(predicts):
+        raise StrategyError(
+            f"The strategy {name!r} can't rank by {predicts} of clips. Set one of: {', '.join(suitable(predicts))}."
+        )
     return STRATEGIES[name]
+
+
+def default_strategy(name: str, predicts: str) -> str:
+    """A preset's strategy where it suits, else `RATING_STRATEGY`."""
+    return name if find_strategy(name).suits(predicts) else RATING_STRATEGY

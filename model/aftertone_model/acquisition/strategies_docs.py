@@ -1,14 +1,15 @@
 """docs/strategies.md, written from the registry: `python -m aftertone_model.acquisition.strategies_docs`."""
 
 from aftertone_model.acquisition.inputs import Requires
-from aftertone_model.acquisition.registry import STRATEGIES
+from aftertone_model.acquisition.registry import RATING_STRATEGY, STRATEGIES, suitable
 
 REQUIRES = {
     Requires.PROBABILITIES: "the classifier's class probabilities",
+    Requires.RATINGS: "the ratings that a regression predicts",
     Requires.MC: "class probabilities under K dropout masks of the head, shared by all clips; the encoder runs once",
     Requires.EMBEDDINGS: "the pooled hidden states that enter the classifier's last layer",
     Requires.SURPRISAL: "the adapted backbone's contrastive loss at seeded masks of each clip; no labels",
-    Requires.LABELLED: "the labels so far, and the probabilities and embeddings of the clips that have them",
+    Requires.LABELLED: "the labels so far, and the predictions and embeddings of the clips that have them",
 }
 
 OPENING = """\
@@ -22,6 +23,12 @@ M of labelled clips, k of clips asked for. Working memory beyond the inputs is O
 strategy builds an array of N x C x D.
 
 ## What a strategy can need
+"""
+
+RATINGS = f"""\
+Where a project asks for ratings (valence, arousal) there are no class probabilities. These strategies work:
+{", ".join(f"`{name}`" for name in suitable(Requires.RATINGS))}. Any other is refused; unless STRATEGY is set,
+`{RATING_STRATEGY}` ranks.
 """
 
 GUARD = """\
@@ -58,7 +65,7 @@ def guide() -> str:
     """The page as Markdown; docs/strategies.md is this text."""
     lines = [OPENING]
     lines += [f"- `{need}`: {meaning}." for need, meaning in REQUIRES.items()]
-    lines += ["", "What a strategy needs is computed once per round; what it doesn't need isn't computed.", ""]
+    lines += ["", "What a strategy needs is computed once per round; what it doesn't need isn't computed.", "", RATINGS]
     for name, strategy in STRATEGIES.items():
         needs = ", ".join(f"`{need}`" for need in REQUIRES if need in strategy.requires) or "nothing"
         lines += [

@@ -56,7 +56,14 @@ class Strategy:
     source: str  # the paper, and where it says so
     departs: str = ""  # in what we do otherwise than the source, for the docs
     exclusive_only: bool = False  # needs classes that exclude each other
+    classes_only: bool = False  # needs classes, though not their probabilities
     function: Callable[[Inputs, int, np.random.Generator], Ranked]  # called with N >= 1 and 1 <= k <= N
+
+    def suits(self, predicts: str) -> bool:
+        """Whether it can rank by what a model predicts: `probabilities` of classes, or `ratings`."""
+        if predicts == Requires.RATINGS:
+            return not self.classes_only and not self.requires & {Requires.PROBABILITIES, Requires.MC}
+        return Requires.RATINGS not in self.requires
 
     def rank(self, inputs: Inputs, k: int, rng: np.random.Generator) -> Ranked:
         """Order all candidates; the first min(k, N) are the picks, distinct.

@@ -36,6 +36,8 @@ def new_classifier(backbone: Backbone, schema: LabelSchema, *, mix_layers: bool,
     config.id2label = dict(enumerate(schema.classes))
     config.label2id = {name: number for number, name in enumerate(schema.classes)}
     config.problem_type = schema.problem_type
+    if schema.scales:
+        config.rating_scales = [[scale.low, scale.high] for scale in schema.scales]
     config.use_weighted_layer_sum = mix_layers
     config.classifier_proj_size = config.hidden_size
     config.layerdrop = 0.0  # it makes rounds on few labels noisier, and a mixture needs every layer

@@ -1,4 +1,4 @@
-"""The clip head: logistic regression on what a clip's frames are like, with the voice taken out where it is known.
+"""The clip head: a regression on what a clip's frames are like, with the voice taken out where it is known.
 
 A clip is described by the mean and the deviation over time of each transformer layer. Voices differ more than emotions
 do, so each speaker's clips are standardised over all clips of that speaker in the pool, for which no label is needed
@@ -24,13 +24,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from aftertone_model.classification.regressions import REGRESSIONS
 from aftertone_model.errors import BackboneError
 from aftertone_model.labels import LabelSchema
 
 FILE = "clip_head.safetensors"
 SHRINKAGE = 10.0  # clips of the pool that a speaker's own are averaged with
 FEWEST = 3  # clips of a speaker; with fewer a clip is judged as a stranger's
-STEPS = 200  # of L-BFGS, at most
 FLOOR = 1e-2  # least deviation of a feature, as a share of the mean deviation: some hardly vary
 DIMENSIONS = 128  # of the embedding that strategies compare clips by
 DIRECTIONS = 256  # in which halves of clips differ most, that are damped
@@ -162,6 +162,10 @@ class Linear:
         """With logits divided by a temperature."""
         return Linear(weight=self.weight / temperature, bias=self.bias / temperature)
 
+    def onto(self, low: Tensor, span: Tensor) -> "Linear":
+        """With logits times spans (C,), plus lows (C,)."""
+        return Linear(weight=self.weight * span[:, None], bias=self.bias * span + low)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClipHead:
@@ -200,6 +204,10 @@ class ClipHead:
     def over(self, temperature: float) -> "ClipHead":
         """With logits divided by a temperature."""
         return replace(self, stranger=self.stranger.over(temperature), known=self.known.over(temperature))
+
+    def onto(self, low: Tensor, span: Tensor) -> "ClipHead":
+        """With logits times spans (C,), plus lows (C,)."""
+        return replace(self, stranger=self.stranger.onto(low, span), known=self.known.onto(low, span))
 
     def to(self, device: torch.device) -> "ClipHead":
         """On another device."""
@@ -276,12 +284,17 @@ def fit_clip_head(
         labels: (N, C), hard or soft.
         c: inverse strength of the L2 penalty, as scikit-learn's C.
     """
-    targets = torch.from_numpy(labels.astype(np.float32)).to(features.device)
-    weights = torch.from_numpy(schema.class_weights(labels, max_class_weight)).to(features.device)
+
+    def regress(view: Tensor) -> Linear:
+        weight, bias = REGRESSIONS[schema.regression](
+            reading.damping(view), labels, schema, c=c, max_class_weight=max_class_weight
+        )
+        return Linear(weight=reading.damping(weight), bias=bias)  # as the map is symmetric
+
     standardisation = reading.standardisation
     plain, by_speaker = standardisation.views(features, speakers)
-    stranger = _regress(plain, reading.damping, targets, weights, schema, c)
-    known = _regress(by_speaker, reading.damping, targets, weights, schema, c) if standardisation.speakers else stranger
+    stranger = regress(plain)
+    known = regress(by_speaker) if standardisation.speakers else stranger
     return ClipHead(standardisation=standardisation, stranger=stranger, known=known, projection=reading.projection)
 
 
@@ -298,28 +311,6 @@ def _leading(features: Tensor, most: int) -> tuple[Tensor, Tensor]:
         torch.manual_seed(0)  # of the randomised decomposition
         _, sizes, directions = torch.pca_lowrank(features.cpu(), min(most, *features.shape), center=False)
     return (sizes.square() / len(features)).to(features.device), directions.to(features.device)
-
-
-def _regress(
-    features: Tensor, damping: Damping, targets: Tensor, class_weights: Tensor, schema: LabelSchema, c: float
-) -> Linear:
-    """The minimum, on damped features, of the schema's loss plus |W|² / (2 c N), which is unique, from zero."""
-    features = damping(features)
-    weight = torch.zeros(targets.shape[1], features.shape[1], device=features.device, requires_grad=True)
-    bias = torch.zeros(targets.shape[1], device=features.device, requires_grad=True)
-    optimizer = torch.optim.LBFGS(
-        [weight, bias], max_iter=STEPS, tolerance_grad=1e-6, tolerance_change=1e-9, line_search_fn="strong_wolfe"
-    )
-
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = schema.loss(features @ weight.T + bias, targets, class_weights)
-        loss = loss + weight.square().sum() / (2 * c * len(features))
-        loss.backward()
-        return loss
-
-    optimizer.step(closure)
-    return Linear(weight=damping(weight.detach()), bias=bias.detach())  # as the map is symmetric
 
 
 def _from_tensors(tensors: dict[str, Tensor], speakers: tuple[str, ...]) -> ClipHead:

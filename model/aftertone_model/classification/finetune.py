@@ -38,7 +38,7 @@ class FineTuned:
     skipped: int  # of these updates, those whose gradient was not a number, so that nothing was changed
     retries: int  # attempts that collapsed to one answer before
     collapsed: bool  # so did the last one: don't trust this classifier
-    train_accuracy: float  # share of the training clips that it gets right, in [0, 1]
+    train_accuracy: float  # `LabelSchema.accuracy` on the training clips, at most 1
 
 
 def finetune(
@@ -67,8 +67,6 @@ def finetune(
         cache: the backbone's layer means, for probes; what it lacks is computed and added.
     """
     stages = stages or config.stages(len(clips))
-    truth = schema.decisions(labels)
-    several = len(np.unique(truth)) > 1
     current, retries = config, 0
     while True:
         attempt = replace(runtime, seed=runtime.seed + retries)
@@ -90,11 +88,11 @@ def finetune(
                     "%d of %d updates were skipped, since their gradient was not a number", run.skipped, run.updates,
                     extra={"action": "updates_skipped"},
                 )  # fmt: skip
-        predicted = schema.decisions(schema.probabilities(runs[-1].logits()))
-        collapsed = several and len(np.unique(predicted)) == 1
+        predictions = schema.predictions(runs[-1].logits())
+        collapsed = schema.collapsed(labels, predictions)
         if not collapsed or retries == RETRIES:
             break
-        log.warning("A round collapsed to one class; trained again", extra={"action": "round_collapsed"})
+        log.warning("A round collapsed to one answer; trained again", extra={"action": "round_collapsed"})
         retries += 1
         current = current.slower()
         if retries == RETRIES:
@@ -109,7 +107,7 @@ def finetune(
         validation_losses=tuple(loss for run in runs for loss in run.validation_losses),
         retries=retries,
         collapsed=collapsed,
-        train_accuracy=float((predicted == truth).mean()),
+        train_accuracy=schema.accuracy(labels, predictions),
     )
 
 

@@ -1,7 +1,10 @@
 """What a round leaves behind to judge clips with: a transformers classifier, and the clip head beside it."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import load_classifier
@@ -15,6 +18,19 @@ class EmotionModel:
 
     classifier: SpeechClassifier  # in eval mode; a plain transformers model, which needs nothing of ours to run
     head: ClipHead | None = None
+
+    def in_units(self) -> "EmotionModel":
+        """With logits of ratings in the units of their scales, as people read them; of classes, as it is."""
+        scales = getattr(self.classifier.config, "rating_scales", None)
+        if scales is None:
+            return self
+        low, high = torch.tensor(scales, dtype=torch.float32).unbind(dim=1)  # (C,)
+        span, classifier = high - low, copy.deepcopy(self.classifier).cpu()
+        with torch.no_grad():
+            classifier.classifier.weight *= span[:, None]
+            classifier.classifier.bias.copy_(classifier.classifier.bias * span + low)
+        head = None if self.head is None else self.head.to(torch.device("cpu")).onto(low, span)
+        return EmotionModel(classifier=classifier, head=head)
 
     def save(self, folder: Path) -> None:
         """Write a folder that transformers reads, with the head in a file of its own."""

@@ -19,7 +19,7 @@ class Likelihood(Protocol):
 
     def log_likelihood(self, logits: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.float64]: ...
 
-    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]: ...
+    def predictions(self, logits: NDArray[np.floating]) -> NDArray[np.float64]: ...
 
 
 def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating], schema: Likelihood) -> float:
@@ -56,5 +56,5 @@ def cross_fitted(
         held, rest = folds == fold, folds != fold
         if held.any():
             temperature = fit_temperature(logits[rest], targets[rest], schema)
-            probabilities[held] = schema.probabilities(logits[held].astype(np.float64) / temperature)
+            probabilities[held] = schema.predictions(logits[held].astype(np.float64) / temperature)
     return probabilities

@@ -42,6 +42,11 @@ class Metrics:
         """For whom the intervals hold, for people."""
         return scope(self.basis, self.speakers)
 
+    @property
+    def summary(self) -> str:
+        """The main figures, for people."""
+        return f"UA {self.ua.value:.3f} [{self.ua.low:.3f}, {self.ua.high:.3f}], WA {self.wa.value:.3f}"
+
 
 def measure(
     truth: NDArray[np.integer],

@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
+from sklearn.metrics import cohen_kappa_score
 
-from aftertone_model.evaluation.bootstrap import UPPER, Basis, scope, units_of
-
-MIN_GAIN = 0.01  # of UA per 100 labels: what is surely below this doesn't pay for 100 labels
-MIN_TEST_CLIPS = 50  # labelled test clips; with fewer the interval is so wide that nothing can be told
-
-Answers = Mapping[str, tuple[str, ...]]
-"""Clip id -> the classes that apply; one where they exclude each other."""
+from aftertone_model.evaluation.bootstrap import UPPER, units_of
+from aftertone_model.evaluation.held_out import MIN_COMPARED, MIN_TEST_CLIPS, Answers, Milestone, Slope
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,37 +21,23 @@ class HeldOutLabels:
     speakers: Mapping[str, str | None]  # clip id -> who speaks, where known
     exclusive: bool  # classes exclude each other; if not, each is a yes-or-no question
 
+    figure: ClassVar = "UA"
+    agreement_figure: ClassVar = "kappa"
+    unit: ClassVar = "point"
+    part: ClassVar = "class"
+    compared: ClassVar = "unlabelled clips"
 
-class Trend(StrEnum):
-    """What can be said of UA as labels grow."""
+    def slope(self, rounds: Sequence[tuple[int, Answers]], classes: Sequence[str], seed: int) -> Slope | None:
+        """Of UA."""
+        return slope_of(rounds, classes, self, seed)
 
-    IMPROVES = "improves"  # the interval lies above 0, and may reach `MIN_GAIN`
-    FLAT = "flat"  # it lies below `MIN_GAIN`
-    UNCLEAR = "unclear"  # it holds both 0 and `MIN_GAIN`: more test clips, or more labels between rounds, would tell
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slope:
-    """Change of UA per 100 labels, as a share, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-    clips: int  # test clips that it rests on
-    basis: Basis
-    speakers: int | None  # voices among them; None where not all are known
-
-    @property
-    def trend(self) -> Trend:
-        """What follows from the interval."""
-        if self.high < MIN_GAIN:
-            return Trend.FLAT
-        return Trend.IMPROVES if self.low > 0 else Trend.UNCLEAR
-
-    @property
-    def scope(self) -> str:
-        """For whom the interval holds, for people."""
-        return scope(self.basis, self.speakers)
+    def agreement(self, earlier: Milestone, later: Milestone) -> float | None:
+        """Cohen's kappa on clips unlabelled in both; 1 for identical predictions, also of one class (0/0)."""
+        shared = sorted(earlier.predictions.keys() & later.predictions.keys())
+        if len(shared) < MIN_COMPARED:
+            return None
+        before, after = ([one.predictions[clip] for clip in shared] for one in (earlier, later))
+        return 1.0 if before == after else float(cohen_kappa_score(before, after))
 
 
 def slope_of(

@@ -1,31 +1,18 @@
 """Stop advice: does labelling more still pay? A sentence with its reasons, never an automatic stop."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from sklearn.metrics import cohen_kappa_score
 
-from aftertone_model.evaluation.slope import MIN_TEST_CLIPS, HeldOutLabels, Slope, Trend, slope_of
+from aftertone_model.evaluation.held_out import MIN_COMPARED, MIN_TEST_CLIPS, HeldOut, Milestone, Slope, Trend
 from aftertone_model.evaluation.test_split import shuffled
 
 STOP_SET = 2_000  # clips whose predictions are compared from round to round
 WINDOW = 3  # successive rounds that must agree (Bloodgood & Vijay-Shanker 2009); no slope is drawn through fewer
-MIN_COMPARED = 30  # unlabelled clips that two rounds must share, or their agreement says nothing
 MIN_KAPPA = 0.95  # their .99 is out of reach with noisy emotion labels
 MIN_PER_CLASS = 20  # training labels that every class should have before the model is judged
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Milestone:
-    """What one round leaves behind for the advice."""
-
-    labels: int  # clips that the round trained on
-    per_class: tuple[float, ...]  # (C,) training labels of each class; soft votes count in parts
-    predictions: Mapping[str, int]  # clip of the stop set that had no label yet -> decision
-    answers: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Test clip, labelled or not -> the classes chosen. Empty in rounds of versions that kept none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +30,7 @@ def stop_set(ids: Iterable[str], *, size: int = STOP_SET, seed: int = 0) -> list
     return shuffled(ids, seed)[:size]
 
 
-def advise(rounds: Sequence[Milestone], classes: Sequence[str], tested: HeldOutLabels, seed: int = 0) -> Advice:
+def advise(rounds: Sequence[Milestone], classes: Sequence[str], tested: HeldOut, seed: int = 0) -> Advice:
     """Stop where rounds agree, every class is represented, and UA surely gains less than a point per 100 labels.
 
     Agreement is the mean Cohen kappa between the last three rounds, one after the other (Bloodgood & Vijay-Shanker
@@ -60,9 +47,9 @@ def advise(rounds: Sequence[Milestone], classes: Sequence[str], tested: HeldOutL
     if len(recent) < WINDOW:
         sentence = f"Keep labelling: advice needs {WINDOW} rounds, there are {len(rounds)}."
         return Advice(stop=False, sentence=sentence, kappa=None, slope=None)
-    agreements = [_kappa(earlier, later) for earlier, later in pairwise(recent)]
+    agreements = [tested.agreement(earlier, later) for earlier, later in pairwise(recent)]
     kappa = None if None in agreements else float(np.mean([one for one in agreements if one is not None]))
-    slope = slope_of([(one.labels, one.answers) for one in _since_half(rounds)], classes, tested, seed)
+    slope = tested.slope([(one.labels, one.answers) for one in _since_half(rounds)], classes, seed)
     scarce = [name for name, count in zip(classes, recent[-1].per_class, strict=True) if count < MIN_PER_CLASS]
 
     ready = kappa is not None and kappa >= MIN_KAPPA and not scarce
@@ -73,11 +60,11 @@ def advise(rounds: Sequence[Milestone], classes: Sequence[str], tested: HeldOutL
         advice = "Can't tell yet whether more labels pay"
     else:
         advice = "Keep labelling"
-    reasons = [_agreement(kappa), _gain(slope)]
+    reasons = [_agreement(kappa, tested), _gain(slope, tested)]
     if scarce:
         reasons.append(f"fewer than {MIN_PER_CLASS} labels for {', '.join(scarce)}")
     else:
-        reasons.append(f"every class has at least {MIN_PER_CLASS} labels")
+        reasons.append(f"every {tested.part} has at least {MIN_PER_CLASS} labels")
     stop = ready and trend is Trend.FLAT
     return Advice(stop=stop, sentence=f"{advice}: {'; '.join(reasons)}.", kappa=kappa, slope=slope)
 
@@ -97,29 +84,20 @@ def _since_half(rounds: Sequence[Milestone]) -> Sequence[Milestone]:
     return kept[::-1] if len(kept) >= WINDOW else []
 
 
-def _kappa(earlier: Milestone, later: Milestone) -> float | None:
-    """Cohen's kappa on clips unlabelled in both; 1 for identical predictions, also of one class, where kappa is 0/0."""
-    shared = sorted(earlier.predictions.keys() & later.predictions.keys())
-    if len(shared) < MIN_COMPARED:
-        return None
-    before, after = ([one.predictions[clip] for clip in shared] for one in (earlier, later))
-    return 1.0 if before == after else float(cohen_kappa_score(before, after))
-
-
-def _agreement(kappa: float | None) -> str:
+def _agreement(kappa: float | None, tested: HeldOut) -> str:
     if kappa is None:
-        return f"the last {WINDOW} rounds share fewer than {MIN_COMPARED} unlabelled clips to be compared on"
+        return f"the last {WINDOW} rounds share fewer than {MIN_COMPARED} {tested.compared} to be compared on"
     said = "agree" if kappa >= MIN_KAPPA else "still disagree"
-    return f"the last {WINDOW} rounds {said} (kappa {kappa:.2f}, bar {MIN_KAPPA})"
+    return f"the last {WINDOW} rounds {said} ({tested.agreement_figure} {kappa:.2f}, bar {MIN_KAPPA})"
 
 
-def _gain(slope: Slope | None) -> str:
+def _gain(slope: Slope | None, tested: HeldOut) -> str:
     if slope is None:
         return f"the test set is too small to tell (it needs {MIN_TEST_CLIPS} labelled clips in {WINDOW} rounds)"
     value, low, high = (f"{100 * figure:+.1f}" for figure in (slope.value, slope.low, slope.high))
     said = {
-        Trend.IMPROVES: "UA on the test set still improves",
-        Trend.FLAT: "UA on the test set surely gains less than a point per 100 labels",
-        Trend.UNCLEAR: "the test set can't tell yet whether UA still improves",
+        Trend.IMPROVES: f"{tested.figure} on the test set still improves",
+        Trend.FLAT: f"{tested.figure} on the test set surely gains less than a {tested.unit} per 100 labels",
+        Trend.UNCLEAR: f"the test set can't tell yet whether {tested.figure} still improves",
     }[slope.trend]
-    return f"{said} ({value} points per 100 labels, 95 % interval {low} to {high}, {slope.scope})"
+    return f"{said} ({value} {tested.unit}s per 100 labels, 95 % interval {low} to {high}, {slope.scope})"

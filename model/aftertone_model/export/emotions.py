@@ -3,8 +3,9 @@
     python emotions.py FOLDER                 clips of one voice, judged together
     python emotions.py FOLDER --strangers     clips of various voices, each judged by itself
 
-Prints CSV: file, emotion, probability of each class. Clips should be utterances of some seconds. Takes WAV, FLAC, OGG,
-MP3 and whatever else soundfile reads. Needs torch, transformers, numpy, safetensors and soundfile.
+Prints CSV: file, emotion, probability of each class; where it rates clips: file, rating in each dimension. Clips should
+be utterances of some seconds. Takes WAV, FLAC, OGG, MP3 and whatever else soundfile reads. Needs torch, transformers,
+numpy, safetensors and soundfile.
 
 Voices differ more than emotions do. So the clips of one voice are compared with each other: each feature is brought to
 mean 0 and deviation 1 over all of them, which needs no label. The more clips, and the more varied their emotions, the
@@ -43,9 +44,9 @@ ROLL_OFF = 0.99  # its cutoff, as a share of half the lower rate
 
 
 class Emotions:
-    """The model: a transformer that describes clips, and two linear classifiers of what it says.
+    """The model: a transformer that describes clips, and two linear maps of what it says to classes or ratings.
 
-    One classifier is for clips of a voice that others are there of, the other for single clips of strangers.
+    One is for clips of a voice that others are there of, the other for single clips of strangers.
     """
 
     def __init__(self, folder: Path = HERE) -> None:
@@ -56,6 +57,7 @@ class Emotions:
         self._mixes_layers = bool(config.use_weighted_layer_sum)
         self._needed = receptive_field(config.conv_kernel, config.conv_stride)
         self._several = config.problem_type == "multi_label_classification"
+        self._scales = getattr(config, "rating_scales", None)  # lowest and highest rating in each dimension
         self.classes: tuple[str, ...] = tuple(config.id2label[number] for number in range(config.num_labels))
 
     def features(self, clips: Iterable[NDArray[np.float32]]) -> Tensor:
@@ -64,7 +66,7 @@ class Emotions:
         return torch.stack([self._describe(samples) for samples in clips])
 
     def one_voice(self, features: Tensor) -> NDArray[np.float64]:
-        """(N, C) probabilities of clips (N, F) that are all of one voice."""
+        """(N, C) probabilities, or ratings, of clips (N, F) that are all of one voice."""
         head, count = self._head, len(features)
         if count < FEWEST or "known.weight" not in head:  # it isn't there where no voice in training was known
             return self.strangers(features)
@@ -72,12 +74,23 @@ class Emotions:
         mean = (own.sum(dim=0) + SHRINKAGE * location) / (count + SHRINKAGE)
         variance = (count * own.var(dim=0, correction=0) + SHRINKAGE * scale.square()) / (count + SHRINKAGE)
         view = ((own - mean) / variance.sqrt()).float()
-        return self._probabilities(view @ head["known.weight"].T + head["known.bias"])
+        return self._predictions(view @ head["known.weight"].T + head["known.bias"])
 
     def strangers(self, features: Tensor) -> NDArray[np.float64]:
-        """(N, C) probabilities of clips (N, F), each as if nothing else were known of who speaks."""
+        """(N, C) probabilities, or ratings, of clips (N, F), each as if nothing else were known of who speaks."""
         view = (features - self._head["location"]) / self._head["scale"]
-        return self._probabilities(view @ self._head["stranger.weight"].T + self._head["stranger.bias"])
+        return self._predictions(view @ self._head["stranger.weight"].T + self._head["stranger.bias"])
+
+    def row(self, predictions: Sequence[float]) -> list[str]:
+        """A clip's cells of the table, after its name."""
+        if self._scales:
+            return [f"{rating:.3f}" for rating in predictions]
+        return [self.answer(predictions), *(f"{share:.6f}" for share in predictions)]
+
+    @property
+    def columns(self) -> list[str]:
+        """Their names."""
+        return [*self.classes] if self._scales else ["emotion", *self.classes]
 
     def answer(self, probabilities: Sequence[float]) -> str:
         """The most probable class; where classes don't exclude each other, all that are more likely than not."""
@@ -85,8 +98,11 @@ class Emotions:
             return "; ".join(name for name, share in zip(self.classes, probabilities, strict=True) if share >= 0.5)
         return self.classes[int(np.argmax(probabilities))]
 
-    def _probabilities(self, logits: Tensor) -> NDArray[np.float64]:
+    def _predictions(self, logits: Tensor) -> NDArray[np.float64]:
         logits = logits.double()
+        if self._scales:
+            low, high = np.transpose(self._scales)
+            return np.clip(logits.numpy(), low, high)
         return (logits.sigmoid() if self._several else logits.softmax(dim=-1)).numpy()
 
     @torch.no_grad()
@@ -194,11 +210,11 @@ def main() -> int:
     if len(names) < FEWEST and not asked.strangers:
         print(f"Fewer than {FEWEST} clips: each is judged by itself.", file=sys.stderr)
     features = torch.cat(described)
-    probabilities = model.strangers(features) if asked.strangers else model.one_voice(features)
+    predictions = model.strangers(features) if asked.strangers else model.one_voice(features)
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(["file", "emotion", *model.classes])
-    for name, row in zip(names, probabilities.tolist(), strict=True):
-        table.writerow([name, model.answer(row), *(f"{share:.6f}" for share in row)])
+    table.writerow(["file", *model.columns])
+    for name, row in zip(names, predictions.tolist(), strict=True):
+        table.writerow([name, *model.row(row)])
     return 0
 
 

@@ -18,10 +18,12 @@ def export(model: EmotionModel, folder: Path, provenance: Provenance) -> None:
     """Write a model into `folder`, made if it is missing.
 
     It gets weights (safetensors, float32), config.json, preprocessor_config.json and README.md, the model card.
-    `pipeline("audio-classification", model=folder)` takes samples at any rate. Where the model has a clip head, there
+    `pipeline("audio-classification", model=folder)` takes samples at any rate; of ratings it gives the units of
+    their scales. Where the model has a clip head, there
     are also clip_head.safetensors and emotions.py, which judges clips as Aftertone does and needs nothing of ours.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    model = model.in_units()
     model.classifier.save_pretrained(folder)
     feature_extractor(model.classifier.config).save_pretrained(folder)
     if model.head is not None:

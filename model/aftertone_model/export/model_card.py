@@ -1,17 +1,58 @@
 """The model card: how an exported model is used, what it was made of, and which figures belong to which use."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import class_names
 from aftertone_model.classification.clip_head import FEWEST, ClipHead
 from aftertone_model.classification.model import EmotionModel
-from aftertone_model.evaluation.metrics import Estimate, Metrics
-from aftertone_model.labels import MultipleChoice
+from aftertone_model.evaluation.metrics import Metrics
+from aftertone_model.evaluation.rating_metrics import RatingMetrics
+from aftertone_model.export.figures import of_one_class, of_ratings, of_several_classes
+from aftertone_model.labels import MultipleChoice, Ratings, SingleChoice
 
 NOT_TESTED = "Unknown: no clip was held out to test it on."
 NOT_KEPT = "Unknown: this round kept no figures for it. Later rounds do."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """How a card speaks of one kind of label."""
+
+    task: str  # what the model does, before the names of its classes
+    part: str  # what it has a number for
+    knows: str  # which clips it can't tell apart from others
+    figures: Callable[[Any], str]  # of the kind's metrics, as Markdown
+    options: str = ""  # of the call of a pipeline
+    answers: str = ""  # of a pipeline, where they aren't probabilities
+
+
+WORDINGS = {
+    SingleChoice.problem_type: Wording(
+        task="Classifies the emotion of a clip: one of",
+        part="class",
+        knows="It knows only the classes above, also for silence, noise or music.",
+        figures=of_one_class,
+    ),
+    MultipleChoice.problem_type: Wording(
+        task="Classifies the emotion of a clip: any number of",
+        part="class",
+        knows="It knows only the classes above, also for silence, noise or music.",
+        figures=of_several_classes,
+        options=", top_k=None",
+    ),
+    Ratings.problem_type: Wording(
+        task="Rates the emotion of a clip:",
+        part="dimension",
+        knows="It rates whatever it hears, also silence, noise or music.",
+        figures=of_ratings,
+        options=", top_k=None",
+        answers="\n\nIt gives each dimension's rating as `score`, the highest first: no probability. A score may lie a "
+        "little\noutside the scale.",
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +64,12 @@ class Provenance:
     adapted: bool  # whether that was adapted to the pool before (TAPT)
     clips: int  # in the pool
     hours: float  # of audio in the pool
-    labels: Mapping[str, float]  # class -> training labels; soft votes count in parts
+    labels: Mapping[str, float]  # class, or dimension -> training labels; soft votes count in parts
     strategy: str  # acquisition strategy that chose what to label
     question: str = ""  # name of the question in the label config that was learned; '' where it isn't known
-    metrics: Metrics | None  # of the whole model on the held-out test set; None where there was none
-    plain_metrics: Metrics | None = None  # of the transformers classifier alone, where a clip head judges beside it
+    metrics: Metrics | RatingMetrics | None  # of the whole model on the held-out test set; None where there was none
+    plain_metrics: Metrics | RatingMetrics | None = None
+    """Of the transformers classifier alone, where a clip head judges beside it."""
     clips_per_voice: int | None = None  # median, in the pool, of the test set's known speakers; None where it has none
     speaker_disjoint: bool  # no speaker is both trained on and tested on, and all are known
 
@@ -35,10 +77,8 @@ class Provenance:
 def model_card(model: EmotionModel, provenance: Provenance) -> str:
     """The model card as Markdown, with the metadata that the Hugging Face hub reads."""
     classifier = model.classifier
-    classes = class_names(classifier)
-    several = _several(classifier)
+    classes, wording = class_names(classifier), _wording(classifier)
     labels = "\n".join(f"| {name} | {provenance.labels.get(name, 0):g} |" for name in classes)
-    kind = "any number of" if several else "one of"
     question = f' It answers the question "{provenance.question}" of the label config.' if provenance.question else ""
     adapted = "adapted to the pool without labels (TAPT)" if provenance.adapted else "unadapted"
     return f"""---
@@ -49,7 +89,7 @@ tags: [speech-emotion-recognition, {classifier.config.model_type}, active-learni
 
 # {provenance.name}
 
-Classifies the emotion of a clip: {kind} {", ".join(classes)}.{question} Made with Aftertone, which follows AFTER
+{wording.task} {", ".join(map(_named(classifier), classes))}.{question} Made with Aftertone, which follows AFTER
 (arXiv 2310.00283).
 
 {_use(model)}
@@ -59,7 +99,7 @@ Classifies the emotion of a clip: {kind} {", ".join(classes)}.{question} Made wi
 The pool held {provenance.clips:,} clips, {provenance.hours:.1f} hours. Clips to label were chosen by the strategy
 "{provenance.strategy}", so the labels below are not a random sample of the pool.
 
-| class | training labels |
+| {wording.part} | training labels |
 | --- | --- |
 {labels}
 
@@ -74,14 +114,20 @@ Aftertone. Look them up before you pass this model on: it may be bound by both.
 
 ## Limits
 
-It knows only the classes above, also for silence, noise or music. It learned from clips like those of the pool; other
+{wording.knows} It learned from clips like those of the pool; other
 languages, microphones or speaking styles may lower its accuracy a lot. It predicts how a voice sounds to others, not
 what the person feels. Don't use it to judge people.
 """
 
 
-def _several(classifier: SpeechClassifier) -> bool:
-    return classifier.config.problem_type == MultipleChoice.problem_type
+def _wording(classifier: SpeechClassifier) -> Wording:
+    return WORDINGS[classifier.config.problem_type or SingleChoice.problem_type]
+
+
+def _named(classifier: SpeechClassifier) -> Callable[[str], str]:
+    """How a class, or a dimension with its scale, is written."""
+    scales = dict(zip(class_names(classifier), getattr(classifier.config, "rating_scales", ()), strict=False))
+    return lambda name: f"{name} ({scales[name][0]:g} to {scales[name][1]:g})" if name in scales else name
 
 
 def _takes_voices_out(head: ClipHead) -> bool:
@@ -90,15 +136,15 @@ def _takes_voices_out(head: ClipHead) -> bool:
 
 
 def _use(model: EmotionModel) -> str:
-    options = ", top_k=None" if _several(model.classifier) else ""
+    wording = _wording(model.classifier)
     pipeline = f"""```python
 import soundfile
 from transformers import pipeline
 
 samples, rate = soundfile.read("clip.wav", dtype="float32", always_2d=True)
 classify = pipeline("audio-classification", model="path/to/this/folder")
-classify({{"raw": samples.mean(axis=1), "sampling_rate": rate}}{options})
-```"""
+classify({{"raw": samples.mean(axis=1), "sampling_rate": rate}}{wording.options})
+```{wording.answers}"""
     if model.head is None:
         return pipeline
     if not _takes_voices_out(model.head):
@@ -129,7 +175,7 @@ python emotions.py path/to/clips --strangers    # of various voices: each clip i
 
 
 def _quality(model: EmotionModel, provenance: Provenance) -> str:
-    metrics, several = provenance.metrics, _several(model.classifier)
+    metrics, figures = provenance.metrics, _wording(model.classifier).figures
     if metrics is None:
         return NOT_TESTED
     spoken = "who don't occur in training" if provenance.speaker_disjoint else "who may occur in training"
@@ -138,14 +184,14 @@ speakers {spoken}. {_scope(metrics)}"""
     if provenance.adapted:
         test_set += " The backbone was adapted to the audio of these clips too, without their labels."
     if model.head is None:
-        return f"{test_set}\n\n{_figures(metrics, several)}"
+        return f"{test_set}\n\n{figures(metrics)}"
     voices_out = _takes_voices_out(model.head)
-    plain = NOT_KEPT if provenance.plain_metrics is None else _figures(provenance.plain_metrics, several)
+    plain = NOT_KEPT if provenance.plain_metrics is None else figures(provenance.plain_metrics)
     return f"""{test_set}
 
 ### {"Clips of one voice judged together" if voices_out else "Single clips"} (`emotions.py`)
 
-{_caveat(provenance) if voices_out else ""}{_figures(metrics, several)}
+{_caveat(provenance) if voices_out else ""}{figures(metrics)}
 
 ### Single clips through `pipeline`
 
@@ -163,31 +209,7 @@ clips, were judged by themselves. How good `--strangers` is was not measured apa
 """
 
 
-def _figures(metrics: Metrics, several: bool) -> str:
-    ua, wa = "mean recall of the classes", "share of clips that are right"
-    if several:
-        ua, wa = (
-            "mean recall of having and of not having a class",
-            "share of clips that are right, mean over the classes",
-        )
-    recalls = "\n".join(
-        f"| {name} | {'no clip' if recall is None else f'{recall:.1%}'} |"
-        for name, recall in zip(metrics.classes, metrics.recall, strict=True)
-    )
-    return f"""| figure | value | interval |
-| --- | --- | --- |
-| UA ({ua}) | {_row(metrics.ua)} |
-| WA ({wa}) | {_row(metrics.wa)} |
-| macro-F1 | {_row(metrics.macro_f1)} |
-
-Expected calibration error: {metrics.ece:.3f}.
-
-| class | recall |
-| --- | --- |
-{recalls}"""
-
-
-def _scope(metrics: Metrics) -> str:
+def _scope(metrics: Metrics | RatingMetrics) -> str:
     """What the intervals are, and for whom they hold."""
     if metrics.basis == "speakers":
         return f"Intervals are 95 % bootstrap intervals over its {metrics.speakers} speakers, and hold for new ones."
@@ -201,7 +223,3 @@ def _scope(metrics: Metrics) -> str:
         f"Only {voices} among them, too few for an interval for new speakers: the 95 % intervals hold for more clips "
         "of the voices tested."
     )
-
-
-def _row(figure: Estimate) -> str:
-    return f"{figure.value:.1%} | {figure.low:.1%} to {figure.high:.1%}"

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from pydantic import ValidationError
 
-from aftertone_model.acquisition import STRATEGIES
+from aftertone_model.acquisition import suitable
 from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, TrainingConfig, Tuning
 from aftertone_model.config import PRESETS as PRODUCT_PRESETS
 from aftertone_model.errors import SimulationError
@@ -83,8 +83,8 @@ class Grid:
             if not listed:
                 raise SimulationError(f"{option} names nothing. Name at least one, or leave the option out.")
         for name in self.strategies:
-            if name not in STRATEGIES:
-                raise SimulationError(f"There is no strategy {name}. There are: {', '.join(STRATEGIES)}.")
+            if name not in (known := suitable("probabilities")):
+                raise SimulationError(f"There is no strategy {name}. There are: {', '.join(known)}.")
         for name in self.initialisations:
             if name not in INITIALISATIONS:
                 raise SimulationError(f"There is no initialisation {name}. There are: {', '.join(INITIALISATIONS)}.")

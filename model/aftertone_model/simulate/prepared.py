@@ -21,7 +21,7 @@ from aftertone_model.data.clips import Clip
 from aftertone_model.data.corpus import decode_corpus
 from aftertone_model.data.manifest import ManifestError
 from aftertone_model.data.pool import Pool
-from aftertone_model.labels import LabelSchema, SingleChoice
+from aftertone_model.labels import SingleChoice
 from aftertone_model.learner import Learner
 from aftertone_model.progress import Progress, hide_library_bars
 from aftertone_model.runtime import Runtime, device_named
@@ -92,7 +92,7 @@ class Prepared:
         return Learner(load_backbone(name), self.schema, self.runtime(device, cell.seed), config)
 
     @property
-    def schema(self) -> LabelSchema:
+    def schema(self) -> SingleChoice:
         """One emotion per clip."""
         return SingleChoice(classes=self.classes)
 

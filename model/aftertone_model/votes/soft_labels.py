@@ -24,11 +24,12 @@ def soft_labels(
     Args:
         method: `shares` are the votes' shares. `majority` gives all to the class with most votes; classes that tie
             share. `reliability` weighs votes by how reliable their annotators are, and is `shares` where that can't be
-            told: with one annotator, without a clip that two answered, and for multiple choice.
+            told: with one annotator, without a clip that two answered, for multiple choice, and for
+            ratings, whose mean is taken.
     """
     by_clip = _by_clip(votes, schema)
     labels = {clip: _shares(cast, schema) for clip, cast in by_clip.items()}
-    if not schema.exclusive:  # classes are no alternatives: whom one agrees with isn't one number
+    if not schema.exclusive:  # answers are no alternatives: whom one agrees with isn't one number
         return labels
     if method == "majority":
         return {clip: _majority(label) for clip, label in labels.items()}
@@ -39,9 +40,9 @@ def soft_labels(
 
 def _by_clip(votes: Iterable[Vote], schema: LabelSchema) -> dict[str, list[Vote]]:
     """The votes that count, by clip."""
-    known, found = set(schema.classes), dict[str, list[Vote]]()
+    found = dict[str, list[Vote]]()
     for vote in votes:
-        if known & set(vote.chosen):
+        if any(map(schema.knows, vote.chosen)):
             found.setdefault(vote.clip, []).append(vote)
     return {clip: [v for v in cast if v.final] or cast for clip, cast in found.items()}
 

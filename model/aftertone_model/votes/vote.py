@@ -9,5 +9,5 @@ class Vote:
 
     clip: str  # id
     annotator: str  # who answered; votes of the same name come from the same person
-    chosen: tuple[str, ...]  # classes, at least one; of a single choice one, or a share of a vote for each of several
+    chosen: tuple[str, ...]  # words of the answer, at least one; several classes of a single choice share the vote
     final: bool = False  # an expert's word: it alone is the clip's label, and nobody's reliability changes it

@@ -79,15 +79,28 @@ class FakeLabelStudio(LabelStudio):
         **fields: Any,
     ) -> None:
         """Submit an answer to the question `emotion`, or skip the task; committed some seconds after its moment."""
-        self.wait(1)
         value = {"from_name": "emotion", "to_name": "audio", "type": "choices", "value": {"choices": list(labels)}}
         value["origin"] = origin
+        self.submit(task, [value] if labels else [], by=by, skip=skip, visible_after=visible_after, **fields)
+
+    def submit(
+        self,
+        task: int,
+        result: list[dict[str, Any]],
+        *,
+        by: int = 1,
+        skip: bool = False,
+        visible_after: float = 0,
+        **fields: Any,
+    ) -> None:
+        """Submit a result as Label Studio's editor would."""
+        self.wait(1)
         annotation = {
             "id": int(self.state["clock"]),
             "completed_by": by,
             "was_cancelled": skip,
             "ground_truth": False,
-            "result": [value] if labels else [],
+            "result": result,
             "created_at": self._now(),
             "updated_at": self._now(),
             "lead_time": 4.0,

@@ -21,7 +21,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from aftertone_model.acquisition import STRATEGIES
+from aftertone_model.acquisition import suitable
 from aftertone_model.acquisition.seeding import SEEDINGS
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.config import PAPER, PRACTICAL, TrainingConfig
@@ -103,7 +103,8 @@ def _play(backbone: str, folder: Path) -> dict[str, Any]:
             previous = training.model
             known = {id: labels[id] for id in labelled}
             picks = {
-                strategy: list(learner.rank(previous, asked, BATCH, known, strategy).picks) for strategy in STRATEGIES
+                strategy: list(learner.rank(previous, asked, BATCH, known, strategy).picks)
+                for strategy in suitable("probabilities")
             }
             tuned = training.tuned
             rounds.append(

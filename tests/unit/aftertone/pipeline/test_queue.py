@@ -24,7 +24,7 @@ def pool_of(clips: int, classes: int = 4) -> Dataset:
 
 def ranked(*order: str) -> Ranking:
     scores, clusters = np.linspace(1, 0, len(order), dtype=np.float64), np.zeros(len(order), np.intp)
-    return Ranking(order=order, k=1, strategy="s", scores=scores, clusters=clusters, probabilities=None)
+    return Ranking(order=order, k=1, strategy="s", scores=scores, clusters=clusters, predictions=None)
 
 
 @pytest.mark.parametrize(("pool", "seeds", "batch"), [(100, 20, 20), (2_000, 20, 100), (10_000, 100, 500)])
@@ -63,7 +63,7 @@ def test_an_extension_goes_on_with_the_rounds_ranking(settings: Settings) -> Non
     dataset = join(snapshot, {t.source: Source(clip=f"c{t.id}", seconds=1.0) for t in snapshot.tasks.values()}, 0.0)
 
     def score(task: int, rank: int | None, acquisition: float | None) -> Score:
-        return Score(task=task, clip=f"c{task}", rank=rank, acquisition=acquisition, cluster=None, probabilities=())
+        return Score(task=task, clip=f"c{task}", rank=rank, acquisition=acquisition, cluster=None, predictions=())
 
     ranked = {task: score(task, rank, None) for rank, task in enumerate((1, 2, 6, 3), 1)}
     earlier = {4: score(4, None, 0.1), 7: score(7, None, 0.9)}  # of a version that ranked what it published alone
@@ -105,5 +105,5 @@ def test_the_table_has_every_task_in_the_queues_order() -> None:
     snapshot = make_snapshot(0, tasks=tasks)
     dataset = join(snapshot, {f"/a/{i}": Source(clip=f"c{i}", seconds=1.0) for i in (1, 2)}, 0.0)
     rows = queue.score_table(dataset, ranked("c2", "c1"), (2, 1), {"c1": np.array([0.2, 0.8])})
-    shown = [(row.task, row.rank, row.probabilities) for row in rows]
+    shown = [(row.task, row.rank, row.predictions) for row in rows]
     assert shown == [(2, 1, ()), (1, 2, (0.2, 0.8)), (3, None, (0.2, 0.8))]

@@ -49,8 +49,8 @@ def store(settings: Settings) -> ProjectStore:
 
 def publish(store: ProjectStore, record: Round) -> None:
     scores = [
-        Score(task=1, clip="a", rank=1, acquisition=0.9, cluster=None, probabilities=(0.3, 0.7)),
-        Score(task=2, clip="b", rank=None, acquisition=None, cluster=None, probabilities=(0.8, 0.2)),
+        Score(task=1, clip="a", rank=1, acquisition=0.9, cluster=None, predictions=(0.3, 0.7)),
+        Score(task=2, clip="b", rank=None, acquisition=None, cluster=None, predictions=(0.8, 0.2)),
     ]
     store.save_draft(record, lambda folder: folder.mkdir())
     store.complete_round(record, scores)

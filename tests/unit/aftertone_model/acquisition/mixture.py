@@ -39,7 +39,7 @@ class Mixture:
             embeddings=self.points[self.unlabelled],
             labelled=Labelled(
                 labels=np.eye(probabilities.shape[1])[self.classes[self.labelled]],
-                probabilities=probabilities[self.labelled],
+                predictions=probabilities[self.labelled],
                 embeddings=self.points[self.labelled],
             ),
         )

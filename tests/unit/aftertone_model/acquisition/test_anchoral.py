@@ -28,7 +28,7 @@ def test_anchors_are_spread_over_a_class() -> None:
 
 def test_a_labelled_clip_belongs_to_its_majority_or_to_all_that_half_chose() -> None:
     known = Labelled(
-        labels=np.array([[0.2, 0.8], [0.5, 0.5]]), probabilities=np.full((2, 2), 0.5), embeddings=np.ones((2, 1))
+        labels=np.array([[0.2, 0.8], [0.5, 0.5]]), predictions=np.full((2, 2), 0.5), embeddings=np.ones((2, 1))
     )
     assert members(known, exclusive=True).tolist() == [[False, True], [True, False]]
     assert members(known, exclusive=False).tolist() == [[False, True], [True, True]]
@@ -43,7 +43,7 @@ def test_picks_are_the_smallest_margins_near_the_labels() -> None:
         candidates=400,
         probabilities=np.stack([chances, 1 - chances], axis=1),
         embeddings=points,
-        labelled=Labelled(labels=np.eye(2), probabilities=np.eye(2), embeddings=points[[0, -1]]),
+        labelled=Labelled(labels=np.eye(2), predictions=np.eye(2), embeddings=points[[0, -1]]),
     )
     picks = STRATEGIES["anchoral"].rank(inputs, 10, rng).picks
     near = np.concatenate([np.arange(20), np.arange(380, 400)])  # a tenth of the pool, half of it near each label

@@ -6,7 +6,7 @@ from aftertone_model.acquisition import STRATEGIES, Inputs, Labelled, Ranked
 
 
 def rank(points: np.ndarray, labelled: np.ndarray, k: int) -> Ranked:
-    known = Labelled(labels=np.ones((len(labelled), 1)), probabilities=np.ones((len(labelled), 1)), embeddings=labelled)
+    known = Labelled(labels=np.ones((len(labelled), 1)), predictions=np.ones((len(labelled), 1)), embeddings=labelled)
     inputs = Inputs(candidates=len(points), embeddings=points, labelled=known)
     return STRATEGIES["coreset"].rank(inputs, k, np.random.default_rng(0))
 

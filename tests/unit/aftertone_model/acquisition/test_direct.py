@@ -59,7 +59,7 @@ def test_half_of_the_picks_lie_around_the_cut() -> None:
         candidates=100,
         probabilities=sure[:, None],
         exclusive=False,
-        labelled=Labelled(labels=labels[:, None], probabilities=known[:, None], embeddings=np.ones((5, 1))),
+        labelled=Labelled(labels=labels[:, None], predictions=known[:, None], embeddings=np.ones((5, 1))),
     )
     picks = STRATEGIES["direct"].rank(inputs, 10, np.random.default_rng(0)).picks
     assert np.abs(sure[picks[::2]] - 0.7).max() <= 0.04  # of ten, five would lie within 0.025 had none been drawn

@@ -27,10 +27,10 @@ def test_refuses_what_would_mislead(field: Requires, array: np.ndarray, message:
 def test_labelled_clips_must_fit_each_other_and_the_candidates() -> None:
     two = np.full((2, 2), 0.5)
     with pytest.raises(ValueError, match="row for each labelled clip"):
-        Labelled(labels=two, probabilities=two, embeddings=np.ones((3, 4)))
+        Labelled(labels=two, predictions=two, embeddings=np.ones((3, 4)))
     with pytest.raises(ValueError, match="finite"):
-        Labelled(labels=two, probabilities=two, embeddings=np.full((2, 4), np.nan))
-    known = Labelled(labels=two, probabilities=two, embeddings=np.ones((2, 4)))
+        Labelled(labels=two, predictions=two, embeddings=np.full((2, 4), np.nan))
+    known = Labelled(labels=two, predictions=two, embeddings=np.ones((2, 4)))
     assert Inputs(candidates=1, embeddings=np.ones((1, 4)), labelled=known).known() is known
     with pytest.raises(ValueError, match="same classifier"):
         Inputs(candidates=1, embeddings=np.ones((1, 5)), labelled=known)

@@ -19,7 +19,7 @@ def pool(size: int = 250) -> np.ndarray:
 
 def inputs(points: np.ndarray, labelled: np.ndarray) -> Inputs:
     labels = np.tile(np.eye(6)[0], (len(labelled), 1))
-    known = Labelled(labels=labels, probabilities=labels, embeddings=labelled)
+    known = Labelled(labels=labels, predictions=labels, embeddings=labelled)
     return Inputs(candidates=len(points), embeddings=points, labelled=known)
 
 

@@ -24,12 +24,13 @@ mc = rng.dirichlet(np.ones(4), (400, 8)).astype("f4")
 points = rng.normal(size=(400, 16)).astype("f4")
 known = Labelled(
     labels=np.eye(4)[np.arange(50) % 4],
-    probabilities=rng.dirichlet(np.ones(4), 50).astype("f4"),
+    predictions=rng.dirichlet(np.ones(4), 50).astype("f4"),
     embeddings=rng.normal(size=(50, 16)).astype("f4"),
 )
 inputs = Inputs(
     candidates=400,
     probabilities=mc.mean(axis=1),
+    ratings=mc.mean(axis=1),
     mc=mc,
     embeddings=points,
     surprisal=np.abs(points),
@@ -82,12 +83,13 @@ def evidences(draw: st.DrawFn) -> Inputs:
     return Inputs(
         candidates=candidates,
         probabilities=mc.mean(axis=1).astype(precision),
+        ratings=mc.mean(axis=1).astype(precision),
         mc=mc.astype(precision),
         embeddings=embeddings.astype(precision),
         surprisal=np.abs(embeddings).astype(precision),
         labelled=Labelled(
             labels=np.eye(classes)[likely.argmax(axis=1)] if draw(st.booleans()) else likely,
-            probabilities=likely.astype(precision),
+            predictions=likely.astype(precision),
             embeddings=rng.normal(size=(labels, dimensions)).astype(precision),
         ),
         exclusive=exclusive,
@@ -115,10 +117,11 @@ def test_an_empty_pool_has_nothing_to_ask(name: str) -> None:
     inputs = Inputs(
         candidates=0,
         probabilities=np.empty((0, 4)),
+        ratings=np.empty((0, 4)),
         mc=np.empty((0, 3, 4)),
         embeddings=np.empty((0, 8)),
         surprisal=np.empty((0, 8)),
-        labelled=Labelled(labels=np.eye(4), probabilities=np.eye(4), embeddings=np.ones((4, 8))),
+        labelled=Labelled(labels=np.eye(4), predictions=np.eye(4), embeddings=np.ones((4, 8))),
     )
     assert len(STRATEGIES[name].rank(inputs, 5, np.random.default_rng(0)).order) == 0
 
@@ -129,10 +132,11 @@ def test_uses_what_it_declares_and_no_more(name: str) -> None:
     mc = rng.dirichlet(np.ones(3), (30, 4))
     arrays: dict[Requires, Any] = {
         Requires.PROBABILITIES: mc.mean(axis=1),
+        Requires.RATINGS: mc.mean(axis=1),
         Requires.MC: mc,
         Requires.EMBEDDINGS: rng.normal(size=(30, 5)),
         Requires.SURPRISAL: rng.random((30, 5)),
-        Requires.LABELLED: Labelled(labels=np.eye(3), probabilities=np.eye(3), embeddings=rng.normal(size=(3, 5))),
+        Requires.LABELLED: Labelled(labels=np.eye(3), predictions=np.eye(3), embeddings=rng.normal(size=(3, 5))),
     }
     strategy = STRATEGIES[name]
     declared = {need.value: arrays[need] for need in strategy.requires}

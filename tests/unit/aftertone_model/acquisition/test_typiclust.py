@@ -12,7 +12,7 @@ def inputs(labels: int) -> Inputs:
     points, probabilities = rng.normal(size=(150 + labels, 4)), rng.dirichlet(np.ones(3), 150 + labels)
     known = Labelled(
         labels=np.eye(3)[np.arange(labels) % 3].reshape(labels, 3),
-        probabilities=probabilities[150:],
+        predictions=probabilities[150:],
         embeddings=points[150:],
     )
     return Inputs(candidates=150, probabilities=probabilities[:150], embeddings=points[:150], labelled=known)

@@ -5,8 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from aftertone_model.evaluation.slope import MIN_GAIN, MIN_TEST_CLIPS, HeldOutLabels, Trend, slope_of
-from aftertone_model.evaluation.stopping import Milestone, advise, stop_set
+from aftertone_model.evaluation.held_out import MIN_GAIN, MIN_TEST_CLIPS, Milestone, Trend
+from aftertone_model.evaluation.slope import HeldOutLabels, slope_of
+from aftertone_model.evaluation.stopping import advise, stop_set
 
 CLASSES = ("angry", "calm")
 CLIPS = 2_000

@@ -77,7 +77,7 @@ def headed(backbone: Backbone, schema: LabelSchema, clips: list, speakers: list,
     width, cpu = features.shape[1], torch.device("cpu")
     reading = Reading(standardisation=own, damping=no_damping(width, cpu), projection=torch.eye(width))
     head = fit_clip_head(features, speakers, labels, reading, schema, c=0.1, max_class_weight=4.0)
-    return EmotionModel(classifier=classifier, head=head), schema.probabilities(head.logits(features, speakers).numpy())
+    return EmotionModel(classifier=classifier, head=head), schema.predictions(head.logits(features, speakers).numpy())
 
 
 @pytest.fixture(scope="module")
