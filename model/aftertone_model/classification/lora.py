@@ -1,7 +1,9 @@
-"""LoRA: low-rank updates of the attention's query and value projections (Hu et al. 2021, arXiv 2106.09685).
+"""LoRA: low-rank updates of the attention's projections (Hu et al. 2021, arXiv 2106.09685).
 
 They stand in the model while it is trained, and are added to its weights at the end.
 """
+
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -24,15 +26,19 @@ class LowRank(nn.Module):
         return weight + self.lora_b @ self.lora_a
 
 
-def add_lora(encoder: Encoder, rank: int) -> None:
-    """Put updates of that rank, scaled by 1, into every layer."""
+def add_lora(encoder: Encoder, rank: int, targets: Sequence[str] = TARGETS) -> None:
+    """Put updates of that rank, scaled by 1, into every layer.
+
+    Args:
+        targets: the projections, by transformers' names; query and value unless named.
+    """
     if encoder.family.projections == "read":
-        for projection in _projections(encoder):
+        for projection in _projections(encoder, targets):
             parametrize.register_parametrization(projection, "weight", LowRank(projection.weight, rank))
         return
     from peft import LoraConfig, inject_adapter_in_model  # takes a second, which other tunings needn't wait
 
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(TARGETS)), encoder.body)
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=list(targets)), encoder.body)
 
 
 def lora_weights(model: nn.Module) -> list[nn.Parameter]:
@@ -41,9 +47,9 @@ def lora_weights(model: nn.Module) -> list[nn.Parameter]:
 
 
 def merge_lora(encoder: Encoder) -> None:
-    """Add the updates to the weights, so that the model is a plain transformers model again."""
+    """Add the updates to the weights of `TARGETS`, so that the model is a plain transformers model again."""
     if encoder.family.projections == "read":
-        for projection in _projections(encoder):
+        for projection in _projections(encoder, TARGETS):
             parametrize.remove_parametrizations(projection, "weight", leave_parametrized=True)
         return
     from peft.tuners.lora import LoraLayer
@@ -55,5 +61,5 @@ def merge_lora(encoder: Encoder) -> None:
                 setattr(parent, name, child.get_base_layer())
 
 
-def _projections(encoder: Encoder) -> list[nn.Linear]:
-    return [getattr(layer.attention, name) for layer in encoder.body.encoder.layers for name in TARGETS]
+def _projections(encoder: Encoder, targets: Sequence[str]) -> list[nn.Linear]:
+    return [getattr(layer.attention, name) for layer in encoder.body.encoder.layers for name in targets]

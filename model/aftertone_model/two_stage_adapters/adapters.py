@@ -5,22 +5,21 @@ Despite that name it stands behind the feed-forward, which is where the paper pu
 first ("stable", of XLS-R, wav2vec 2.0 large and aftertone-mini, and of such HuBERTs) have a place for it; others
 (wav2vec 2.0 base, HuBERT base, WavLM) get it by a hook on what the layer gives.
 
-LoRA is peft's where the attention calls its projections. WavLM's reads their weights alone, which peft's update doesn't
-reach, so there the weight itself is parametrised: W + B A, the same update.
-
-Both begin as nothing: LoRA's B and the bottleneck's upward half are 0, so that a stage starts where the last one ended.
+Both begin as nothing: LoRA's B (`classification/lora.py`) and the bottleneck's upward half are 0, so that a stage
+starts where the last one ended.
 """
 
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.utils import parametrize
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2AttnAdapterLayer
 
 from aftertone_model.backbones.digest import digest
 from aftertone_model.backbones.encoder import Encoder
+from aftertone_model.classification.lora import add_lora
 from aftertone_model.two_stage_adapters.config import AdapterConfig
 
 
@@ -31,20 +30,6 @@ class Bottleneck(Wav2Vec2AttnAdapterLayer):
         super().__init__(SimpleNamespace(hidden_size=width, adapter_attn_dim=narrow))
         nn.init.zeros_(self.linear_2.weight)
         nn.init.zeros_(self.linear_2.bias)
-
-
-class LowRankUpdate(nn.Module):
-    """W + (alpha / rank) B A in place of a weight W (out, in), as peft has it: A is drawn, B is 0 at first."""
-
-    def __init__(self, weight: Tensor, config: AdapterConfig) -> None:
-        super().__init__()
-        self.scale = config.alpha / config.rank
-        self.down = nn.Parameter(torch.empty(config.rank, weight.shape[1], device=weight.device))  # A
-        self.up = nn.Parameter(torch.zeros(weight.shape[0], config.rank, device=weight.device))  # B
-        nn.init.kaiming_uniform_(self.down, a=5**0.5)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + self.scale * (self.up @ self.down)
 
 
 class LayerAdapters(nn.Module):
@@ -70,11 +55,10 @@ def insert_adapters(encoder: Encoder, config: AdapterConfig, seed: int) -> Layer
     base = digest(encoder.body.state_dict())
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if encoder.family.projections == "called":
-            _add_lora(encoder, config)
+        add_lora(encoder, config.rank, config.projections)
         layers: list[dict[str, nn.Module]] = []
         for layer in encoder.body.encoder.layers:
-            found = {name: _update(getattr(layer.attention, name), config) for name in config.projections}
+            found = {name: _update(getattr(layer.attention, name)) for name in config.projections}
             bottleneck = Bottleneck(encoder.config.hidden_size, config.bottleneck).to(encoder.device)
             if getattr(layer, "adapter_layer", bottleneck) is None:
                 layer.adapter_layer = bottleneck
@@ -86,20 +70,11 @@ def insert_adapters(encoder: Encoder, config: AdapterConfig, seed: int) -> Layer
     return LayerAdapters(layers, config, base)
 
 
-def _add_lora(encoder: Encoder, config: AdapterConfig) -> None:
-    from peft import LoraConfig, inject_adapter_in_model  # takes a second
-
-    lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules=list(config.projections))
-    inject_adapter_in_model(lora, encoder.body)
-
-
-def _update(projection: Any, config: AdapterConfig) -> nn.Module:
-    """What LoRA trains of a projection; put there where peft has not."""
-    if isinstance(projection, nn.Linear):
-        update = LowRankUpdate(projection.weight, config)
-        parametrize.register_parametrization(projection, "weight", update)
-        return update
-    return nn.ModuleDict({"down": projection.lora_A["default"], "up": projection.lora_B["default"]})
+def _update(projection: Any) -> nn.Module:
+    """What LoRA trains of a projection: a parametrisation's module, or peft's."""
+    if parametrize.is_parametrized(projection):
+        return projection.parametrizations["weight"][0]
+    return nn.ModuleDict({"lora_a": projection.lora_A["default"], "lora_b": projection.lora_B["default"]})
 
 
 def _add_bottleneck(layer: Any, _inputs: Any, output: Any) -> Any:

@@ -23,11 +23,10 @@ Tuning = Literal["all", "adapters"]
 class AdapterConfig:
     """What is put into each transformer layer, and after the last one for each task."""
 
-    rank: Whole = 64  # of LoRA in the attention
+    rank: Whole = 64  # of LoRA in the attention; its scale is 1, ours
     projections: tuple[Literal["q_proj", "k_proj", "v_proj", "out_proj"], ...] = (
         *("q_proj", "k_proj", "v_proj", "out_proj"),
     )  # of the attention that LoRA updates; the paper says "the multi-head attention", all four are ours
-    alpha: Whole = 64  # LoRA's scale is alpha / rank; 1 is ours
     bottleneck: Whole = 64  # width of the bottleneck adapters; ours
 
 

@@ -1,5 +1,6 @@
 """The loop that both stages share: batches of clips, Adam, and which weights learn."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from aftertone_model.data.clips import SAMPLE_RATE, Clip
 from aftertone_model.runtime import Runtime
 from aftertone_model.two_stage_adapters.config import StageTraining
 from aftertone_model.two_stage_adapters.model import MultiTaskModel, Outputs
+
+log = logging.getLogger(__name__)
 
 MAX_GRADIENT = 1.0  # norm that gradients are clipped to
 
@@ -32,6 +35,7 @@ class StageTrainer:
         """
         self.model, self.clips, self.config, self.runtime = model, clips, config, runtime
         self.rng = np.random.default_rng(runtime.seed)
+        self.skipped = 0  # updates whose gradient was not a number
         self.cnn = extract(model.backbone, clips, runtime)
         self.longest = int(config.crop_seconds * SAMPLE_RATE / model.backbone.hop)  # frames
 
@@ -55,11 +59,18 @@ class StageTrainer:
                     batch_loss = loss(rows, outputs, lengths)
                     optimizer.zero_grad(set_to_none=True)
                     batch_loss.backward()
-                    torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT)
-                    optimizer.step()
-                    found.append(batch_loss.detach())
-                losses.append(float(torch.stack(found).mean()))
+                    if torch.nn.utils.clip_grad_norm_(parameters, MAX_GRADIENT).isfinite():
+                        optimizer.step()
+                        found.append(batch_loss.detach())
+                    else:
+                        self.skipped += 1
+                losses.append(float(torch.stack(found).mean()) if found else float("nan"))
                 self.runtime.progress(stage, epoch + 1, self.config.epochs)
+        if self.skipped:
+            log.warning(
+                "%d updates were skipped, since their gradient was not a number", self.skipped,
+                extra={"action": "updates_skipped"},
+            )  # fmt: skip
         self.model.backbone.model.eval().requires_grad_(True)
         self.model.heads.eval()
         return tuple(losses)
