@@ -192,7 +192,7 @@ def test_the_temperature_is_in_the_weights_and_moves_no_prediction(extracted, ba
     test = {clip.id: np.eye(3)[rng.integers(3)] for clip in clips[30:]}  # labels by chance: confidence is unwarranted
     cold = Learner(backbone, SCHEMA, Runtime(pool=pool), QUICK).train(taught, test, clips)
     assert cold.temperature == 1.0  # too few test clips
-    monkeypatch.setattr("aftertone_model.learner.MIN_CLIPS", 20)
+    monkeypatch.setattr("aftertone_model.evaluation.calibration.MIN_CLIPS", 20)
     scaled = Learner(backbone, SCHEMA, Runtime(pool=pool), QUICK).train(taught, test, clips)
     assert scaled.temperature > 1
     assert cold.model.head is not None

@@ -68,7 +68,8 @@ def test_from_ratings_to_ranking_predictions_and_export(make_loop: Callable[...,
     assert loop.last == record, "missing ratings are no change"
     assert "CCC" in describe(status(Store(loop.settings.model_dir))["projects"][0])
 
-    (answer,) = predict(loop.store, [(record.published[0], True)], CONFIG, loop.settings)
+    shown = loop.settings.model_copy(update={"serve_predictions": True})
+    (answer,) = predict(loop.store, [(record.published[0], False)], CONFIG, shown)
     assert answer["score"] == 0
     assert answer["model_version"] == record.guess_version
     assert {row["type"] for row in answer["result"]} == {"rating", "number"}
