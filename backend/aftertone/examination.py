@@ -16,6 +16,7 @@ from aftertone.errors import LabelStudioError
 from aftertone.faults import explain, unwritable
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.snapshot import read_snapshot
+from aftertone.labelstudio.tabs import read_tabs
 from aftertone.pipeline.connecting import ASK_SECONDS, check_usable
 from aftertone.pipeline.dataset import join
 from aftertone.pipeline.jobs import JobQueue
@@ -160,6 +161,7 @@ def _look(project: int, settings: Settings, store: ProjectStore, label_studio: L
     snapshot, _ = read_snapshot(
         label_studio, project, store.get(Tasks).cache, question=settings.question,
         audio_field=settings.audio_field, speaker_field=settings.speaker_field,
+        recording_field=settings.recording_field, count_untouched=settings.count_untouched,
     )  # fmt: skip
     check_usable(snapshot.label_config, settings)
     state = store.load()
@@ -167,7 +169,7 @@ def _look(project: int, settings: Settings, store: ProjectStore, label_studio: L
         project=project, label_config=label_config, extra_params=options, url=first.url if first is not None else ""
     )
     dataset = join(snapshot, state.sources, time.time())
-    tabs = label_studio.tabs(project)
+    tabs = read_tabs(label_studio, project)
     look = look_at(store, snapshot, dataset, state, settings, connection, models=models, tabs=tabs)
     bare = look.url and not protected(look.ours, store.webhook_secret)
     return replace(look, refused_secret="no worker has set it yet, or Label Studio refused that") if bare else look

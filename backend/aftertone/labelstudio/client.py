@@ -15,7 +15,7 @@ import httpx
 from aftertone.errors import LabelStudioError, TasksVanishedError, TokenError
 from aftertone.labelstudio.auth import TokenAuth, expiry
 from aftertone.labelstudio.refusals import is_page, reason_of, token_advice
-from aftertone.labelstudio.tasks import Model, Tab, Webhook
+from aftertone.labelstudio.tasks import Model, Webhook
 
 EXPORT_CHUNK = 200  # task ids in one address, which must stay below the usual 8 kB
 PAGE = 1000  # tasks that one page of the task list holds
@@ -194,19 +194,6 @@ class LabelStudio:
                 Model(url=row["url"], extra_params=row.get("extra_params"), title=row.get("title") or "")
                 for row in rows
             ]
-
-    def tabs(self, project: int) -> tuple[Tab, ...]:
-        """The tabs of the project's Data Manager."""
-        with self._unpacking():
-            views = [view.get("data") or {} for view in self.get("api/dm/views/", project=project)]
-            return tuple(
-                Tab(
-                    title=str(view.get("title") or ""),
-                    ordered=bool(view.get("ordering")),
-                    filtered=bool((view.get("filters") or {}).get("items")),
-                )
-                for view in views
-            )
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

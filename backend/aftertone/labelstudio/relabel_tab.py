@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from aftertone.labelstudio.tabs import VIEWS
+
 if TYPE_CHECKING:
     from aftertone.labelstudio.client import LabelStudio
 
 TITLE = "Worth another look (Aftertone)"
-VIEWS = "api/dm/views/"
 NOTHING = -1  # id of no task
 
 

@@ -32,6 +32,7 @@ from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
 from aftertone.labelstudio.relabel_tab import publish_tab
 from aftertone.labelstudio.snapshot import read_snapshot
+from aftertone.labelstudio.tabs import read_tabs
 from aftertone.labelstudio.tasks import Snapshot
 from aftertone.options import known_settings
 from aftertone.pipeline.complete import awaited_clips
@@ -256,7 +257,7 @@ class Advance:
         dataset = replace(dataset, awaited=awaited)
         connection = self._connection
         refused = protect_webhook(label_studio, snapshot, store, connection.url)
-        tabs = label_studio.tabs(self._project)
+        tabs = read_tabs(label_studio, self._project)
         look = look_at(store, snapshot, dataset, state, settings, connection, refused_secret=refused, tabs=tabs)
         return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now, examine(look))
 

@@ -12,7 +12,7 @@ import numpy as np
 from aftertone.errors import TasksVanishedError
 from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.download import Fetcher
-from aftertone.labelstudio.tasks import Model, Tab, Webhook
+from aftertone.labelstudio.tasks import Model, Webhook
 
 CONFIG = """<View><Audio name="audio" value="$audio"/><Choices name="emotion" toName="audio" choice="single">
 <Choice value="neutral"/><Choice value="happy"/><Choice value="sad"/></Choices></View>"""
@@ -208,13 +208,6 @@ class FakeLabelStudio(LabelStudio):
         self.calls.append("models")
         rows = self.state.get("models", ())
         return [Model(url=row["url"], extra_params=row["extra_params"], title=row.get("title", "")) for row in rows]
-
-    def tabs(self, project: int) -> tuple[Tab, ...]:
-        views = [row["data"] for row in self.state.get("tabs", ())]
-        return tuple(
-            Tab(title=view["title"], ordered=bool(view["ordering"]), filtered=bool(view["filters"]["items"]))
-            for view in views
-        )
 
     @property
     def token_expires(self) -> float | None:

@@ -492,3 +492,17 @@ def test_a_project_that_a_worker_has_is_left_to_it(cycle: Cycle) -> None:
     assert not found.mended
     assert "A worker is at work" in found.failed
     assert cycle.state["project"]["sampling"] == "Sequential sampling"
+
+
+def test_the_doctor_reads_tasks_as_the_worker_does(cycle: Cycle) -> None:
+    """Else it would read them all anew, and count answers otherwise."""
+    cycle.set(count_untouched=True, recording_field="recording")
+    cycle.run()
+    read = []
+    export = cycle.loop.label_studio.export
+    cycle.monkeypatch.setattr(
+        cycle.loop.label_studio, "export", lambda project, ids=None: read.append(ids) or export(project, ids)
+    )
+    cycle.examine()
+    assert None not in read
+    assert not any(read)
