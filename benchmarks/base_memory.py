@@ -78,10 +78,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--clips", type=int, default=26, help="of 10 s each; a quarter validates")
     parser.add_argument("--steps", type=int, default=2, help="of TAPT")
     parser.add_argument("--batch-seconds", type=float, default=200.0, help="audio per step of TAPT")
+    parser.add_argument("--tunings", type=Tuning, nargs="+", default=list(Tuning))
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args(arguments)
     print("# Memory for wav2vec2-base\n")
-    print(f"`python -m benchmarks.base_memory`: wav2vec2-base's shape, {Wav2Vec2Config().num_hidden_layers} layers.\n")
+    shown = f"--clips {args.clips} --steps {args.steps} --batch-seconds {args.batch_seconds:.0f}"
+    shown += f" --tunings {' '.join(args.tunings)} --device {args.device}"
+    print(f"`python -m benchmarks.base_memory {shown}`: random weights of wav2vec2-base's shape.\n")
     print(
         f"torch {torch.__version__}, transformers {version('transformers')}, Python {platform.python_version()}, "
         f"{platform.machine()}, {args.device}.\n"
@@ -94,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         work: list[Callable[[], Report]] = [
             partial(make, folder),
             partial(adapt, folder, clips, args.steps, args.batch_seconds, args.device),
-            *(partial(train, folder, clips, tuning, args.device) for tuning in Tuning),
+            *(partial(train, folder, clips, tuning, args.device) for tuning in args.tunings),
         ]
         for part in work:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
