@@ -1,8 +1,6 @@
 """`aftertone simulate --method supervised-contrastive`: cells in parallel, each kept once done, then the tables."""
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,8 @@ from aftertone_model.simulate.cross_corpus import (
     tables,
 )
 from aftertone_model.simulate.labelled_corpus import read_labelled
-from aftertone_model.simulate.prepared import decode, extract, one_thread
+from aftertone_model.simulate.prepared import decode, extract
+from aftertone_model.simulate.processes import Processes
 from aftertone_model.simulate.report import told_of
 from aftertone_model.simulate.simulation import PARTS, follow
 
@@ -60,7 +59,7 @@ def play_pairs(study: ContrastiveStudy, say: Callable[[str], None], progress: Pr
     ]
     files = {cell: study.out / "cells" / f"{cell.name}-{key(prepared, cell, config)}.json" for cell in cells}
     todo = [cell for cell in cells if not files[cell].is_file()]
-    executor = ProcessPoolExecutor(study.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=one_thread)
+    executor = Processes(study.jobs)
     try:
         parts = [range(start, len(prepared.clips), study.jobs * PARTS) for start in range(study.jobs * PARTS)]
         if todo:
@@ -75,7 +74,7 @@ def play_pairs(study: ContrastiveStudy, say: Callable[[str], None], progress: Pr
             progress,
         )
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        executor.end()
     results = {cell: figures for cell, file in files.items() if (figures := read_pair(file)) is not None}
     facts = told_of(prepared, study.command)
     text = "\n".join([*(table.markdown() for table in tables(results)), "### What was run", ""])

@@ -1,9 +1,8 @@
 """A whole simulation: what cells share is computed once, the cells run in parallel, then come tables and figures."""
 
-import multiprocessing
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from aftertone_model.simulate.cell_run import read_cell, run_and_keep
 from aftertone_model.simulate.cost import Simulation, cell_seconds
 from aftertone_model.simulate.grid import Cell, config_of
 from aftertone_model.simulate.labelled_corpus import LabelledCorpus
-from aftertone_model.simulate.prepared import Prepared, adapt, decode, extract, one_thread
+from aftertone_model.simulate.prepared import Prepared, adapt, decode, extract
+from aftertone_model.simulate.processes import Processes
 from aftertone_model.simulate.report import write_report
 from aftertone_model.simulate.results import Result, write_csv
 
@@ -68,8 +68,7 @@ def _run(
     progress: Progress,
 ) -> None:
     device, audio = simulation.device, sum(clip.seconds for clip in prepared.clips)
-    processes = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(simulation.jobs, mp_context=processes, initializer=one_thread)
+    executor = Processes(simulation.jobs)
     try:
         parts = [range(start, len(prepared.clips), simulation.jobs * PARTS) for start in range(simulation.jobs * PARTS)]
         follow("features", {executor.submit(extract, prepared, part, device): len(part) for part in parts}, progress)
@@ -100,7 +99,7 @@ def _run(
 
         follow("cells", tasks | dict.fromkeys(adaptations, 1), progress, follow_up)
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        executor.end()
 
 
 def follow(

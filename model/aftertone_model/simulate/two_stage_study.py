@@ -1,9 +1,8 @@
 """`aftertone simulate --method two-stage-adapters`: trainings in parallel, each kept once done, then the tables."""
 
 import csv
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from aftertone_model.simulate.cost import clock
 from aftertone_model.simulate.disjoint_folds import GROUPS, SENTENCE, Sides, sentence_of, sides
 from aftertone_model.simulate.labelled_corpus import read_labelled
 from aftertone_model.simulate.method_presets import method_config
-from aftertone_model.simulate.prepared import Prepared, decode, one_thread
+from aftertone_model.simulate.prepared import Prepared, decode
+from aftertone_model.simulate.processes import Processes
 from aftertone_model.simulate.report import told_of
 from aftertone_model.simulate.simulation import PARTS, follow
 from aftertone_model.simulate.two_stage import (
@@ -146,7 +146,7 @@ def _run(
     study: TwoStageStudy, planned: Plan, todo: Sequence[MethodCell], files: dict[MethodCell, Path], progress: Progress
 ) -> None:
     prepared, device = planned.prepared, study.device
-    executor = ProcessPoolExecutor(study.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=one_thread)
+    executor = Processes(study.jobs)
     try:
         parts = [range(start, len(prepared.clips), study.jobs * PARTS) for start in range(study.jobs * PARTS)]
         follow(
@@ -177,7 +177,7 @@ def _run(
 
         follow("cells", dict.fromkeys(tasks, 1), progress, follow_up)
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+        executor.end()
 
 
 def _file(study: TwoStageStudy, planned: Plan, cell: MethodCell) -> Path:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from aftertone_model.config import PAPER, TAPT_PROFILES
 from aftertone_model.data.manifest import ManifestError
 from aftertone_model.errors import SimulationError
 from aftertone_model.progress import silent
-from aftertone_model.simulate.cell_run import Measured
+from aftertone_model.simulate.cell_run import Measured, read_cell
 from aftertone_model.simulate.conditions import Condition
 from aftertone_model.simulate.cost import Simulation, check
 from aftertone_model.simulate.crowd import parse_crowd
@@ -37,6 +36,7 @@ from aftertone_model.simulate.results import Result, labels_needed, paired, seri
 from aftertone_model.simulate.simulation import simulate
 from aftertone_model.simulate.tables import effects, table_2, table_4
 from tests.backbones import small
+from tests.unit.aftertone_model.simulate.threads import Threads
 
 PITCHES = {"low": 200, "middle": 600, "high": 1_800}  # Hz
 SPEAKERS = 6
@@ -83,11 +83,7 @@ def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks run in a thread: a process of their own takes seconds to start, and the test isn't about processes."""
-
-    def threads(jobs: int, mp_context: object, initializer: Any) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(jobs, initializer=initializer)
-
-    monkeypatch.setattr("aftertone_model.simulate.simulation.ProcessPoolExecutor", threads)
+    monkeypatch.setattr("aftertone_model.simulate.simulation.Processes", Threads)
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -535,3 +531,21 @@ def test_thinning_leaves_the_test_set_and_adaptation_knows_its_pool(corpus: Path
     config = config_of("light")
     assert thin.adapted(1, 4, config) != thin.adapted(1, 5, config)
     assert plain.adapted(1, 4, config) == plain.adapted(1, 5, config)
+
+
+def test_ctrl_c_ends_every_process_quietly_and_what_was_done_is_kept(corpus: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--strategies", "margin", "--tapt", "off", "--folds", "3", "--jobs", "2", "--out", str(out)]
+    command = [sys.executable, "-m", "aftertone", "simulate", str(corpus / "manifest.csv"), *options]
+    command += ["--backbone", str(corpus / "backbone"), "--seeds", "100"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0) as run:
+        deadline = time.monotonic() + 300
+        while len(list((out / "cells").glob("*.json"))) < 2:
+            assert run.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
+        said, _ = run.communicate(timeout=300)  # ends once nobody has the pipe any more
+    assert run.returncode == 130
+    assert b"Traceback" not in said, said.decode()
+    assert [path for path in (out / "cells").iterdir() if path.suffix == ".json" and read_cell(path) is None] == []

@@ -2,9 +2,7 @@
 
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +31,7 @@ from aftertone_model.simulate.two_stage_study import TwoStageStudy, plan
 from aftertone_model.simulate.two_stage_tables import tables
 from aftertone_model.two_stage_adapters.config import TwoStageConfig
 from tests.backbones import small
+from tests.unit.aftertone_model.simulate.threads import Threads
 
 BRIEF = "paper:transcripts.epochs=1,attributes.epochs=1,adapters.rank=2,adapters.bottleneck=2,feature_width=4"
 TRAININGS = 8  # of each fold
@@ -65,11 +64,7 @@ def study(corpus: Path, out: Path, **changes) -> TwoStageStudy:
 @pytest.fixture
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trainings run in a thread: a process of their own takes seconds to start, and the test isn't about processes."""
-
-    def threads(jobs: int, mp_context: object, initializer: Any) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(jobs, initializer=initializer)
-
-    monkeypatch.setattr("aftertone_model.simulate.two_stage_study.ProcessPoolExecutor", threads)
+    monkeypatch.setattr("aftertone_model.simulate.two_stage_study.Processes", Threads)
 
 
 def test_it_trains_every_setting_and_prints_the_papers_tables(corpus: Path, tmp_path: Path, one_process: None) -> None:
