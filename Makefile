@@ -22,8 +22,8 @@ test: setup check
 unit: setup
 	$(UNIT)
 
-# Two rounds in a real Label Studio, hosted by label-studio-ml 1.0.9 and by 2.x, which is on GitHub alone.
-LABEL_STUDIO_ML ?= git+https://github.com/HumanSignal/label-studio-ml-backend@d02cedf35d0e5d21f2f437c120174c62f66bf57a
+# Two rounds in a real Label Studio, hosted by label-studio-ml 1.0.9 and by 2.x. The latter is on GitHub alone
+# (HumanSignal/label-studio-ml-backend): give LABEL_STUDIO_ML as pip takes it, such as a checkout's folder.
 hosts: setup
 	LABEL_STUDIO_ML='$(LABEL_STUDIO_ML)' $(BIN)/pytest tests/integration/test_hosts.py
 
