@@ -13,6 +13,8 @@ from aftertone.cli.steering import adapt, cancel, forget, pause, resume, rollbac
 
 __all__ = ["app", "main"]
 
+INTERRUPTED = 130  # exit code after Ctrl-C
+
 app = typer.Typer(
     help="A Label Studio ML backend that learns speech emotion from a fifth of the labels. Settings are environment "
     "variables; see docs/settings.md.",
@@ -51,4 +53,11 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Threads that wait for each other sleep instead of spinning: the worker shares its cores with Label Studio.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    sys.exit(app())
+    try:
+        sys.exit(app())
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # whoever presses Ctrl-C doesn't wait until torch has taken itself apart
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise
