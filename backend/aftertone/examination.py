@@ -101,7 +101,8 @@ def examine_all(
     if label_studio is None:
         return
     with closing(label_studio):
-        for number in store.projects() if project is None else [project]:
+        every = sorted({*store.projects(), *store.refused.current()})
+        for number in every if project is None else [project]:
             if failure is None:
                 yield from _project(number, settings, store.project(number), label_studio, mend=mend)
 

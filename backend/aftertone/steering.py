@@ -144,8 +144,13 @@ class Steering:
             return steering.model_copy(update={"options": {**kept, **values}})
 
         after = store.steer(change).options
-        said = ", ".join(f"{name}={shown(name, value)}" for name, value in sorted(after.items())) or "nothing"
-        return f"Set for project {project}: {said}. It counts from its next step on, {self._when(project)}."
+        said = (
+            ", ".join(f"{name}={shown(name, value)}" for name, value in sorted(after.items())) or "no option any more"
+        )
+        later = (
+            " A batch that is asked for already keeps its size." if {"batch_size", "seed_size"} & options.keys() else ""
+        )
+        return f"Set for project {project}: {said}. It counts from the next step on, {self._when(project)}.{later}"
 
     def forget(self, project: int, *, yes: bool, force: bool) -> str:
         """Remove all that is kept of a project; in Label Studio nothing changes.

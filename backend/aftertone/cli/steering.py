@@ -12,7 +12,7 @@ ProjectArgument = Annotated[int, typer.Argument(help="The project's number in La
 
 
 def pause(project: ProjectArgument) -> None:
-    """Do nothing more for a project until `resume`. A step under way ends; annotators are served the same queue."""
+    """Learn nothing more for a project until `resume`. A step under way ends; the queue is still looked after."""
     _do(lambda steering: steering.pause(project))
 
 

@@ -134,7 +134,7 @@ QUEUE_CHECKS: tuple[Check[Look], ...] = (
         severity="note",
         title="The published ranking comes to an end before the next round",
         why=f"{RANDOM} A worker publishes what comes next in the ranking before that.",
-        cure="Nothing, while a worker runs. If this stays, look at what `aftertone status PROJECT` says beside it.",
+        cure="Nothing, while a worker runs. If this stays, look at what `aftertone status` says beside it.",
         find=_ending,
     ),
     Check(

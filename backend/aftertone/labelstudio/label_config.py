@@ -163,7 +163,7 @@ def _named(name: str, controls: Sequence[Control]) -> Control:
         if not able:
             raise LabelConfigError(_nothing_to_learn(controls))
         raise LabelConfigError(
-            f"The label config asks no question {quoted(name)}, which the extra params name; it could be "
+            f"The label config asks no question {quoted(name)}, which its options name; it could be "
             f"{_listed(able)}. {_name_one(able[0])}"
         )
     if found.schema is None:
@@ -218,7 +218,10 @@ def _choices(control: Control) -> str:
 
 
 def _name_one(control: Control) -> str:
-    return f'Name the one to learn in the model\'s extra params: {{"question": {quoted(control.name)}}}.'
+    return (
+        f'Name the one to learn in the model\'s extra params: {{"question": {quoted(control.name)}}}; what '
+        "`aftertone set` says wins over them."
+    )
 
 
 def _with_example(reason: str) -> str:

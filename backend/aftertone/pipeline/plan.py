@@ -112,10 +112,11 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
     if last is None:
         return Seed()
     changed = (state.newest or last).changes(dataset.labels)
-    same = ", but all training labels so far are the same: one with another answer is needed"
+    unvaried = changed >= last.batch and bool(dataset.labels)
+    same = ", but all training labels so far are the same: one with another answer is needed" if unvaried else ""
     since = f"{changed} of {last.batch} since round {(state.newest or last).number}"
     further = f"; {len(dataset.awaited)} clips wait for further votes" if dataset.awaited else ""
-    return Wait(why=f"waiting for labels: {since}{same if changed >= last.batch else ''}{further}")
+    return Wait(why=f"waiting for labels: {since}{same}{further}")
 
 
 def _queue_lost(snapshot: Snapshot, state: State) -> bool:

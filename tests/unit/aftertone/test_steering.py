@@ -232,7 +232,7 @@ def test_options_that_are_set_win_over_extra_params_until_taken_back(make_loop: 
     assert "batch_size=4, strategy=margin" in steering.set(1, {"strategy": "margin", "batch_size": "4"})
     rounds(loop, 1)
     assert (loop.last.strategy, loop.last.batch) == ("margin", 4)
-    assert steering.set(1, {"strategy": None, "batch_size": None}).startswith("Set for project 1: nothing.")
+    assert steering.set(1, {"strategy": None, "batch_size": None}).startswith("Set for project 1: no option any more.")
     loop.label(4)
     loop.advance()
     assert (loop.last.strategy, loop.last.batch) == ("entropy", 6)

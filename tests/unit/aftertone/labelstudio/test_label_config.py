@@ -87,7 +87,7 @@ def test_among_several_none_is_learned_in_silence() -> None:
     said = refusal(AUDIO + choices("a", "b", name="q1") + choices("c", "d", name="q2"))
     assert said == (
         'The label config asks 2 questions that could be learned: Choices "q1" (a, b), Choices "q2" (c, d). Name the '
-        'one to learn in the model\'s extra params: {"question": "q1"}.'
+        'one to learn in the model\'s extra params: {"question": "q1"}; what `aftertone set` says wins over them.'
     )
     said = refusal(AUDIO + HAPPY_SAD + choices("a", "b", name="mood") + choices("c", "d", name="quality"))
     assert "2 questions" in said
@@ -96,9 +96,7 @@ def test_among_several_none_is_learned_in_silence() -> None:
 
 def test_a_question_that_does_not_exist_is_told_those_that_do() -> None:
     said = refusal(AUDIO + HAPPY_SAD, "emtion")
-    assert said.startswith(
-        'The label config asks no question "emtion", which the extra params name; it could be Choices'
-    )
+    assert said.startswith('The label config asks no question "emtion", which its options name; it could be Choices')
     assert '{"question": "emotion"}' in said
     assert "<View>" not in said
 
