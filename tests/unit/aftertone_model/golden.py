@@ -1,6 +1,6 @@
 """One small project played from TAPT to its second round, in figures that must not change unless somebody means it.
 
-`python -m tests.unit.aftertone_model.golden` writes them anew to golden.json.
+`python -m tests.unit.aftertone_model.golden [FILE]` writes them anew, to golden.json if no other file is named.
 
 Libraries choose their kernels by the processor, kernels round differently, and training makes a last digit grow until
 picks differ. Hence the project is played in a process of its own, told before it starts to use kernels that every
@@ -32,6 +32,7 @@ from aftertone_model.learner import Learner
 from aftertone_model.runtime import Runtime
 
 FILE = Path(__file__).with_name("golden.json")
+RECORDINGS = sorted(FILE.parent.glob("golden*.json"))  # each of one kind of processor
 BACKBONES = ("tiny", "aftertone-mini")
 CLASSES = ("low", "middle", "high")
 CLIPS, TEST = 48, 12  # in all; of these held out
@@ -143,4 +144,5 @@ def _speech(folder: Path) -> tuple[Pool, list[Clip], dict[str, np.ndarray]]:
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(play_on_any_processor(), indent=1) + "\n", encoding="utf-8")
+    file = Path(sys.argv[1]) if sys.argv[1:] else FILE
+    file.write_text(json.dumps(play_on_any_processor(), indent=1) + "\n", encoding="utf-8")

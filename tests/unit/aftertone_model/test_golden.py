@@ -1,6 +1,8 @@
-"""The same picks on the same inputs and seed as in golden.json, on every x86-64 processor.
+"""The same picks on the same inputs and seed as recorded, on every x86-64 processor.
 
-A failure means that the code computes something else, or that another release of a library does.
+Some last digits depend on the kind of processor, whatever kernels are asked for, and k-means turns them into other
+picks. So there is a recording for each kind met, and one of them must be matched in whole. A failure means that the
+code computes something else, that another release of a library does, or a processor of a new kind.
 """
 
 import copy
@@ -8,7 +10,7 @@ import json
 
 import pytest
 
-from tests.unit.aftertone_model.golden import BACKBONES, FILE, play_on_any_processor
+from tests.unit.aftertone_model.golden import BACKBONES, RECORDINGS, play_on_any_processor
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +21,20 @@ def figures() -> dict[str, dict]:
 
 @pytest.fixture(params=BACKBONES)
 def played(request: pytest.FixtureRequest, figures: dict[str, dict]) -> tuple[dict, dict]:
-    """What one backbone gives today, and what it gave."""
-    golden = json.loads(FILE.read_text(encoding="utf-8"))
-    return copy.deepcopy(figures[request.param]), golden[request.param]
+    """What one backbone gives today, and what it gave on the processor most like this one."""
+    today = figures[request.param]
+    recorded = [json.loads(file.read_text(encoding="utf-8"))[request.param] for file in RECORDINGS]
+    return copy.deepcopy(today), max(recorded, key=lambda one: _alike(today, one))
+
+
+def _alike(today: dict, recorded: dict) -> int:
+    """How many rankings are the same."""
+    return sum(
+        today[preset][number]["picks"][name] == picks
+        for preset in ("practical", "paper")
+        for number in (0, 1)
+        for name, picks in recorded[preset][number]["picks"].items()
+    )
 
 
 def test_tapt_goes_the_same_way(played):
