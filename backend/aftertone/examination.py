@@ -13,6 +13,7 @@ from aftertone.doctor.facts import Look, Machine, Standing
 from aftertone.doctor.registry import CHECKS, examine, examine_machine, examine_standing
 from aftertone.doctor.webhook_checks import protected
 from aftertone.errors import LabelStudioError
+from aftertone.extra_params import parse_extra_params
 from aftertone.faults import explain, unwritable
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.snapshot import read_snapshot
@@ -21,7 +22,7 @@ from aftertone.pipeline.connecting import ASK_SECONDS, check_usable
 from aftertone.pipeline.dataset import join
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.pipeline.looking import look_at
-from aftertone.settings import Settings, parse_extra_params
+from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Finding, Problem, Tasks
 

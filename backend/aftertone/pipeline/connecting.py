@@ -8,10 +8,11 @@ from typing import Any
 from aftertone.doctor.facts import webhook_address
 from aftertone.doctor.webhook_checks import protect, protected
 from aftertone.errors import DamagedRecordError, LabelStudioError, TokenError
+from aftertone.extra_params import parse_extra_params
 from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
 from aftertone.labelstudio.label_config import Question, parse_label_config
 from aftertone.labelstudio.tasks import Snapshot
-from aftertone.settings import Settings, parse_extra_params
+from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Connection, Problem
 from aftertone.store.unconfirmed import UnconfirmedProjects

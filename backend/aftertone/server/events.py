@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftertone.errors import DamagedRecordError
+from aftertone.extra_params import parse_extra_params
 from aftertone.pipeline.connecting import FINDING, check_usable
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.predict import latest_version
-from aftertone.settings import Settings, parse_extra_params
+from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Problem
 from aftertone_model.errors import AftertoneError

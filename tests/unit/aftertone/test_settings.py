@@ -5,7 +5,8 @@ import json
 import pytest
 
 from aftertone.errors import SettingsError
-from aftertone.settings import Settings, load_settings, parse_extra_params
+from aftertone.extra_params import parse_extra_params
+from aftertone.settings import Settings, load_settings
 
 
 def test_the_environment_is_read_each_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
