@@ -219,7 +219,7 @@ def test_a_project_without_a_question_says_so(make_loop: MakeLoop) -> None:
     loop: Loop = make_loop(2, config=config)
     loop.advance()
     assert "Choices" in loop.problem()
-    assert "<TextArea name='t'>" in loop.problem()
+    assert 'TextArea "t"' in loop.problem()
 
 
 def test_a_missing_webhook_is_explained_with_the_setting_to_change(make_loop: MakeLoop) -> None:
