@@ -71,7 +71,7 @@ def test_from_ratings_to_ranking_predictions_and_export(make_loop: Callable[...,
     shown = loop.settings.model_copy(update={"serve_predictions": True})
     (answer,) = predict(loop.store, [(record.published[0], False)], CONFIG, shown)
     assert answer["score"] == 0
-    assert answer["model_version"] == record.hidden_version
+    assert answer["model_version"] == record.guess_version
     assert {row["type"] for row in answer["result"]} == {"rating", "number"}
     assert LabelInterface(CONFIG).validate_prediction(answer, return_errors=True) == []
     words = parse_label_config(CONFIG).chosen(answer)
