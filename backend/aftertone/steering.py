@@ -20,7 +20,7 @@ from aftertone.settings import OLD_NAMES, PROJECT_OPTIONS, Settings
 from aftertone.store.leftovers import size_on_disk
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.requests import Steering as SteeringRecord
-from aftertone_model.strategy_names import check_strategy
+from aftertone_model.strategy_names import check_strategy_name
 
 Ask = Callable[[], AbstractContextManager[LabelStudio]]
 
@@ -136,7 +136,7 @@ class Steering:
         given = {name: value for name, value in options.items() if value is not None}
         checked = self._settings.for_project({}, given)
         if given.get("strategy"):
-            check_strategy(checked.strategy, exclusive=True)
+            check_strategy_name(checked.strategy)
         values = {name: _plain(getattr(checked, name)) for name in given}
 
         def change(steering: SteeringRecord) -> SteeringRecord:

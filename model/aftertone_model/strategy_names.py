@@ -15,6 +15,16 @@ RATINGS_ONLY = ("igs",)
 """Those that can't rank choices."""
 
 
+def check_strategy_name(name: str) -> None:
+    """Check that a strategy exists, where it isn't known what it is to rank.
+
+    Raises:
+        StrategyError: there is none of that name.
+    """
+    if name not in NAMES:
+        raise StrategyError(f"There is no strategy {name!r}. Set one of: {', '.join(NAMES)}.")
+
+
 def check_strategy(name: str, *, exclusive: bool, predicts: str = "probabilities") -> None:
     """Check that a strategy exists and can rank a kind of label.
 
@@ -25,8 +35,7 @@ def check_strategy(name: str, *, exclusive: bool, predicts: str = "probabilities
     Raises:
         StrategyError: there is none of that name, or it can't; the message names strategies that can.
     """
-    if name not in NAMES:
-        raise StrategyError(f"There is no strategy {name!r}. Set one of: {', '.join(NAMES)}.")
+    check_strategy_name(name)
     able = OF_RATINGS if predicts == "ratings" else tuple(other for other in NAMES if other not in RATINGS_ONLY)
     if name not in able:
         raise StrategyError(f"The strategy {name!r} can't rank by {predicts}. Set one of: {', '.join(able)}.")

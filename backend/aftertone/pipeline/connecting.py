@@ -17,7 +17,7 @@ from aftertone.store.project import ProjectStore
 from aftertone.store.records import Connection, Problem
 from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.errors import AftertoneError
-from aftertone_model.strategy_names import check_strategy
+from aftertone_model.strategy_names import check_strategy, check_strategy_name
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def check_start(settings: Settings) -> None:
         TokenError: Label Studio doesn't take the token, or there is none.
     """
     if settings.strategy:
-        check_strategy(settings.strategy, exclusive=True)
+        check_strategy_name(settings.strategy)
     key = settings.label_studio_api_key.get_secret_value()
     try:
         with closing(LabelStudio(settings.label_studio_url, key, timeout=ASK_SECONDS)) as label_studio:

@@ -148,6 +148,11 @@ def test_a_training_that_was_asked_for_outlives_a_pause_and_not_a_cancel(
 # -- train and rollback ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("strategy", ["igs", "margin"])
+def test_a_strategy_of_either_kind_of_label_can_be_set(make_loop: MakeLoop, strategy: str) -> None:
+    assert f"strategy={strategy}" in steering_of(make_loop(4)).set(1, {"strategy": strategy})
+
+
 def test_train_needs_no_new_label(make_loop: MakeLoop) -> None:
     loop = make_loop(24)
     rounds(loop, 1)
