@@ -221,6 +221,7 @@ class Advance:
                 "the project's settings and that no second backend serves it."
             )
         log.info("Project %d: %s", self._project, self._doing, extra=self._extra("step_begun"))
+        self._save_progress(self._doing, 0, 0)  # some steps take a while before they can tell how far they are
         began = time.monotonic()
         self._do(step, snapshot, dataset, state, services)
         self._store.remove(Problem)

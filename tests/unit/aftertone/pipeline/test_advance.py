@@ -402,3 +402,16 @@ def test_a_queue_that_ends_before_the_next_round_goes_on_with_the_same_ranking(
     loop.advance()
     loop.check_queue()
     assert loop.last.number == 2
+
+
+def test_a_step_is_told_as_soon_as_it_begins(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, told = make_loop(24), []
+    seed = LearningSteps.seed
+
+    def watched(self: LearningSteps) -> None:
+        told.append(loop.store.get(Doing).stage)
+        seed(self)
+
+    monkeypatch.setattr(LearningSteps, "seed", watched)
+    loop.advance()
+    assert told == ["find the seed set"]
