@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from aftertone.cli.explained import explained
-from aftertone.cli.methods import METHODS, Method, MethodOptions, method_named
+from aftertone.cli.methods import METHODS, Method, method_named
 from aftertone_model.progress import hide_library_bars
+from aftertone_model.simulate.study import Study
 
 
 def strategies() -> None:
@@ -141,7 +142,7 @@ def simulate(
             raise typer.BadParameter(f"--method {method} takes one --preset")
         chosen = method_named(method, context)
         with explained() as settings:
-            options = MethodOptions(
+            study = Study(
                 manifest=manifest,
                 out=out,
                 backbone=backbone or settings.backbone,
@@ -154,7 +155,7 @@ def simulate(
                 pairs=pairs,
                 command=shlex.join(["aftertone", *sys.argv[1:]]),
             )
-            _play(chosen, options, plan)
+            _play(chosen, study, plan)
         return
     from aftertone_model.simulate.cost import Simulation, check
     from aftertone_model.simulate.crowd import parse_crowd
@@ -210,7 +211,7 @@ def simulate(
         typer.echo(f"The report is {page}.")
 
 
-def _play(method: Method, options: MethodOptions, plan: bool) -> None:
+def _play(method: Method, study: Study, plan: bool) -> None:
     """Another method's tables, or what they will take."""
     from aftertone.progress import ProgressBars
 
@@ -218,10 +219,10 @@ def _play(method: Method, options: MethodOptions, plan: bool) -> None:
     if plan:
         if method.plan is None:
             raise typer.BadParameter("--plan: this method has no plan")
-        typer.echo("\n".join(method.plan(options)))
+        typer.echo("\n".join(method.plan(study)))
         return
     bars = ProgressBars()
-    text = method.play(options, lambda line: typer.echo(line, err=True), bars)
+    text = method.play(study, lambda line: typer.echo(line, err=True), bars)
     bars.close()
     typer.echo(text)
 

@@ -2,65 +2,43 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import typer
 
 from aftertone_model.progress import Progress
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodOptions:
-    """What all of them take."""
-
-    manifest: Path
-    out: Path
-    backbone: str
-    preset: str
-    folds: int
-    seeds: int  # runs of each fold
-    classes: tuple[str, ...]
-    jobs: int
-    device: str
-    pairs: str  # of corpora
-    command: str
-
-    @property
-    def shared(self) -> dict:
-        """All but `pairs`, by the names that a study has for them."""
-        return {name: value for name, value in vars(self).items() if name != "pairs"}
+from aftertone_model.simulate.study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """One entry of `--method`."""
 
-    play: Callable[[MethodOptions, Callable[[str], None], Progress], str]
+    play: Callable[[Study, Callable[[str], None], Progress], str]
     """Trains what hasn't been, writes tables.md into `out`, and gives its text; it says what it leaves out."""
-    plan: Callable[[MethodOptions], list[str]] | None = None
+    plan: Callable[[Study], list[str]] | None = None
     """Lines that `--plan` prints: the trainings, then what they take."""
     extra: frozenset[str] = frozenset()
     """Parameters of `simulate` that it takes beside those of all methods."""
 
 
-def _play_pairs(options: MethodOptions, say: Callable[[str], None], progress: Progress) -> str:
-    from aftertone_model.simulate.method_study import ContrastiveStudy, play_pairs
+def _play_pairs(study: Study, say: Callable[[str], None], progress: Progress) -> str:
+    from aftertone_model.simulate.cross_corpus_study import play_pairs
 
-    return play_pairs(ContrastiveStudy(**options.shared, pairs=options.pairs), say, progress)
-
-
-def _play_two_stages(options: MethodOptions, say: Callable[[str], None], progress: Progress) -> str:
-    from aftertone_model.simulate.two_stage_study import TwoStageStudy, play_two_stages
-
-    return play_two_stages(TwoStageStudy(**options.shared), say, progress)
+    return play_pairs(study, say, progress)
 
 
-def _plan_two_stages(options: MethodOptions) -> list[str]:
+def _play_two_stages(study: Study, say: Callable[[str], None], progress: Progress) -> str:
+    from aftertone_model.simulate.two_stage_study import play_two_stages
+
+    return play_two_stages(study, say, progress)
+
+
+def _plan_two_stages(study: Study) -> list[str]:
     from aftertone_model.simulate.cost import clock
-    from aftertone_model.simulate.two_stage_study import TwoStageStudy, plan
+    from aftertone_model.simulate.two_stage_study import plan
 
-    planned = plan(TwoStageStudy(**options.shared))
-    estimate = f"about {clock(planned.seconds(options.jobs))} on a machine like the one measured, with aftertone-mini"
+    planned = plan(study)
+    estimate = f"about {clock(planned.seconds(study.jobs))} on a machine like the one measured, with aftertone-mini"
     return [*(cell.name for cell in planned.cells), f"{len(planned.cells)} trainings; {estimate}."]
 
 

@@ -18,6 +18,7 @@ from aftertone_model.simulate.prepared import Prepared, decode
 from aftertone_model.simulate.processes import Processes
 from aftertone_model.simulate.report import told_of
 from aftertone_model.simulate.simulation import PARTS, follow
+from aftertone_model.simulate.study import Study
 from aftertone_model.simulate.two_stage import (
     ADAPTERS,
     STAGE_1,
@@ -35,22 +36,6 @@ from aftertone_model.two_stage_adapters.transcripts import TRANSCRIPT
 
 ATTRIBUTES = ("gender", "style")  # that the paper learns beside emotion
 TRAINED = 80.0  # seconds of audio per second on one core, with aftertone-mini, in either tuning and both stages
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwoStageStudy:
-    """What to play."""
-
-    manifest: Path
-    out: Path
-    backbone: str
-    preset: str = "paper"  # as `method_config` reads it: paper:transcripts.epochs=10,attributes.epochs=10
-    folds: int = 5
-    seeds: int = 1  # runs of each fold
-    classes: tuple[str, ...] = ()
-    jobs: int = 1
-    device: str = "cpu"
-    command: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +61,7 @@ class Plan:
         return total / jobs
 
 
-def plan(study: TwoStageStudy, progress: Progress = silent) -> Plan:
+def plan(study: Study, progress: Progress = silent) -> Plan:
     """Read and decode the corpus, and say what is to be trained. Trains nothing.
 
     Raises:
@@ -121,7 +106,7 @@ def plan(study: TwoStageStudy, progress: Progress = silent) -> Plan:
     )
 
 
-def play_two_stages(study: TwoStageStudy, say: Callable[[str], None], progress: Progress = silent) -> str:
+def play_two_stages(study: Study, say: Callable[[str], None], progress: Progress = silent) -> str:
     """Train every cell that hasn't been, and write tables.md; returns its text.
 
     Raises:
@@ -143,7 +128,7 @@ def play_two_stages(study: TwoStageStudy, say: Callable[[str], None], progress: 
 
 
 def _run(
-    study: TwoStageStudy, planned: Plan, todo: Sequence[MethodCell], files: dict[MethodCell, Path], progress: Progress
+    study: Study, planned: Plan, todo: Sequence[MethodCell], files: dict[MethodCell, Path], progress: Progress
 ) -> None:
     prepared, device = planned.prepared, study.device
     executor = Processes(study.jobs)
@@ -180,12 +165,12 @@ def _run(
         executor.end()
 
 
-def _file(study: TwoStageStudy, planned: Plan, cell: MethodCell) -> Path:
+def _file(study: Study, planned: Plan, cell: MethodCell) -> Path:
     """Where a cell's figures are kept; another place once anything changes that they depend on."""
     return study.out / "cells" / f"{cell.name}-{key(planned.prepared, cell, planned.configs[cell.setting])}.json"
 
 
-def _first(study: TwoStageStudy, planned: Plan, cell: MethodCell) -> Path:
+def _first(study: Study, planned: Plan, cell: MethodCell) -> Path:
     """Where the stage 1 that a cell goes on from keeps its model."""
     named = key(planned.prepared, cell.first, planned.configs[STAGE_1])
     return study.out / "stage-1" / f"{cell.first.name}-{named}"
@@ -201,7 +186,7 @@ def _columns(manifest: Path) -> list[str]:
     return [name for name in (TRANSCRIPT, SENTENCE, *ATTRIBUTES) if name in there]
 
 
-def _facts(study: TwoStageStudy, planned: Plan, results: Results) -> list[tuple[str, str]]:
+def _facts(study: Study, planned: Plan, results: Results) -> list[tuple[str, str]]:
     learning, tested = ([len(getattr(fold, side)) for fold in planned.folds] for side in ("learning", "tested"))
     sentences = {sentence_of(clip) for clip in planned.prepared.clips} - {""}
     first = [figures.transcripts for cell, figures in sorted(results.items()) if cell.setting == STAGE_1]

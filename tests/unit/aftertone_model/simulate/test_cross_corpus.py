@@ -18,9 +18,10 @@ from aftertone_model.simulate.cross_corpus import (
     sides,
     tables,
 )
+from aftertone_model.simulate.cross_corpus_study import play_pairs
 from aftertone_model.simulate.labelled_corpus import read_labelled
-from aftertone_model.simulate.method_study import ContrastiveStudy, play_pairs
 from aftertone_model.simulate.prepared import decode
+from aftertone_model.simulate.study import Study
 from tests.backbones import small
 
 BRIEF = "paper:encoder.epochs=1,encoder.batch_size=8,direct.epochs=1,classifier.epochs=1"
@@ -79,7 +80,7 @@ def test_what_does_not_fit_is_said(corpus: Path, tmp_path: Path) -> None:
         contrastive_config("paper:encoder.size=3")
     with pytest.raises(SimulationError, match="multiple of 4"):
         contrastive_config("paper:encoder.batch_size=10")
-    study = ContrastiveStudy(
+    study = Study(
         manifest=corpus / "manifest.csv", out=tmp_path, backbone=str(corpus / "backbone"), folds=5, preset=BRIEF
     )
     with pytest.raises(SimulationError, match="first has 4 speakers, too few for 5 folds"):

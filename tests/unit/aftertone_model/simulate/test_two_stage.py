@@ -15,6 +15,7 @@ from aftertone_model.data.manifest import ManifestError
 from aftertone_model.errors import SimulationError
 from aftertone_model.simulate.disjoint_folds import sentence_groups, sentence_of
 from aftertone_model.simulate.method_presets import method_config
+from aftertone_model.simulate.study import Study
 from aftertone_model.simulate.two_stage import (
     ADAPTERS,
     ALL,
@@ -27,7 +28,7 @@ from aftertone_model.simulate.two_stage import (
     learnable,
     settings,
 )
-from aftertone_model.simulate.two_stage_study import TwoStageStudy, plan
+from aftertone_model.simulate.two_stage_study import plan
 from aftertone_model.simulate.two_stage_tables import tables
 from aftertone_model.two_stage_adapters.config import TwoStageConfig
 from tests.backbones import small
@@ -55,10 +56,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def study(corpus: Path, out: Path, **changes) -> TwoStageStudy:
+def study(corpus: Path, out: Path, **changes) -> Study:
     backbone = str(corpus / "backbone")
     told = {"manifest": corpus / "manifest.csv", "out": out, "backbone": backbone, "preset": BRIEF, "folds": 2}
-    return TwoStageStudy(**told | changes)
+    return Study(**told | changes)
 
 
 @pytest.fixture

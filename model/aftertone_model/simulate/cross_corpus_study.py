@@ -1,8 +1,6 @@
 """`aftertone simulate --method supervised-contrastive`: cells in parallel, each kept once done, then the tables."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 from aftertone_model.data.files import write_text
 from aftertone_model.progress import Progress, silent
@@ -20,26 +18,10 @@ from aftertone_model.simulate.prepared import decode, extract
 from aftertone_model.simulate.processes import Processes
 from aftertone_model.simulate.report import told_of
 from aftertone_model.simulate.simulation import PARTS, follow
+from aftertone_model.simulate.study import Study
 
 
-@dataclass(frozen=True, kw_only=True)
-class ContrastiveStudy:
-    """What to play."""
-
-    manifest: Path
-    out: Path
-    backbone: str
-    pairs: str = ""  # as `parse_pairs` reads them
-    preset: str = "paper"  # as `contrastive_config` reads it
-    folds: int = 5
-    seeds: int = 1  # runs of each fold
-    classes: tuple[str, ...] = ()
-    jobs: int = 1
-    device: str = "cpu"
-    command: str = ""
-
-
-def play_pairs(study: ContrastiveStudy, say: Callable[[str], None], progress: Progress = silent) -> str:
+def play_pairs(study: Study, say: Callable[[str], None], progress: Progress = silent) -> str:
     """Play every cell that hasn't been, and write tables.md; returns its text.
 
     Raises:
