@@ -116,7 +116,8 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
     same = ", but all training labels so far are the same: one with another answer is needed" if unvaried else ""
     since = f"{changed} of {last.batch} since round {(state.newest or last).number}"
     further = f"; {len(dataset.awaited)} clips wait for further votes" if dataset.awaited else ""
-    return Wait(why=f"waiting for labels: {since}{same}{further}")
+    asked = "; a training that was asked for begins with the labels to come" if state.train_requested else ""
+    return Wait(why=f"waiting for labels: {since}{same}{further}{asked}")
 
 
 def _queue_lost(snapshot: Snapshot, state: State) -> bool:

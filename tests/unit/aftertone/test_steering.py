@@ -153,6 +153,18 @@ def test_a_strategy_of_either_kind_of_label_can_be_set(make_loop: MakeLoop, stra
     assert f"strategy={strategy}" in steering_of(make_loop(4)).set(1, {"strategy": strategy})
 
 
+def test_a_training_that_finds_no_labels_is_told_until_it_begins(make_loop: MakeLoop) -> None:
+    loop = make_loop(24)
+    loop.advance()
+    steering_of(loop).train(1)
+    loop.advance()
+    assert "a training that was asked for begins with the labels to come" in doing(loop)
+    loop.label(3)
+    loop.advance()
+    assert loop.store.round_numbers() == [0, 1]
+    assert "asked for" not in doing(loop)
+
+
 def test_train_needs_no_new_label(make_loop: MakeLoop) -> None:
     loop = make_loop(24)
     rounds(loop, 1)
