@@ -4,10 +4,11 @@ SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do $$p -c '$(SUITS)' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-# On two processes, each with one thread: tests this small wait longer for a second thread than they compute.
-UNIT := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile tests/unit
+# On two processes, each with one thread: tests this small wait longer for a second thread than they compute. One of
+# them begins with the integration tests, which mostly wait; tests/conftest.py says what stays together.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-.PHONY: demo test unit hosts check setup lock wheel clean
+.PHONY: demo test unit hosts check style types tests setup lock wheel clean
 
 # Start a real Label Studio with Aftertone connected. AUDIO=folder|manifest.csv LIMIT=n ORACLE=1 ROUNDS=n
 demo: setup
@@ -15,22 +16,28 @@ demo: setup
 
 # Style, types, unit tests, and integration tests against a real Label Studio and a real Redis. Ends with coverage.
 # `make hosts` has the one that installs label-studio-ml first.
-test: setup check
-	$(UNIT) --cov --cov-report=
-	$(BIN)/pytest --cov --cov-append --ignore=tests/integration/test_hosts.py tests/integration
+test: setup style
+	@$(MAKE) --no-print-directory -j 2 types tests
+
+tests: setup
+	$(PYTEST) --cov --ignore=tests/integration/test_hosts.py
 
 # What needs no Label Studio.
 unit: setup
-	$(UNIT)
+	$(PYTEST) tests/unit
 
 # Two rounds in a real Label Studio, hosted by label-studio-ml 1.0.9 and by 2.x. The latter is on GitHub alone
 # (HumanSignal/label-studio-ml-backend): give LABEL_STUDIO_ML as pip takes it, such as a checkout's folder.
 hosts: setup
 	LABEL_STUDIO_ML='$(LABEL_STUDIO_ML)' $(BIN)/pytest tests/integration/test_hosts.py
 
-check: setup
+check: style types
+
+style: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: setup
 	$(BIN)/pyright
 
 setup: .venv/synced
@@ -40,7 +47,7 @@ setup: .venv/synced
 	  { echo "Aftertone needs Python 3.11 or 3.12; name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@test -x $(BIN)/python || { echo "Setting up .venv (once) ..."; $(PYTHON) -m venv .venv; }
 	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes tests/requirements.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes tests/requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

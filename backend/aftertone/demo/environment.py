@@ -45,7 +45,7 @@ def _install(folder: Path) -> None:
     if folder.exists():
         shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    uv, quietly = find_uv_bin(), ("--quiet", "--compile-bytecode", "--require-hashes")
+    uv, quietly = find_uv_bin(), ("--quiet", "--require-hashes")
     _run([uv, "venv", "--quiet", "--python", sys.executable, folder])
     _run([uv, "pip", "install", *quietly, "--python", folder / "bin" / "python", "-r", LOCK])
 
