@@ -31,8 +31,9 @@ from torchaudio.transforms import MFCC
 from tqdm import tqdm
 
 from aftertone.progress import ProgressBars
+from aftertone_model.backbone_names import MINI
 from aftertone_model.backbones.backbone import Backbone, load_backbone
-from aftertone_model.backbones.mini import MINI, draw_mini
+from aftertone_model.backbones.mini import draw_mini
 from aftertone_model.classification.classifier import new_classifier
 from aftertone_model.classification.clip_head import Moments, describe
 from aftertone_model.classification.scoring import extract_features
@@ -132,7 +133,7 @@ def measure(prepared: Prepared, probabilities: NDArray[np.float64]) -> Metrics:
 
 
 def written(metrics: Metrics | None) -> str:
-    return "" if metrics is None else f"{metrics.ua.value:.3f} [{metrics.ua.low:.3f} to {metrics.ua.high:.3f}]"
+    return "" if metrics is None else metrics.ua.written(3)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

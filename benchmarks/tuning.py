@@ -172,11 +172,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     np.concatenate([outcome.probabilities for outcome in outcomes]),
                     [clip.speaker for clip in test] * args.seeds,
                 )
-                interval = f"{pooled.ua.low:.3f} to {pooled.ua.high:.3f}"
                 accuracy = np.mean([outcome.accuracy for outcome in outcomes])
                 seconds = np.mean([outcome.seconds for outcome in outcomes])
                 figures = f"{accuracy:14.3f} {seconds:8.1f}  {told(outcomes[-1].memory)}"
-                print(f"{count:6d} {tuning:11s} {pooled.ua.value:.3f}  {interval} {figures}", flush=True)
+                print(f"{count:6d} {tuning:11s} {pooled.ua.written(3)} {figures}", flush=True)
 
 
 if __name__ == "__main__":

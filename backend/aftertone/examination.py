@@ -11,6 +11,7 @@ from aftertone.doctor.check import Check, Repair
 from aftertone.doctor.disk import free
 from aftertone.doctor.facts import Look, Machine, Standing
 from aftertone.doctor.registry import CHECKS, examine, examine_machine, examine_standing
+from aftertone.doctor.servers import silent_servers
 from aftertone.doctor.webhook_checks import protected
 from aftertone.errors import LabelStudioError
 from aftertone.extra_params import parse_extra_params
@@ -127,6 +128,8 @@ def _machine(
         free=free(settings.model_dir),
         redis=redis,
         workers=sum(one.kind == "worker" for one in alive),
+        silent=tuple(silent_servers(store)),
+        server_runs=any(one.kind == "server" for one in alive),
         differing=different,
         label_studio=failure,
         token_expires=expires,

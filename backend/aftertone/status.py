@@ -1,4 +1,4 @@
-"""What `aftertone status` says: read from the store alone, so that it works whatever else is down."""
+"""What `aftertone status` says: read from the store, so that it works whatever else is down; the server is asked."""
 
 import math
 import time
@@ -10,6 +10,7 @@ from aftertone.doctor.data_checks import too_full
 from aftertone.doctor.disk import free as free_bytes
 from aftertone.doctor.disk import needed, size
 from aftertone.doctor.registry import CHECKS
+from aftertone.doctor.servers import dead, silent_servers
 from aftertone.doctor.untouched import find_untouched
 from aftertone.faults import unwritable
 from aftertone.labelstudio.download import refused_host
@@ -46,11 +47,13 @@ def status(store: Store) -> dict[str, Any]:
     alive = store.running.alive()
     refused = {number: row.reason for number, row in store.refused.current().items()}
     known = store.projects()
+    silent = dead(silent_servers(store), runs=any(one.kind == "server" for one in alive))
     return {
         "free": free,
         "problem": unwritable(store.model_dir),
         "projects": [_project(number, store.project(number), free) | _refusal(refused, number) for number in known],
         "workers": sum(one.kind == "worker" for one in alive),
+        "servers": [CHECKS["server"].finding(one.sentence).sentence for one in silent],
         "unconfirmed": {n: why for n, why in store.unconfirmed.problems().items() if n not in refused},
         "refused": {number: reason for number, reason in refused.items() if number not in known},
     }
@@ -62,7 +65,7 @@ def needs_somebody(found: dict[str, Any]) -> bool:
         project["problem"] or project["damaged"] or any(one["severity"] == "problem" for one in project["findings"])
         for project in found["projects"]
     )
-    waits = waits or bool(found["refused"])
+    waits = waits or bool(found["refused"]) or bool(found["servers"])
     return waits or bool(found["problem"]) or any(said != PENDING for said in found["unconfirmed"].values())
 
 

@@ -13,12 +13,14 @@ from pydantic import SecretStr
 
 from aftertone.clean import BUSY, forget_project
 from aftertone.doctor.disk import size
-from aftertone.errors import LabelStudioError, NotKeptError, SettingsError, StoreError
+from aftertone.errors import DamagedRecordError, LabelStudioError, NotKeptError, SettingsError, StoreError
 from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
+from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.options import shown
 from aftertone.settings import OLD_NAMES, PROJECT_OPTIONS, Settings
 from aftertone.store.leftovers import size_on_disk
 from aftertone.store.project import ProjectStore, Store
+from aftertone.store.records import Connection
 from aftertone.store.requests import Steering as SteeringRecord
 from aftertone_model.strategy_names import check_strategy_name
 
@@ -126,6 +128,7 @@ class Steering:
 
         Raises:
             SettingsError: an option isn't one of a project, or its value doesn't fit.
+            LabelConfigError: the label config, as last seen, doesn't ask the question that is named.
         """
         store = self._project(project)
         options = {OLD_NAMES.get(name, name): value for name, value in options.items()}
@@ -137,6 +140,8 @@ class Steering:
         checked = self._settings.for_project({}, given)
         if given.get("strategy"):
             check_strategy_name(checked.strategy)
+        if checked.question:
+            _check_question(store, checked.question)
         values = {name: _plain(getattr(checked, name)) for name in given}
 
         def change(steering: SteeringRecord) -> SteeringRecord:
@@ -163,39 +168,42 @@ class Steering:
             StoreError: it is connected, or a worker is at it.
         """
         store = self._project(project)
+        unknown = "" if force else self._check_disconnected(project)
         if not yes:
             return (
                 f"{store.folder} takes {size(size_on_disk(store.folder))}. Add --yes to remove it with its rounds for "
-                "good. Labels are Label Studio's and stay."
+                f"good. Labels are Label Studio's and stay. {unknown}".rstrip()
             )
-        if not force:
-            self._check_disconnected(project)
+        if unknown:
+            raise StoreError(unknown)
         said = forget_project(self._store, project, dry_run=False)
         if BUSY in said:
             raise StoreError(f"A worker is at project {project}. `aftertone pause {project}` ends that within seconds.")
         self._store.unconfirmed.leave(project)
         return said
 
-    def _check_disconnected(self, project: int) -> None:
+    def _check_disconnected(self, project: int) -> str:
+        """Why Label Studio can't say whether the project is connected; '' where it says that it isn't.
+
+        Raises:
+            StoreError: it is connected.
+        """
         force = "`aftertone forget --force` removes it all the same"
         try:
             with self._ask() as label_studio:
                 models = label_studio.models(project)
         except RefusedError as error:
             if error.status in UNKNOWN:
-                return
-            raise StoreError(
-                f"Label Studio doesn't say whether project {project} is connected ({error}). {force}."
-            ) from None
+                return ""
+            return f"Label Studio doesn't say whether project {project} is connected ({error}). {force}."
         except LabelStudioError as error:
-            raise StoreError(
-                f"Label Studio can't say whether project {project} is connected ({error}). {force}."
-            ) from None
+            return f"Label Studio can't say whether project {project} is connected ({error}). {force}."
         if models:
             raise StoreError(
                 f"Project {project} has a model connected in Label Studio. Disconnect it there first, in its settings. "
                 f"{force}, and the project begins anew when Label Studio next calls."
             )
+        return ""
 
     def _project(self, project: int) -> ProjectStore:
         store = self._store.project(project)
@@ -218,6 +226,16 @@ def _rounds(numbers: Sequence[int]) -> str:
     if len(numbers) == 1:
         return f"Round {numbers[0]} is"
     return f"Rounds {', '.join(map(str, numbers[:-1]))} and {numbers[-1]} are"
+
+
+def _check_question(store: ProjectStore, question: str) -> None:
+    """Check that the label config asks a question, where the label config is known."""
+    try:
+        connection = store.read(Connection)
+    except DamagedRecordError:
+        return
+    if connection is not None and connection.label_config:
+        parse_label_config(connection.label_config, question)
 
 
 def _known() -> str:

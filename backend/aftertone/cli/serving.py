@@ -58,8 +58,9 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for
                 f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}. A worker then asks "
                 "Label Studio whether it is so; one must run (`aftertone worker`)."
             )
-        if found["problem"] and not as_json:
-            typer.echo(f"PROBLEM: {found['problem']}")
+        if not as_json:
+            for said in filter(None, (found["problem"], *found["servers"])):
+                typer.echo(f"PROBLEM: {said}")
         raise typer.Exit(2 if needs_somebody(found) else 0)
 
 

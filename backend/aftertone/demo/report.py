@@ -11,6 +11,7 @@ from typing import Any
 from aftertone.demo.oracle import Serving
 from aftertone.store.rounds import Round
 from aftertone_model.data.files import write_json
+from aftertone_model.evaluation.estimate import TOO_FEW, Estimate
 
 PACKAGES = ("aftertone", "torch", "transformers", "label-studio-sdk", "scikit-learn", "rq")
 
@@ -56,7 +57,8 @@ def line(report: RoundReport) -> str:
         said += "seed set, no model yet" if report.kind == "seed" else "no label in the held-out test set yet"
     else:
         ua, wa, clips, scope = (report.test[key] for key in ("ua", "wa", "clips", "scope"))
-        interval = f"95 % interval {ua['low']:.2f} to {ua['high']:.2f}"
+        ends = Estimate(**ua).ends
+        interval = TOO_FEW if ends is None else f"95 % interval {ends[0]:.2f} to {ends[1]:.2f}"
         said += f"UA {ua['value']:.2f} ({interval})   WA {wa['value']:.2f}   on {clips} held-out clips ({scope})"
     order = "in order" if report.served_as_published else f"{len(report.out_of_order)} OUT OF ORDER"
     return f"{said}   {report.served} served, {order}" if report.served else said

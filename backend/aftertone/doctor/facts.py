@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from aftertone.doctor.servers import Silent
 from aftertone.labelstudio.tasks import Model, Snapshot, Tab, Webhook
 from aftertone.settings import Settings
 from aftertone.store.records import Problem
@@ -83,6 +84,8 @@ class Machine:
     free: int | None = None  # bytes where MODEL_DIR lies
     redis: str = ""  # why it can't be used
     workers: int | None = None  # that are alive; None where nobody can know
+    silent: tuple[Silent, ...] = ()  # addresses of this backend, as Label Studio has them, that don't answer
+    server_runs: bool = False  # whether one of this MODEL_DIR gives signs of life
     differing: Mapping[str, str] = field(default_factory=dict)  # process -> settings that aren't as here
     label_studio: Exception | None = None  # why it can't be asked
     token_expires: float | None = None  # epoch seconds; None where the token doesn't say

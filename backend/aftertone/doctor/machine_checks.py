@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from aftertone.doctor.check import Check
 from aftertone.doctor.disk import LEAST_FREE, size
 from aftertone.doctor.facts import Machine
+from aftertone.doctor.servers import dead
 from aftertone.errors import TokenError
 
 SOON = 14 * 86_400.0  # seconds before a token's end from which on it is told
@@ -54,6 +55,17 @@ def _redis(machine: Machine) -> Iterator[str]:
 def _workers(machine: Machine) -> Iterator[str]:
     if machine.workers == 0:
         yield "No worker runs."
+
+
+def _dead(machine: Machine) -> Iterator[str]:
+    for one in dead(machine.silent, runs=machine.server_runs):
+        yield one.sentence
+
+
+def _unreachable(machine: Machine) -> Iterator[str]:
+    for one in machine.silent:
+        if one not in dead(machine.silent, runs=machine.server_runs):
+            yield one.sentence
 
 
 def _differing(machine: Machine) -> Iterator[str]:
@@ -132,6 +144,26 @@ MACHINE_CHECKS: tuple[Check[Machine], ...] = (
         why="The server answers Label Studio, but nothing is fetched, trained or ranked.",
         cure="Start `aftertone worker`, with the same settings as the server.",
         find=_workers,
+    ),
+    Check(
+        key="server",
+        severity="problem",
+        title="Nothing answers where Label Studio calls this backend",
+        why="Label Studio can't tell of new labels, show predictions or start a training. Annotators are served the "
+        "last ranking meanwhile, and workers find labels every RECONCILE_SECONDS.",
+        cure="Start `aftertone serve` with the same MODEL_DIR. If it runs elsewhere or on another port, correct the "
+        "address in Label Studio (Settings > Model > Edit).",
+        find=_dead,
+    ),
+    Check(
+        key="server-unreachable",
+        severity="warning",
+        title="This machine can't reach the address at which Label Studio calls this backend",
+        why="Perhaps Label Studio can't either, and then it tells of no new labels. Or it is in another network, such "
+        "as that of containers, where the address is known.",
+        cure="Open Settings > Model in Label Studio: the model should be shown as connected. If it isn't, correct its "
+        "address, HOST or PORT.",
+        find=_unreachable,
     ),
     Check(
         key="differing-settings",

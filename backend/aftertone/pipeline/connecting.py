@@ -16,6 +16,7 @@ from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Connection, Problem
 from aftertone.store.unconfirmed import UnconfirmedProjects
+from aftertone_model.backbone_names import check_backbone
 from aftertone_model.errors import AftertoneError
 from aftertone_model.strategy_names import check_strategy, check_strategy_name
 
@@ -27,14 +28,16 @@ FINDING = "find the project"  # name of the step in which Label Studio doesn't k
 
 
 def check_start(settings: Settings) -> None:
-    """Tell at start what can't go well: an unknown strategy, or a token that Label Studio doesn't take.
+    """Tell at start what can't go well: an unknown strategy, a backbone that isn't there, or a token that is refused.
 
     Where Label Studio is away, nothing is wrong with the settings.
 
     Raises:
         StrategyError: there is no such strategy.
+        BackboneError: BACKBONE is a folder that isn't there or holds no model that can be one.
         TokenError: Label Studio doesn't take the token, or there is none.
     """
+    check_backbone(settings.backbone)
     if settings.strategy:
         check_strategy_name(settings.strategy)
     key = settings.label_studio_api_key.get_secret_value()

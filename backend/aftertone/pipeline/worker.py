@@ -179,14 +179,14 @@ def run_worker(settings: Settings) -> None:
 
     Raises:
         SettingsError: Redis isn't there to begin with, or another worker has other settings.
-        TokenError: Label Studio doesn't take the token, or there is none.
+        TokenError: Label Studio doesn't take the token, or there is none; see `check_start` for more.
     """
+    check_start(settings)  # before anything is made
     collect_rarely()
     store = Store(settings.model_dir)
     with nullcontext() if settings.redis_url else embedded_redis(settings.model_dir):
         jobs = JobQueue.connect(settings.redis_url, settings.model_dir, answer_seconds=ANSWER_SECONDS)
         jobs.check()
-        check_start(settings)
         with store.running.enter("worker", *settings.shared()), suppress(StopRequested):
             _work_for_ever(jobs, store, settings.reconcile_seconds)
 

@@ -25,7 +25,7 @@ def serve(settings: Settings) -> None:
 
     Raises:
         SettingsError: HOST and PORT can't be listened on, or REDIS_URL doesn't answer.
-        TokenError: Label Studio doesn't take the token, or there is none.
+        TokenError: Label Studio doesn't take the token, or there is none; see `check_start` for more.
     """
     if not settings.basic_auth_user and not _is_loopback(settings.host):
         log.warning(
@@ -33,14 +33,14 @@ def serve(settings: Settings) -> None:
             "no password is asked. Set BASIC_AUTH_USER and BASIC_AUTH_PASS, or HOST=127.0.0.1, or let a firewall or a "
             "container network admit Label Studio alone.", settings.port, settings.host, extra={"action": "open_door"},
         )  # fmt: skip
-    jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
+    check_start(settings)  # before anything is made
     with (
         ExitStack() as stack,
         _listen(settings.host, settings.port) as listener,
         nullcontext() if settings.redis_url else embedded_redis(settings.model_dir),
     ):
+        jobs = JobQueue.connect(settings.redis_url, settings.model_dir)
         jobs.check()
-        check_start(settings)
         stack.enter_context(Store(settings.model_dir).running.enter("server", *settings.shared()))
         app = create_app(settings, jobs)
         server = uvicorn.Server(

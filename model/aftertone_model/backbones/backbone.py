@@ -2,18 +2,18 @@
 
 import copy
 import logging
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from transformers import AutoConfig, PreTrainedModel
 
+from aftertone_model.backbone_names import MINI, TINY, home_of, looks_like_a_folder, no_folder
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import family_of
-from aftertone_model.backbones.mini import FOLDER, MINI
+from aftertone_model.backbones.mini import FOLDER
 from aftertone_model.backbones.preprocessing import feature_extractor, read_preprocessing
-from aftertone_model.backbones.tiny import TINY, tiny_model
+from aftertone_model.backbones.tiny import tiny_model
 from aftertone_model.errors import BackboneError
 
 log = logging.getLogger(__name__)
@@ -78,15 +78,12 @@ def _source(name: str) -> str:
     """What transformers loads: a folder, or a name on the hub."""
     if name == MINI:
         return str(FOLDER)
-    if name.startswith("~"):
-        with suppress(RuntimeError):  # there is no such user, hence no such folder
-            return str(Path(name).expanduser())
-    return name
+    return home_of(name)
 
 
 def _load(name: str, source: str) -> Backbone:
-    if source.startswith(("/", ".", "~")) and not Path(source).is_dir():
-        raise BackboneError(f"There is no folder {source}. Set the backbone to a folder that save_pretrained wrote.")
+    if looks_like_a_folder(source) and not Path(source).is_dir():
+        raise no_folder(source)
     try:
         config: Any = AutoConfig.from_pretrained(source)
         family = family_of(config)

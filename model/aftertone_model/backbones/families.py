@@ -16,7 +16,7 @@ from transformers import (
     WavLMModel,
 )
 
-from aftertone_model.errors import BackboneError
+from aftertone_model.backbone_names import wrong_family
 
 SpeechClassifier = (
     Wav2Vec2ForSequenceClassification
@@ -63,6 +63,4 @@ def family_of(config: PreTrainedConfig) -> Family:
     try:
         return FAMILIES[config.model_type]
     except KeyError:
-        raise BackboneError(
-            f"A {config.model_type} model can't be a backbone; Aftertone takes {', '.join(FAMILIES)}."
-        ) from None
+        raise wrong_family(config.model_type) from None

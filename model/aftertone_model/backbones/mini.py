@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
+from aftertone_model.backbone_names import MINI
 from aftertone_model.backbones.filter_bank import HIGHEST, LOWEST, band_passes
 
-MINI = "aftertone-mini"
 FOLDER = Path(__file__).parent / MINI
 PHASES = 4  # filters per centre frequency, a quarter period apart: their half waves together give the envelope
 OFFSET = 0.1  # deviation of the first layer's biases; layer norm then can't hide how loud a frame is

@@ -16,7 +16,6 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from aftertone_model.backbones.filter_bank import HIGHEST, LOWEST, band_passes
 
-TINY = "tiny"
 AVERAGED = 1.5  # frames, standard deviation of the moving average
 
 

@@ -7,17 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone_model.evaluation.bootstrap import Basis, Units, scope, units_of
+from aftertone_model.evaluation.estimate import Estimate, estimate
 
 ECE_BINS = 15  # equal-width confidence bins, as in Guo et al. 2017
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """A figure with its 95 % bootstrap interval. For whom that holds is said by the `basis` beside it."""
-
-    value: float  # measured on the clips themselves
-    low: float  # lower end
-    high: float  # upper end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +37,7 @@ class Metrics:
     @property
     def summary(self) -> str:
         """The main figures, for people."""
-        return f"UA {self.ua.value:.3f} [{self.ua.low:.3f}, {self.ua.high:.3f}], WA {self.wa.value:.3f}"
+        return f"UA {self.ua.written(3)}, WA {self.wa.value:.3f}"
 
 
 def measure(
@@ -190,5 +182,4 @@ def _mean_where(values: NDArray, present: NDArray) -> NDArray:
 
 
 def _estimate(value: float, replicates: NDArray, units: Units) -> Estimate:
-    low, high = np.clip(units.interval(value, replicates), 0, 1)
-    return Estimate(value=value, low=float(low), high=float(high))
+    return estimate(value, replicates, units, least=0, most=1, clips=len(units.of_clip))

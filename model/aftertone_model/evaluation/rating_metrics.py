@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aftertone_model.evaluation.bootstrap import Basis, Units, scope, units_of
+from aftertone_model.evaluation.bootstrap import Basis, scope, units_of
 from aftertone_model.evaluation.concordance import concordance, moments
-from aftertone_model.evaluation.metrics import Estimate
+from aftertone_model.evaluation.estimate import Estimate, estimate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,7 @@ class RatingMetrics:
         """The main figures, for people."""
         each = zip(self.dimensions, self.mae, strict=True)
         errors = [f"{name} {error.value:.3g}" for name, error in each if error is not None]
-        return f"CCC {self.ccc.value:.3f} [{self.ccc.low:.3f}, {self.ccc.high:.3f}], mean error {', '.join(errors)}"
+        return f"CCC {self.ccc.written(3)}, mean error {', '.join(errors)}"
 
 
 def measure_ratings(
@@ -79,12 +79,24 @@ def measure_ratings(
         dimensions=tuple(dimensions),
         clips=len(truth),
         rated=tuple(int(count) for count in rated),
-        ccc=_estimate(float(ccc[present].mean()), cccs[:, present].mean(axis=1), units, -1, 1),
-        each_ccc=only([_estimate(float(ccc[d]), cccs[:, d], units, -1, 1) for d in range(len(dimensions))]),
+        ccc=estimate(
+            float(ccc[present].mean()), cccs[:, present].mean(axis=1), units, least=-1, most=1, clips=len(truth)
+        ),
+        each_ccc=only(
+            [
+                estimate(float(ccc[d]), cccs[:, d], units, least=-1, most=1, clips=int(rated[d]))
+                for d in range(len(dimensions))
+            ]
+        ),
         mae=only(
             [
-                _estimate(
-                    errors[d] / max(rated[d], 1), drawn_errors[:, d] / np.maximum(drawn[:, d, 0], 1), units, 0, span
+                estimate(
+                    float(errors[d] / max(rated[d], 1)),
+                    drawn_errors[:, d] / np.maximum(drawn[:, d, 0], 1),
+                    units,
+                    least=0,
+                    most=span,
+                    clips=int(rated[d]),
                 )
                 for d, span in enumerate(spans)
             ]
@@ -92,8 +104,3 @@ def measure_ratings(
         basis=units.basis,
         speakers=units.speakers,
     )
-
-
-def _estimate(value: float, replicates: NDArray[np.floating], units: Units, least: float, most: float) -> Estimate:
-    low, high = np.clip(units.interval(value, replicates), least, most)
-    return Estimate(value=float(value), low=float(low), high=float(high))

@@ -1,6 +1,7 @@
 """The figures of a test set as tables of a model card."""
 
-from aftertone_model.evaluation.metrics import Estimate, Metrics
+from aftertone_model.evaluation.estimate import TOO_FEW, Estimate
+from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.evaluation.rating_metrics import RatingMetrics
 
 
@@ -51,10 +52,12 @@ Expected calibration error: {metrics.ece:.3f}.
 
 
 def _row(figure: Estimate) -> str:
-    return f"{figure.value:.1%} | {figure.low:.1%} to {figure.high:.1%}"
+    said = TOO_FEW if figure.ends is None else f"{figure.ends[0]:.1%} to {figure.ends[1]:.1%}"
+    return f"{figure.value:.1%} | {said}"
 
 
 def _plain(figure: Estimate | None, digits: int) -> str:
     if figure is None:
         return "no clip"
-    return f"{figure.value:.{digits}f} ({figure.low:.{digits}f} to {figure.high:.{digits}f})"
+    said = TOO_FEW if figure.ends is None else f"{figure.ends[0]:.{digits}f} to {figure.ends[1]:.{digits}f}"
+    return f"{figure.value:.{digits}f} ({said})"

@@ -20,7 +20,7 @@ from aftertone.server.events import Events
 from aftertone.settings import Settings
 from aftertone.store.project import Store
 from aftertone.store.records import Connection, Doing, Finding, Problem, Source, Sources, Tasks, Warnings
-from aftertone_model.evaluation.metrics import Estimate
+from aftertone_model.evaluation.estimate import Estimate
 from tests.unit.aftertone.loops import MemoryLoop
 from tests.unit.aftertone.records import FakeJobs
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aftertone.cli import app
-from aftertone.errors import LabelStudioError, NotKeptError, SettingsError, StoreError
+from aftertone.errors import LabelConfigError, LabelStudioError, NotKeptError, SettingsError, StoreError
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.pipeline.advance import Advance
 from aftertone.pipeline.steps import LearningSteps
@@ -255,6 +255,18 @@ def test_options_that_are_set_win_over_extra_params_until_taken_back(make_loop: 
     assert (loop.last.strategy, loop.last.batch) == ("entropy", 6)
 
 
+def test_a_question_that_the_label_config_does_not_ask_is_refused_with_those_that_it_asks(make_loop: MakeLoop) -> None:
+    loop = make_loop(4)
+    steering = steering_of(loop)
+    with pytest.raises(LabelConfigError, match=r'no question "nosuch".* it could be Choices "emotion" \('):
+        steering.set(1, {"question": "nosuch"})
+    assert loop.store.steering.options == {}
+    steering.set(1, {"question": "emotion"})
+    loop.store.remove(Connection)  # then the label config isn't known
+    steering.set(1, {"question": "nosuch"})
+    assert loop.store.steering.options == {"question": "nosuch"}
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -290,13 +302,15 @@ def test_what_is_forgotten_is_gone_once_it_is_disconnected(make_loop: MakeLoop) 
     loop.advance()
     steering = steering_of(loop)
     loop.label_studio.state["models"] = [{"url": "http://backend:9090", "extra_params": None}]
-    assert "Add --yes" in steering.forget(1, yes=False, force=False)
-    with pytest.raises(StoreError, match="Disconnect it there first"):
-        steering.forget(1, yes=True, force=False)
+    for yes in (False, True):  # what can't be done isn't offered
+        with pytest.raises(StoreError, match="Disconnect it there first"):
+            steering.forget(1, yes=yes, force=False)
+    assert "Add --yes" in steering.forget(1, yes=False, force=True)
     with loop.store.only_writer(), pytest.raises(StoreError, match="aftertone pause 1"):
         steering.forget(1, yes=True, force=True)
     assert loop.store.round_numbers() == [0]
     loop.label_studio.state["models"] = []
+    assert "Add --yes" in steering.forget(1, yes=False, force=False)
     assert "is removed" in steering.forget(1, yes=True, force=False)
     assert not loop.store.folder.exists()
     with pytest.raises(NotKeptError, match="Nothing is kept of project 1"):
@@ -313,6 +327,7 @@ def test_a_label_studio_that_cannot_be_asked_forgets_nothing_unless_forced(make_
 
     loop = make_loop(4)
     steering = steering_of(loop, Away())
+    assert re.search("Add --yes.*can't say whether", steering.forget(1, yes=False, force=False))
     with pytest.raises(StoreError, match="--force"):
         steering.forget(1, yes=True, force=False)
     assert "is removed" in steering.forget(1, yes=True, force=True)

@@ -9,7 +9,8 @@ import pytest
 from aftertone.demo.oracle import Serving
 from aftertone.demo.report import line, report_round, write_report
 from aftertone.store.rounds import Round
-from aftertone_model.evaluation.metrics import Estimate, Metrics
+from aftertone_model.evaluation.estimate import Estimate
+from aftertone_model.evaluation.metrics import Metrics
 
 UA = Estimate(value=0.625, low=0.5, high=0.75)
 TEST_METRICS = Metrics(

@@ -13,6 +13,7 @@ import pytest
 from redis import ConnectionError
 
 from aftertone.doctor.registry import CHECKS, PROJECT_CHECKS, examine
+from aftertone.doctor.servers import Silent
 from aftertone.errors import FetchError, LabelStudioError, TokenError
 from aftertone.examination import Examined, describe, examine_all
 from aftertone.labelstudio.client import LabelStudio, RefusedError
@@ -123,6 +124,7 @@ def cycle(
     )
     found = Cycle(loop=loop, monkeypatch=monkeypatch)
     monkeypatch.setattr(JobQueue, "trouble", lambda _: "")
+    monkeypatch.setattr("aftertone.examination.silent_servers", lambda _: [])
     found.adapted(clips=40)
 
     def watched(look: Any) -> list[Finding]:
@@ -176,6 +178,17 @@ def redis(cycle: Cycle) -> None:
 
 def workers(cycle: Cycle) -> None:
     cycle.worker_runs = False
+
+
+def server(cycle: Cycle) -> None:
+    silent = Silent(address=URL, reason="nothing answers there")
+    cycle.monkeypatch.setattr("aftertone.examination.silent_servers", lambda _: [silent])
+
+
+def server_unreachable(cycle: Cycle) -> None:
+    server(cycle)
+    settings = cycle.loop.settings
+    cycle.others.enter_context(Store(settings.model_dir).running.enter("server", *settings.shared()))
 
 
 def differing_settings(cycle: Cycle) -> None:
@@ -378,6 +391,8 @@ BROKEN: tuple[tuple[str, Callable[[Cycle], None]], ...] = (
     ("disk-full", disk_full),
     ("redis", redis),
     ("workers", workers),
+    ("server", server),
+    ("server-unreachable", server_unreachable),
     ("differing-settings", differing_settings),
     ("unknown-project", unknown_project),
     ("unconnected", unconnected),

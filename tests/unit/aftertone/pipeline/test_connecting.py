@@ -4,6 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -251,6 +252,37 @@ def test_a_token_that_is_refused_ends_the_command(
     assert ended.exit_code == 1
     assert said in ended.output
     assert len(ended.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("BACKBONE", "/nope", "no folder /nope"),
+        ("STRATEGY", "foo", "no strategy 'foo'"),
+        ("PORT", "x", "PORT='x'"),
+        ("LABEL_STUDIO_API_KEY", "", "LABEL_STUDIO_API_KEY is empty"),
+        ("REDIS_URL", "nowhere", "REDIS_URL isn't"),
+    ],
+)
+def test_a_refused_start_says_one_sentence_and_leaves_nothing_behind(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    variable: str,
+    value: str,
+    said: str,
+    command: str,
+) -> None:
+    monkeypatch.setattr(LabelStudio, "whoami", lambda _: {})
+    folder = tmp_path / "new"
+    for name, given in {"MODEL_DIR": str(folder), "PORT": "0", "LABEL_STUDIO_API_KEY": "key", variable: value}.items():
+        monkeypatch.setenv(name, given)
+    ended = CliRunner().invoke(app, [command])
+    assert ended.exit_code == 1
+    assert said in ended.output
+    assert len(ended.output.strip().splitlines()) == 1
+    assert not folder.exists()
 
 
 def test_an_unknown_strategy_ends_the_command(settings: Settings) -> None:

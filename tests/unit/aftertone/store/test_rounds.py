@@ -4,7 +4,8 @@ from dataclasses import replace
 import numpy as np
 
 from aftertone.store.rounds import Round
-from aftertone_model.evaluation.metrics import Estimate, Metrics
+from aftertone_model.evaluation.estimate import Estimate
+from aftertone_model.evaluation.metrics import Metrics
 from tests.unit.aftertone.records import make_round
 
 HALF = Estimate(value=0.5, low=0.2, high=0.8)

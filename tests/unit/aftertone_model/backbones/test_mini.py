@@ -5,8 +5,9 @@ import json
 import numpy as np
 import torch
 
+from aftertone_model.backbone_names import MINI
 from aftertone_model.backbones.backbone import load_backbone
-from aftertone_model.backbones.mini import FOLDER, MINI, PHASES, draw_mini, mini_config
+from aftertone_model.backbones.mini import FOLDER, PHASES, draw_mini, mini_config
 
 
 def speechlike(seconds: float) -> np.ndarray:

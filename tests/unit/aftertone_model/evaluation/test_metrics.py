@@ -3,9 +3,26 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, recall_score
 
+from aftertone_model.evaluation.estimate import MIN_CLIPS, Estimate
 from aftertone_model.evaluation.metrics import calibration_error, measure, measure_independent
 
 CLASSES = ("angry", "happy", "neutral", "sad")
+
+
+def ends(figure):
+    """Both ends of an interval that there is."""
+    assert figure.ends is not None
+    return figure.ends
+
+
+def width(figure):
+    low, high = ends(figure)
+    return high - low
+
+
+def covers(figure, truth):
+    low, high = ends(figure)
+    return low <= truth <= high
 
 
 def held_out(clips=200, seed=0, skill=1.0):
@@ -42,15 +59,16 @@ def test_intervals_hold_the_figure_and_narrow_with_more_clips():
     many = measure(*held_out(2000), CLASSES)
     for metrics in (few, many):
         for figure in (metrics.ua, metrics.wa, metrics.macro_f1):
-            assert 0 <= figure.low < figure.value < figure.high <= 1
-    assert many.ua.high - many.ua.low < (few.ua.high - few.ua.low) / 4
+            low, high = ends(figure)
+            assert 0 <= low < figure.value < high <= 1
+    assert width(many.ua) < width(few.ua) / 4
 
 
 def test_the_interval_of_wa_is_the_binomial_one():
     truth, probabilities = held_out(1000)
     wa = measure(truth, probabilities, CLASSES).wa
     half = 1.96 * np.sqrt(wa.value * (1 - wa.value) / 1000)
-    assert wa.high - wa.low == pytest.approx(2 * half, rel=0.1)
+    assert width(wa) == pytest.approx(2 * half, rel=0.1)
 
 
 def test_clips_of_one_speaker_are_resampled_together():
@@ -58,7 +76,7 @@ def test_clips_of_one_speaker_are_resampled_together():
     repeated = np.repeat(truth, 30), np.repeat(probabilities, 30, axis=0)
     alone = measure(*repeated, CLASSES).wa
     together = measure(*repeated, CLASSES, speakers=[f"s{i // 30}" for i in range(600)]).wa
-    assert together.high - together.low > 3 * (alone.high - alone.low)
+    assert width(together) > 3 * width(alone)
 
 
 EFFECT = 0.7  # logits by which voices differ in how well they are understood, standard deviation
@@ -80,8 +98,8 @@ def test_intervals_cover_what_new_speakers_would_give(speakers, each):
     population = expit(LOGIT + EFFECT * np.random.default_rng(1).normal(size=100_000)).mean()
     found = [measured_speakers(seed, speakers, each) for seed in range(120)]
     assert {one.basis for one in found} == {"speakers"}
-    assert np.mean([one.ua.low <= population <= one.ua.high for one in found]) >= 0.90
-    assert np.mean([one.wa.low <= population <= one.wa.high for one in found]) >= 0.90
+    assert np.mean([covers(one.ua, population) for one in found]) >= 0.90
+    assert np.mean([covers(one.wa, population) for one in found]) >= 0.90
 
 
 def test_few_voices_or_unknown_ones_claim_nothing_for_new_speakers():
@@ -128,10 +146,45 @@ def test_independent_classes_are_measured_one_by_one():
     assert found.macro_f1.value == pytest.approx(f1_score(truth, said, average="macro"))
     assert found.recall == pytest.approx([recall_score(*pair) for pair in pairs])
     assert found.confusion == tuple(tuple(confusion_matrix(*pair).ravel()) for pair in pairs)
-    assert found.ua.low < found.ua.value < found.ua.high
+    assert covers(found.ua, found.ua.value)
     assert found.clips == 300
 
 
 def test_an_empty_test_set_is_refused():
     with pytest.raises(ValueError, match="without clips"):
         measure(np.empty(0, int), np.empty((0, 4)), CLASSES)
+
+
+@pytest.mark.parametrize(("clips", "classes"), [(1, 4), (2, 2), (4, 4), (8, 8), (MIN_CLIPS - 1, 4)])
+def test_a_few_clips_give_a_figure_and_no_interval(clips, classes):
+    """A bootstrap of one clip, or of one per class, would say that the figure is 0 or 1 for sure."""
+    names = tuple(f"c{number}" for number in range(classes))
+    truth = np.arange(clips) % classes
+    for right in (truth, np.where(np.arange(clips) % 2, truth, (truth + 1) % classes)):
+        metrics = measure(truth, np.eye(classes)[right], names)
+        assert {figure.ends for figure in (metrics.ua, metrics.wa, metrics.macro_f1)} == {None}
+        assert (metrics.ua.low, metrics.ua.high) == (None, None)
+        assert f"UA {metrics.ua.value:.3f} [too few test clips for an interval]" in metrics.summary
+        independent = measure_independent(np.eye(classes)[truth] > 0, np.eye(classes)[right], names)
+        assert independent.ua.ends is None
+
+
+def test_a_test_set_without_a_mistake_claims_no_certainty():
+    truth = np.arange(60) % 4
+    metrics = measure(truth, np.eye(4)[truth], CLASSES)
+    assert metrics.ua == Estimate(value=1.0, low=None, high=None)
+    assert Estimate(value=1.0, low=1.0, high=1.0).ends is None  # as earlier versions kept it
+
+
+@pytest.mark.parametrize("recalls", [(0.9, 0.7, 0.6, 0.5), (0.8, 0.6)])
+def test_the_smallest_test_sets_that_get_an_interval_are_covered_by_it(recalls):
+    rng = np.random.default_rng(0)
+    names, population, found = CLASSES[: len(recalls)], np.mean(recalls), []
+    for seed in range(200):
+        truth = rng.integers(len(names), size=MIN_CLIPS)
+        right = rng.random(MIN_CLIPS) < np.array(recalls)[truth]
+        guess = np.where(right, truth, (truth + rng.integers(1, len(names), MIN_CLIPS)) % len(names))
+        found.append(measure(truth, np.eye(len(names))[guess], names, seed=seed).ua)
+    told = [figure for figure in found if figure.ends]
+    assert len(told) > 190
+    assert np.mean([covers(figure, population) for figure in told]) >= 0.88

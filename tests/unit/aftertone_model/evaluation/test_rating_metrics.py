@@ -50,6 +50,9 @@ def test_missing_ratings_count_for_nothing() -> None:
     assert valence.value == pytest.approx(by_pearson(truth[:, 0], guess[:, 0]))
     assert arousal.value == pytest.approx(by_pearson(truth[:10, 1], guess[:10, 1]))
     assert metrics.rated == (50, 10)
+    assert valence.ends is not None
+    assert arousal.ends is None  # ten clips are too few to say
+    assert "too few" in measure_ratings(truth[:10], guess[:10], SCHEMA.classes, (4, 4)).summary
     assert metrics.mae[1] is not None
     assert metrics.mae[1].value == pytest.approx(4 * np.abs(truth - guess)[:10, 1].mean())
     truth[:, 1] = np.nan
@@ -66,9 +69,12 @@ def test_intervals_come_from_speakers_where_there_are_enough() -> None:
     by_clips = measure_ratings(truth, guess, SCHEMA.classes, (4, 4))
     by_speakers = measure_ratings(truth, guess, SCHEMA.classes, (4, 4), speakers=[f"s{n // 20}" for n in range(120)])
     assert (by_clips.basis, by_speakers.basis, by_speakers.speakers) == ("clips", "speakers", 6)
+    widths = []
     for metrics in (by_clips, by_speakers):
-        assert -1 <= metrics.ccc.low < metrics.ccc.value < metrics.ccc.high <= 1
-    assert by_speakers.ccc.high - by_speakers.ccc.low > by_clips.ccc.high - by_clips.ccc.low
+        low, high = metrics.ccc.ends or (np.nan, np.nan)
+        assert -1 <= low < metrics.ccc.value < high <= 1
+        widths.append(high - low)
+    assert widths[1] > widths[0]
 
 
 def test_intervals_hold_the_figure_of_the_whole_population_about_as_often_as_they_say() -> None:
@@ -78,7 +84,8 @@ def test_intervals_hold_the_figure_of_the_whole_population_about_as_often_as_the
     for draw in range(60):
         rows = np.random.default_rng(draw).choice(20_000, 100, replace=False)
         ccc = measure_ratings(truth[rows], guess[rows], SCHEMA.classes, (4, 4), seed=draw).ccc
-        held += ccc.low <= whole <= ccc.high
+        low, high = ccc.ends or (np.nan, np.nan)
+        held += low <= whole <= high
     assert held >= 52  # of 57 expected
 
 
