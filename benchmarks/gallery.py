@@ -32,7 +32,8 @@ exported model's card does. Printed by `python -m benchmarks.gallery > docs/labe
    setting QUESTION.
 2. Else the only one that can be learned.
 3. Else choices go before ratings, unless only what is rated looks like emotion.
-4. Else, of several, the only one that looks like emotion: its name contains a word such as emotion, affect, mood,
+4. Else what is asked of the whole clip goes before what is asked of regions, unless only the latter looks like emotion.
+5. Else, of several, the only one that looks like emotion: its name contains a word such as emotion, affect, mood,
    feeling or sentiment, or at least two of its choices are emotions, in one of about 25 languages
    (`emotion_words.py` lists the words).
 
@@ -52,6 +53,8 @@ The tag points by toName at an Audio or AudioPlus tag, or at a Video tag where t
 | Taxonomy | multiple choice; with `maxUsages="1"` single choice | the choices that hold no others |
 | Rating | ratings, from 1 to `maxRating` (5) | one dimension, named as the tag |
 | Number with `min` and `max` | ratings | one dimension, named as the tag |
+| Labels over Audio | single choice of each region; with `choice="multiple"` multiple choice | its labels |
+| any of the first five with `perRegion="true"` | the same, of each region | the same |
 
 - Of choices that hold others, two may have the same name; then all are named by their whole path, such as `low / sad`.
 - Answers to Choices with `allowNested="true"` are learned, but the model's are never shown: Label Studio refuses
@@ -59,15 +62,42 @@ The tag points by toName at an Audio or AudioPlus tag, or at a Video tag where t
 - A question that is hidden until something else is chosen (`visibleWhen` or `whenChoiceValue`, on the tag or a View
   around it) is learned only if it is named.
 - A branch of a Taxonomy that is chosen by itself is no class. `leafsOnly="true"` lets annotators choose none.
-- A multiple choice that is left blank counts as skipped, and its clip is asked for last: what Label Studio stores of
-  it is the same as of a form that was submitted in haste or made by *Create annotations from predictions*. Offer a
-  choice such as "none of these", or set `required="true"`.
-- Refused, with a sentence that says what to change: choices that each task brings along (`value="$field"`, `apiUrl`),
-  fewer than two choices, the same or an empty value twice, line breaks in a value, `perRegion` and `perItem`, Labels,
-  and Number without a range.
+- A multiple choice that is left blank counts as skipped, and its clip is asked for last. No label config makes it mean
+  "none of these": with `required="true"` Label Studio's form can't be submitted blank, and without it what is stored,
+  `"result": []`, is the same as of a form that was submitted in haste or made by *Create annotations from
+  predictions*. Offer a choice such as "none of these", which is learned as a class.
+- Choices and Labels that each task brings along (`value="$options"`) are learned where the project's options name the
+  classes, in extra params `{{"classes": ["happy", "sad"]}}`. An answer that is none of them counts for nothing, and
+  `aftertone status` says so. Every class may be shown as the model's answer, also in a task that doesn't offer it.
+  Beside Choice or Label tags of its own Label Studio takes no predictions of what tasks bring along: such a question is
+  learned, and annotators aren't shown the model's answers.
+- Refused, with a sentence that says what to change: choices that each task brings along and no option names, or that
+  an `apiUrl` gives, fewer than two choices, the same or an empty value twice, line breaks in a value, `perItem`,
+  `perRegion` without a Labels tag that marks regions, regions of a video, and Number without a range.
 - Rating and Number tags about the same audio that are named after dimensions of emotion (valence, arousal, dominance,
   activation, pleasure, intensity and the like) are one question; any of their names stands for it. A dimension left
   blank counts for nothing.
+
+## Questions about regions
+
+A Labels tag over Audio marks parts of a recording, and its labels are the answers; or another tag asks about each part
+that a Labels tag marks (`perRegion="true"`).
+
+- **A Labels tag that looks like no emotion is learned only if it is named**, by `question`: annotators mark regions by
+  a Labels tag whatever is asked about them, so that most such tags name speakers or events.
+- **What is learned is segments.** Each region is a clip of its own; the frames that the model's CNN computed for the
+  recording are used again. It needs 0.1 s within the recording: what lies beyond the end is cut off, shorter regions
+  are left out, and `aftertone status` counts them.
+- **Several annotators' regions are one segment where they share half of the time that they cover together** (Jaccard's
+  index of 0.5 or more). Each adds a vote; start and end stay those of who marked it first. Other regions are segments
+  of their own. What somebody didn't mark is no vote, and two answers to the very same region share one.
+- **A task without a region is an answer without a label** ("no emotion marked"): like a skipped one it teaches nothing
+  and is asked for last.
+- **Recordings are asked for, and tested on, as a whole.** The model judges whole recordings to rank them; a batch
+  counts recordings, and `status` counts segments as labels. All segments of a test recording are test segments.
+- **The model's answer to a recording is shown as one region from its beginning to its end**, where PRELABEL is set or
+  in tasks that have their labels. It isn't cut into parts: the model knows emotions, not where they begin. With
+  `perRegion`, that region needs a label of the Labels tag; where there are several to choose from, nothing is shown.
 
 ## The gallery of Label Studio {version}
 
@@ -99,7 +129,8 @@ class Template:
             question = parse_label_config(self.label_config)
         except LabelConfigError as error:
             return f"refused: {str(error).splitlines()[0]}"
-        return f'accepted: {question.tag} "{question.control}", {question.schema.kind}'
+        parts = " of regions" if question.regions is not None else ""
+        return f'accepted: {question.tag} "{question.control}", {question.schema.kind}{parts}'
 
 
 def page(folder: Path) -> str:

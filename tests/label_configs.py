@@ -1,10 +1,13 @@
 """Label configs of every shape that is accepted, and what annotators answer in them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aftertone_model.labels import LabelSchema, MultipleChoice, Ratings, SingleChoice
 
+SECONDS = 2.5  # that the audio lasts
+SPAN = {"start": 0, "end": SECONDS}  # the region that is the whole audio
+MARK = '<Labels name="region" toName="audio"><Label value="part"/></Labels>'
 AUDIO = '<Audio name="audio" value="$audio"/>'
 
 
@@ -29,8 +32,12 @@ class Shape:
     control: str = "emotion"
     question: str = ""  # extra param, where the shape needs one
     media: str = "audio"
-    field: str = "audio"
+    source: str = "audio"  # key of the task's data that holds the audio
     shown: bool = True  # whether Label Studio takes a prediction of this form
+    given: tuple[str, ...] = ()  # extra param `classes`, where the shape needs them
+    data: dict[str, Any] = field(default_factory=dict)  # what tasks hold beside the audio
+    mark: str = ""  # of a question about regions, the tag by which they are marked, if that is another
+    of_regions: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -42,8 +49,17 @@ class Shape:
     @property
     def result(self) -> list[dict[str, Any]]:
         """An annotation's result as Label Studio stores it."""
-        (kind,) = self.value
-        return [{"from_name": self.control, "to_name": self.media, "type": kind, "value": self.value}]
+        (kind,) = self.value.keys() - SPAN.keys()
+        item = {"from_name": self.control, "to_name": self.media, "type": kind, "value": self.value}
+        if not self.of_regions:
+            return [item]
+        marked = {
+            "from_name": self.mark,
+            "to_name": self.media,
+            "type": "labels",
+            "value": {**SPAN, "labels": ["part"]},
+        }
+        return [{**one, "id": "r1", "original_length": SECONDS} for one in [*[marked] * bool(self.mark), item]]
 
 
 HAPPY_SAD = choices("happy", "sad")
@@ -182,7 +198,7 @@ SHAPES = (
         answer=("sad",),
         classes=("happy", "sad"),
         media="sound",
-        field="clip",
+        source="clip",
     ),
     Shape(
         name="a video's sound",
@@ -191,7 +207,7 @@ SHAPES = (
         answer=("sad",),
         classes=("happy", "sad"),
         media="film",
-        field="film",
+        source="film",
     ),
     Shape(
         name="stars",
@@ -210,5 +226,107 @@ SHAPES = (
         classes=("arousal",),
         kind=Ratings,
         control="arousal",
+    ),
+    Shape(
+        name="labels of regions",
+        tags='<Labels name="emotion" toName="audio"><Label value="Froh" alias="happy"/><Label value="sad"/></Labels>'
+        + AUDIO,
+        value={**SPAN, "labels": ["happy"]},
+        answer=("happy",),
+        classes=("happy", "sad"),
+        of_regions=True,
+    ),
+    Shape(
+        name="several labels of a region",
+        tags=AUDIO
+        + '<Labels name="x" toName="audio" choice="multiple"><Label value="happy"/><Label value="sad"/></Labels>',
+        value={**SPAN, "labels": ["happy", "sad"]},
+        answer=("happy", "sad"),
+        classes=("happy", "sad"),
+        kind=MultipleChoice,
+        control="x",
+        of_regions=True,
+    ),
+    Shape(
+        name="labels of regions that look like no emotion",
+        tags=AUDIO + '<Labels name="event" toName="audio"><Label value="door"/><Label value="bell"/></Labels>',
+        value={**SPAN, "labels": ["bell"]},
+        answer=("bell",),
+        classes=("door", "bell"),
+        control="event",
+        question="event",
+        of_regions=True,
+    ),
+    Shape(
+        name="choices for each region",
+        tags=AUDIO + MARK + choices("happy", "sad", perRegion="true", visibleWhen="region-selected"),
+        value={**SPAN, "choices": ["sad"]},
+        answer=("sad",),
+        classes=("happy", "sad"),
+        mark="region",
+        of_regions=True,
+    ),
+    Shape(
+        name="choices for regions of one label",
+        tags=AUDIO
+        + '<Labels name="region" toName="audio"><Label value="part"/><Label value="noise"/></Labels>'
+        + choices("happy", "sad", perRegion="true", whenTagName="region", whenLabelValue="part"),
+        value={**SPAN, "choices": ["happy"]},
+        answer=("happy",),
+        classes=("happy", "sad"),
+        mark="region",
+        of_regions=True,
+    ),
+    Shape(
+        name="choices for regions that several labels mark",
+        tags=AUDIO
+        + '<Labels name="region" toName="audio"><Label value="part"/><Label value="whisper"/></Labels>'
+        + choices("happy", "sad", perRegion="true"),
+        value={**SPAN, "choices": ["happy"]},
+        answer=("happy",),
+        classes=("happy", "sad"),
+        mark="region",
+        of_regions=True,
+        shown=False,
+    ),
+    Shape(
+        name="stars for each region",
+        tags=AUDIO + MARK + '<Rating name="valence" toName="audio" maxRating="7" perRegion="true"/>',
+        value={**SPAN, "rating": 6},
+        answer=("valence=6",),
+        classes=("valence",),
+        kind=Ratings,
+        control="valence",
+        mark="region",
+        of_regions=True,
+    ),
+    Shape(
+        name="choices that each task brings along",
+        tags=AUDIO + '<Choices name="emotion" toName="audio" value="$options"/>',
+        value={"choices": ["sad"]},
+        answer=("sad",),
+        classes=("happy", "sad"),
+        given=("happy", "sad"),
+        data={"options": [{"value": "Traurig", "alias": "sad"}, {"value": "bored"}]},
+    ),
+    Shape(
+        name="choices beside those that each task brings along",
+        tags=AUDIO + '<Choices name="emotion" toName="audio" value="$options"><Choice value="neutral"/></Choices>',
+        value={"choices": ["neutral"]},
+        answer=("neutral",),
+        classes=("neutral", "happy", "sad"),
+        given=("happy", "sad", "neutral"),
+        data={"options": [{"value": "happy"}]},
+        shown=False,
+    ),
+    Shape(
+        name="labels that each task brings along",
+        tags=AUDIO + '<Labels name="emotion" toName="audio" value="$options"/>',
+        value={**SPAN, "labels": ["sad"]},
+        answer=("sad",),
+        classes=("happy", "sad"),
+        given=("happy", "sad"),
+        data={"options": [{"value": "happy"}, {"value": "sad"}]},
+        of_regions=True,
     ),
 )

@@ -28,7 +28,7 @@ class TooManyProjectsError(AftertoneError):
 
 
 class LabelConfigError(AftertoneError):
-    """The project's label config has no Choices question about a whole audio clip."""
+    """The project's label config has no question about audio that can be learned."""
 
 
 class StoreError(AftertoneError):

@@ -164,7 +164,7 @@ def _look(project: int, settings: Settings, store: ProjectStore, label_studio: L
     options = parse_extra_params(first.extra_params) if first is not None else {}
     settings = settings.for_project(options, store.steering.options)
     snapshot, _ = read_snapshot(
-        label_studio, project, store.get(Tasks).cache, question=settings.question,
+        label_studio, project, store.get(Tasks).cache, question=settings.question, classes=settings.classes,
         audio_field=settings.audio_field, speaker_field=settings.speaker_field,
         recording_field=settings.recording_field, count_untouched=settings.count_untouched,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from aftertone_model.config import PretrainingConfig, tapt_config
 PROJECT_OPTIONS = (
     "audio_field",
     "batch_size",
+    "classes",
     "count_untouched",
     "notify_url",
     "test_share",
@@ -168,6 +169,11 @@ class Settings(BaseSettings):
         description="Name of the tag of the label config that is learned; empty: the only one that can be, else the "
         "only one whose name or choices look like emotion.",
     )
+    classes: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Classes of a question whose choices each task brings along (`value` of a Choices or Labels tag), "
+        "comma-separated, or in extra params a list. Answers that are none of these count for nothing.",
+    )
     serve_predictions: bool = Field(
         False,
         description="Answer *Retrieve Predictions* for tasks without a label too. Off, because Label Studio asks for "
@@ -221,7 +227,7 @@ class Settings(BaseSettings):
         "recording", description="Task field that names the recording a clip was cut from, where there is one."
     )
 
-    @field_validator("audio_hosts", "notify_hosts", mode="before")
+    @field_validator("audio_hosts", "notify_hosts", "classes", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -207,7 +207,8 @@ def _headline(project: dict[str, Any]) -> str:
 def _question(question: dict[str, Any]) -> str:
     shown = question["classes"][:MOST_CLASSES]
     more = ", ..." if len(question["classes"]) > MOST_CLASSES else ""
-    return f'{question["tag"]} "{question["name"]}" ({question["kind"]}): {", ".join(shown)}{more}'
+    parts = ", of regions" if question["of_regions"] else ""
+    return f'{question["tag"]} "{question["name"]}" ({question["kind"]}{parts}): {", ".join(shown)}{more}'
 
 
 def _doing(doing: dict[str, Any] | None) -> str:

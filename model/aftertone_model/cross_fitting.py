@@ -33,7 +33,9 @@ def cross_fitted(
         everyone: the pool, of whose speakers the learner knows more with more clips.
         seed: of the draw of the thirds.
     """
-    part = np.random.default_rng(seed).permutation(len(clips)) % FOLDS
+    files = {file: number for number, file in enumerate(dict.fromkeys(clip.file for clip in clips))}
+    thirds = np.random.default_rng(seed).permutation(len(files)) % FOLDS
+    part = thirds[[files[clip.file] for clip in clips]]  # (N,) segments of one file together
     found = np.empty((len(clips), len(learner.schema.classes)))
     for number in range(FOLDS):
         rest = {clip.id: labels[clip.id] for clip, p in zip(clips, part, strict=True) if p != number}

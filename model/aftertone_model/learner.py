@@ -324,7 +324,8 @@ class Learner:
         scores = self._score(model, tested, "test")
         temperature, predictions = self.schema.calibrate(scores.logits, labels, self.runtime.seed)
         speakers = [clip.speaker for clip in tested]
-        return temperature, self.schema.measure(labels, predictions, speakers, self.runtime.seed)
+        files = [clip.file for clip in tested]
+        return temperature, self.schema.measure(labels, predictions, speakers, self.runtime.seed, files)
 
 
 def _rows(clips: Sequence[Clip], labelled: Collection[str]) -> list[Clip]:

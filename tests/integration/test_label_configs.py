@@ -12,11 +12,12 @@ from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tasks import TaskCache
+from aftertone_model.votes.regions import Region
 from benchmarks.gallery import gallery, page
 from tests.integration.loop import Loop
 from tests.integration.server import Server
 from tests.integration.test_connection import connect, connection, serve
-from tests.label_configs import AUDIO, HAPPY_SAD, SHAPES, Shape, choices
+from tests.label_configs import AUDIO, HAPPY_SAD, SECONDS, SHAPES, Shape, choices
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -25,19 +26,25 @@ REPOSITORY = Path(__file__).parents[2]
 def test_a_prediction_is_taken_and_an_annotation_means_what_was_answered(label_studio: Server, shape: Shape) -> None:
     session = label_studio.session
     project = session.post("/api/projects", {"title": shape.name, "label_config": shape.config})["id"]
-    session.post(f"/api/projects/{project}/import", [{shape.field: f"http://nowhere.test/{n}.wav"} for n in (1, 2)])
+    session.post(
+        f"/api/projects/{project}/import",
+        [{**shape.data, shape.source: f"http://nowhere.test/{n}.wav"} for n in (1, 2)],
+    )
     predicted, annotated = sorted(session.task_moments(project))
 
-    result = parse_label_config(shape.config, shape.question).result(shape.answer)
+    result = parse_label_config(shape.config, shape.question, shape.given).result(shape.answer, SECONDS)
     row = {"task": predicted, "model_version": "aftertone-001-abcdef", "score": 0.5, "result": result}
     assert session.import_predictions(project, [row]) == 1
     (stored,) = session.get("/api/predictions", project=project)
-    assert [item["value"] for item in stored["result"]] == [shape.value] * shape.shown
+    assert [item["value"] for item in stored["result"]] == [item["value"] for item in shape.result] * shape.shown
 
     session.post(f"/api/tasks/{annotated}/annotations/", {"result": shape.result})
-    snapshot, _ = read_snapshot(session, project, TaskCache(), question=shape.question)
+    snapshot, _ = read_snapshot(session, project, TaskCache(), question=shape.question, classes=shape.given)
     assert snapshot.tasks[annotated].source == "http://nowhere.test/2.wav"
-    assert list(snapshot.tasks[annotated].answer.by.values()) == [shape.answer]
+    answer = snapshot.tasks[annotated].answer
+    assert list(answer.by.values()) == [shape.answer]
+    whole = Region(start=0, end=SECONDS, chosen=shape.answer)
+    assert list(answer.regions.values()) == [(whole,)] * shape.of_regions
 
 
 def status() -> str:

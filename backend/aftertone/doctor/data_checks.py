@@ -8,6 +8,7 @@ from aftertone.doctor.disk import size
 from aftertone.doctor.facts import Look
 from aftertone.doctor.untouched import untouched_warning
 from aftertone.labelstudio.download import refused_host
+from aftertone_model.data.clips import MIN_SECONDS
 
 LEAST_LABELS = 30  # labelled clips of speakers with several, below which nothing is said about speakers
 LEAST_OF_SPEAKER = 3  # labelled clips
@@ -39,6 +40,12 @@ def _empty(look: Look) -> Iterator[str]:
     tasks = look.snapshot.tasks.values()
     if count := sum(task.annotations > 0 and task.answer.skipped and not task.answer.untouched for task in tasks):
         yield f"{count} tasks were submitted without an answer to {look.snapshot.question.control!r}."
+
+
+def _short_regions(look: Look) -> Iterator[str]:
+    if count := look.short_regions:
+        were = "region that was marked is" if count == 1 else "regions that were marked are"
+        yield f"{count} {were} shorter than {MIN_SECONDS} s within the audio."
 
 
 def _untouched(look: Look) -> Iterator[str]:
@@ -157,6 +164,14 @@ DATA_CHECKS: tuple[Check[Look], ...] = (
         cure='Set required="true" on the question in the label config. Delete those annotations to have the tasks '
         "served again.",
         find=_empty,
+    ),
+    Check(
+        key="short-regions",
+        severity="note",
+        title="Regions are too short to learn from",
+        why="Of so short a part of the audio, or of one beyond its end, there are no features; it is left out.",
+        cure="Drag the regions to what they are about, or delete them.",
+        find=_short_regions,
     ),
     Check(
         key="untouched-answers",

@@ -26,6 +26,7 @@ class Look:
     clips: int = 0  # usable ones
     failed: Mapping[int, str] = field(default_factory=dict)  # task -> why its audio can't be used
     unknown_labels: Mapping[str, int] = field(default_factory=dict)  # not in the label config -> clips
+    short_regions: int = 0  # marked, and too short to learn from
     speakers: Mapping[str, Mapping[int, int]] = field(default_factory=dict)  # speaker -> class -> labelled clips
     queue_left: int = 0  # published clips without an answer
     queue_behind: int = 0  # further clips without an answer

@@ -1,12 +1,13 @@
 """From annotations to votes: what people said about a task, as a person would count it."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from aftertone.labelstudio.label_config import Question
 from aftertone.labelstudio.tasks import Answer, Work
 from aftertone.labelstudio.untouched import touched
+from aftertone_model.votes.regions import Region
 
 
 def count_votes(
@@ -42,14 +43,17 @@ def count_votes(
     for annotation in sorted(starred or submitted, key=lambda a: (a.get("updated_at") or "", a.get("id") or 0)):
         latest[_annotator(annotation)] = annotation
     by = {str(who): chosen for who, annotation in latest.items() if (chosen := question.chosen(annotation))}
+    first = sorted(latest.items(), key=lambda row: row[1].get("id") or 0)
+    regions = {str(who): marked for who, annotation in first if (marked := question.marked(annotation))}
     votes: Counter[str] = Counter()
-    for chosen in by.values():
+    for chosen in by.values() if question.regions is None else _each_region(regions):
         votes.update(question.schema.vote(chosen))
     voters = sum(any(map(question.schema.knows, chosen)) for chosen in by.values())
     return Answer(
         votes=dict(votes),
         voters=voters,
         by=by,
+        regions=regions,
         final=bool(starred and by),
         skipped=bool(annotations) and not by,
         untouched=sum(left),
@@ -69,21 +73,34 @@ def list_work(
         annotations: as of `count_votes`, and so are the others.
     """
     found = [
-        Work(
-            annotator=str(_annotator(annotation)),
-            at=str(annotation.get("created_at") or annotation.get("updated_at") or ""),
-            changed=str(annotation.get("updated_at") or annotation.get("created_at") or ""),
-            seconds=annotation.get("lead_time"),
-            chosen=()
-            if annotation.get("was_cancelled")
-            else question.chosen(annotation if count_untouched else touched(annotation, made)),
-            skipped=bool(annotation.get("was_cancelled")),
-            starred=bool(annotation.get("ground_truth")),
-        )
+        _work(annotation, annotation if count_untouched else touched(annotation, made), question)
         for annotation in annotations
         if annotation["id"] not in made
     ]
     return tuple(sorted(found, key=lambda work: work.at))
+
+
+def _work(annotation: Mapping[str, Any], said: Mapping[str, Any], question: Question) -> Work:
+    """What an annotation tells of its annotator.
+
+    Args:
+        said: the part of it that counts as an answer.
+    """
+    skipped = bool(annotation.get("was_cancelled"))
+    return Work(
+        annotator=str(_annotator(annotation)),
+        at=str(annotation.get("created_at") or annotation.get("updated_at") or ""),
+        changed=str(annotation.get("updated_at") or annotation.get("created_at") or ""),
+        seconds=annotation.get("lead_time"),
+        chosen=() if skipped else question.chosen(said),
+        regions=() if skipped else question.marked(said),
+        skipped=skipped,
+        starred=bool(annotation.get("ground_truth")),
+    )
+
+
+def _each_region(regions: Mapping[str, Iterable[Region]]) -> Iterator[tuple[str, ...]]:
+    return (region.chosen for marked in regions.values() for region in marked)
 
 
 def _annotator(annotation: Mapping[str, Any]) -> Any:

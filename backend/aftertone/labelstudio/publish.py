@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import Any
 
 from aftertone.errors import LabelStudioError
@@ -24,6 +25,7 @@ def publish(
     order: Sequence[int],
     shown: Mapping[int, Sequence[str]],
     guard: Guard = nullcontext,
+    seconds: Mapping[int, float] = MappingProxyType({}),
 ) -> None:
     """Make Label Studio serve tasks in an order.
 
@@ -37,13 +39,14 @@ def publish(
         order: task ids, highest priority first; tasks that were deleted since are left out.
         shown: the model's answer for tasks that shall show one; {} to rank only, which avoids anchoring annotators.
         guard: entered right before each change in Label Studio; raising there prevents it.
+        seconds: duration of tasks' audio, which an answer about regions needs to be shown.
 
     Raises:
         TasksVanishedError: tasks were deleted meanwhile; read the project again and repeat.
         LabelStudioError: Label Studio can't be reached or stored less than it was sent.
     """
     project = snapshot.project
-    rows = predictions(snapshot, version, order, shown)
+    rows = predictions(snapshot, version, order, shown, seconds)
     if not rows:
         return  # everything is labelled: no order is left to serve
     counts = label_studio.prediction_counts(project)
@@ -69,7 +72,11 @@ def publish(
 
 
 def predictions(
-    snapshot: Snapshot, version: str, order: Sequence[int], shown: Mapping[int, Sequence[str]]
+    snapshot: Snapshot,
+    version: str,
+    order: Sequence[int],
+    shown: Mapping[int, Sequence[str]],
+    seconds: Mapping[int, float] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """The rows to import: ascending scores in (0, 1), all different, lowest for the task to ask first."""
     return [
@@ -77,7 +84,7 @@ def predictions(
             "task": task,
             "model_version": version,
             "score": rank / (len(order) + 1),
-            "result": as_prediction(snapshot.question.result(shown.get(task, ()))),
+            "result": as_prediction(snapshot.question.result(shown.get(task, ()), seconds.get(task))),
         }
         for rank, task in enumerate(order, 1)
         if task in snapshot.tasks

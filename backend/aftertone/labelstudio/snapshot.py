@@ -21,6 +21,7 @@ def read_snapshot(
     cache: TaskCache,
     *,
     question: str = "",
+    classes: tuple[str, ...] = (),
     audio_field: str = "",
     speaker_field: str = "",
     recording_field: str = "",
@@ -35,6 +36,7 @@ def read_snapshot(
     Args:
         cache: what the last read returned; an empty one before the first.
         question: name of the tag in the label config that is learned; '': see `parse_label_config`.
+        classes: of a question whose choices each task brings along.
         audio_field: key of a task's data that holds the audio; '': what the label config says.
         speaker_field: key of a task's data that names the speaker.
         recording_field: key of a task's data that names the recording its audio was cut from.
@@ -45,9 +47,8 @@ def read_snapshot(
         LabelConfigError: the project asks no question that Aftertone can learn.
     """
     try:
-        return _read(
-            label_studio, project, cache, question, audio_field, speaker_field, recording_field, count_untouched
-        )
+        asked = (question, classes)
+        return _read(label_studio, project, cache, asked, audio_field, speaker_field, recording_field, count_untouched)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise LabelStudioError(
             f"Label Studio's reply about project {project} is empty or of another form than expected "
@@ -60,7 +61,7 @@ def _read(
     label_studio: LabelStudio,
     project: int,
     cache: TaskCache,
-    named: str,
+    asked: tuple[str, tuple[str, ...]],
     audio_field: str,
     speaker_field: str,
     recording_field: str,
@@ -68,12 +69,12 @@ def _read(
 ) -> tuple[Snapshot, TaskCache]:
     raw = label_studio.project(project)
     asked_at = label_studio.answered_at
-    question = parse_label_config(raw["label_config"], named)
+    question = parse_label_config(raw["label_config"], *asked)
     audio_field = audio_field or question.field
     counting = "untouched predictions are votes" if count_untouched else "votes by people"
     fields = (audio_field, speaker_field, recording_field)
     shape = (question.control, question.schema.kind, *fields, counting, "who did what when")
-    shape += ("by path",) * question.by_path
+    shape += ("by path",) * question.by_path + ("of regions",) * (question.regions is not None)
     made_before = {task.id: task.made for task in cache.tasks if task.made}
     tasks = {task.id: task for task in cache.tasks} if cache.shape == shape else {}
 

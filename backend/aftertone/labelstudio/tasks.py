@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from aftertone_model.votes.regions import Region
+
 if TYPE_CHECKING:
     from aftertone.labelstudio.label_config import Question  # brings the SDK, which takes a second to import
 
@@ -20,6 +22,8 @@ class Answer:
     votes: Mapping[str, float] = field(default_factory=dict)  # class, or dimension=rating -> sum of `LabelSchema.vote`
     voters: int = 0  # annotators who chose something that the label config offers
     by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # annotator -> classes chosen, or dimension=rating
+    regions: Mapping[str, tuple[Region, ...]] = field(default_factory=dict)
+    """Annotator -> what was marked and answered, of a question about parts of the audio. `by` then has all words."""
     final: bool = False  # starred as ground truth: nobody's reliability changes it
     skipped: bool = False  # skipped or submitted blank, and nobody answered: no label, and no reason to ask first
     untouched: int = 0  # annotations that leave a prediction as it was shown, or were made of one
@@ -39,6 +43,7 @@ class Work:
     changed: str  # the same of its last edit
     seconds: float | None = None  # that the form was open, as Label Studio says
     chosen: tuple[str, ...] = ()  # () where it was skipped, blank or untouched
+    regions: tuple[Region, ...] = ()  # what was marked, of a question about parts of the audio
     skipped: bool = False
     starred: bool = False  # as ground truth
 

@@ -235,7 +235,7 @@ class Advance:
         store, settings = self._store, self._settings
         known = store.get(Tasks).cache
         snapshot, cache = read_snapshot(
-            label_studio, self._project, known, question=settings.question,
+            label_studio, self._project, known, question=settings.question, classes=settings.classes,
             audio_field=settings.audio_field, speaker_field=settings.speaker_field,
             recording_field=settings.recording_field, count_untouched=settings.count_untouched,
         )  # fmt: skip
@@ -246,6 +246,7 @@ class Advance:
         learned = LearnedQuestion(
             name=question.control, tag=question.tag, kind=question.schema.kind, classes=question.classes,
             notes=question.notes,
+            of_regions=question.regions is not None,
         )  # fmt: skip
         if learned != store.read(LearnedQuestion):
             store.save(learned)
@@ -284,7 +285,8 @@ class Advance:
                 queue = state.queue
                 assert queue is not None  # there is a round
                 shown = store.answers(number) if settings.prelabel else {}
-                publish(label_studio, snapshot, queue.version, queue.published, shown, store.guard)
+                seconds = {task: entry.clip.seconds for entry in dataset.entries.values() for task in entry.tasks}
+                publish(label_studio, snapshot, queue.version, queue.published, shown, store.guard, seconds)
                 store.set_current(number)
                 self._show_doubts(label_studio, snapshot, store.round(number))
                 log.info(

@@ -1,7 +1,8 @@
 """What is known of each annotator, from the tasks as last read: how much they do, how fast, and how well."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from aftertone.labelstudio.tasks import Task, Work
 from aftertone_model.votes.agreement import agreements, krippendorff_alpha
 from aftertone_model.votes.fatigue import agrees_less, hurries
+from aftertone_model.votes.regions import Segment, join_regions
 from aftertone_model.votes.vote import Vote
 
 
@@ -21,7 +23,7 @@ class Annotator:
     skipped: float | None  # share of the tasks seen
     seconds: float | None  # median time that an answer took
     agreement: float | None  # with the other votes on the same tasks
-    compared: int  # tasks that this agreement comes from
+    compared: int  # tasks, or segments that were marked, that this agreement comes from
     gold: int  # starred tasks of others that they answered too
     right: int  # of these, as starred
     tired: tuple[str, ...]  # what their latest answers show beside their earlier ones
@@ -56,9 +58,8 @@ def find_annotators(tasks: Iterable[Task]) -> Annotators:
     for task in tasks:
         for work in task.work:
             done[work.annotator].append(work)
-    answers = [(task.id, work) for task in tasks for work in _latest(task.work).values()]
-    answers.sort(key=lambda answer: answer[1].at)
-    votes = [Vote(clip=str(task), annotator=work.annotator, chosen=work.chosen) for task, work in answers]
+    dated = [vote for task in tasks for vote in _votes(task)]
+    votes = [vote for _, vote in sorted(dated, key=lambda vote: vote[0])]
     agreed: dict[str, list[float]] = defaultdict(list)
     for row, value in agreements(votes).items():
         agreed[votes[row].annotator].append(value)
@@ -88,16 +89,39 @@ def _latest(work: Sequence[Work]) -> Mapping[str, Work]:
     return {one.annotator: one for one in work if one.chosen}
 
 
+def _votes(task: Task) -> Iterator[tuple[str, Vote]]:
+    """The annotators' latest answers with their moments: of the whole task, or of each segment that was marked."""
+    latest = _latest(task.work)
+    for who, work in latest.items():
+        if not work.regions:
+            yield work.at, Vote(clip=str(task.id), annotator=who, chosen=work.chosen)
+    for number, segment in enumerate(_segments(latest)):
+        for who, chosen in segment.votes.items():
+            yield latest[who].at, Vote(clip=f"{task.id}@{number}", annotator=who, chosen=chosen)
+
+
+def _segments(work: Mapping[str, Work]) -> list[Segment]:
+    """What answers about regions are about; of the audio's end nothing is known here."""
+    return join_regions(((who, one.regions) for who, one in work.items()), math.inf, 0)
+
+
+def _agree(first: Work, second: Work) -> bool:
+    """Whether two answers are the same: of regions, for every region that either marked."""
+    if not first.regions and not second.regions:
+        return set(first.chosen) == set(second.chosen)
+    votes = [segment.votes for segment in _segments({"first": first, "second": second})]
+    return all(set(vote.get("first", ())) == set(vote.get("second", ())) for vote in votes)
+
+
 def _examine(tasks: Sequence[Task]) -> dict[str, tuple[int, int]]:
     """Annotator -> starred tasks of others that they answered, and how many of these right."""
     found: dict[str, tuple[int, int]] = {}
     for task in tasks:
         starred = [one for one in task.work if one.starred and one.chosen]
-        keys = {frozenset(one.chosen) for one in starred}
         for who, one in _latest([one for one in task.work if not one.starred]).items():
-            if keys and all(star.annotator != who for star in starred):
+            if starred and all(star.annotator != who for star in starred):
                 gold, right = found.get(who, (0, 0))
-                found[who] = gold + 1, right + (frozenset(one.chosen) in keys)
+                found[who] = gold + 1, right + any(_agree(one, star) for star in starred)
     return found
 
 

@@ -60,7 +60,7 @@ def check_usable(label_config: str, settings: Settings) -> Question:
         LabelConfigError: the label config asks no question that can be learned, or several.
         StrategyError: there is no such query strategy, or it can't rank this kind of label.
     """
-    question = parse_label_config(label_config, settings.question)
+    question = parse_label_config(label_config, settings.question, settings.classes)
     if settings.strategy:
         schema = question.schema
         check_strategy(settings.strategy, exclusive=schema.exclusive, predicts=schema.predicts)

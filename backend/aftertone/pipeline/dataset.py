@@ -1,7 +1,6 @@
 """Tasks and clips joined: which clip each task holds, and what people have said about each clip."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone.labelstudio.tasks import NO_ADDRESS, Answer, Snapshot, Task, Work
+from aftertone.pipeline.parts import Part, count_short, segments_of
 from aftertone.store.clock import elapsed
 from aftertone.store.records import Source
-from aftertone_model.data.clips import Clip
+from aftertone_model.data.clips import Clip, file_of
 from aftertone_model.labels import LabelSchema
 from aftertone_model.votes.soft_labels import Method, soft_labels
-from aftertone_model.votes.vote import Vote
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,18 +25,25 @@ class Entry:
     answers: tuple[Answer, ...]  # of each of its tasks
     work: tuple[Work, ...] = ()  # of all its tasks, in order of submission
     recording: str | None = None  # that it was cut from, where that is known
+    segments: tuple[Part, ...] | None = (
+        None  # that were marked, in order of time; None: the question is about all of it
+    )
+    too_short: int = 0  # regions that were marked and are too short to learn from
 
     @cached_property
-    def answer(self) -> Answer:
-        """Of all its tasks together."""
-        return self.answers[0] if len(self.answers) == 1 else _together(self.answers)
+    def whole(self) -> Part:
+        """All that was said about it."""
+        return Part(clip=self.clip, answers=self.answers)
 
     @property
-    def votes(self) -> Iterator[Vote]:
-        """Each annotator's vote in each task."""
-        for answer in self.answers:
-            for who, chosen in answer.by.items():
-                yield Vote(clip=self.clip.id, annotator=who, chosen=chosen, final=answer.final)
+    def answer(self) -> Answer:
+        """Of all its tasks together."""
+        return self.whole.answer
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What labels are about."""
+        return (self.whole,) if self.segments is None else self.segments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +67,10 @@ class Dataset:
         nothing until the label comes back.
         """
         found = {
-            clip: self.schema.target(entry.answer.votes, entry.answer.voters)
+            part.clip.id: self.schema.target(part.answer.votes, part.answer.voters)
             for clip, entry in self.entries.items()
             if entry.answer.votes and clip not in self.awaited
+            for part in entry.parts
         }
         return {clip: label for clip, label in found.items() if label is not None}
 
@@ -73,7 +80,7 @@ class Dataset:
         Args:
             method: `TrainingConfig.votes`.
         """
-        votes = (vote for entry in self.entries.values() for vote in entry.votes)
+        votes = (vote for entry in self.entries.values() for part in entry.parts for vote in part.votes)
         learned = soft_labels(votes, self.schema, method)
         return {clip: learned.get(clip, label) for clip, label in self.labels.items()}
 
@@ -81,6 +88,35 @@ class Dataset:
     def clips(self) -> list[Clip]:
         """Every usable clip."""
         return [entry.clip for entry in self.entries.values()]
+
+    @cached_property
+    def parts(self) -> dict[str, Part]:
+        """What has a label, by the clip's or the segment's id."""
+        parts = (part for entry in self.entries.values() for part in entry.parts)
+        return {part.clip.id: part for part in parts if part.clip.id in self.labels}
+
+    @cached_property
+    def labelled_clips(self) -> list[Clip]:
+        """Clips, or segments of them, that have a label."""
+        return [part.clip for part in self.parts.values()]
+
+    @cached_property
+    def clips_and_segments(self) -> list[Clip]:
+        """Every usable clip, and the segments that have a label."""
+        return [*self.clips, *(clip for clip in self.labelled_clips if clip.audio)]
+
+    @property
+    def too_short(self) -> int:
+        """Regions that were marked and are too short to learn from."""
+        return sum(entry.too_short for entry in self.entries.values())
+
+    def entry_of(self, clip: str) -> Entry:
+        """The entry of a clip, or of the clip that a segment is a part of.
+
+        Args:
+            clip: an id.
+        """
+        return self.entries[file_of(clip)]
 
     @property
     def open_clips(self) -> list[Clip]:
@@ -124,7 +160,11 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
             failed[task.id] = source.error
             if source.retry and elapsed(source.at, now) >= source.pause:
                 retries.append(task)
-    entries = {clip: _entry(clip, tasks, sources[tasks[0].source].seconds) for clip, tasks in held.items()}
+    of_regions = snapshot.question.regions is not None
+    entries = {
+        clip: _entry(clip, tasks, sources[tasks[0].source].seconds, snapshot.question.schema if of_regions else None)
+        for clip, tasks in held.items()
+    }
     return Dataset(
         schema=snapshot.question.schema,
         question=snapshot.question.control,
@@ -136,22 +176,22 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
     )
 
 
-def _entry(clip: str, tasks: Sequence[Task], seconds: float) -> Entry:
+def _entry(clip_id: str, tasks: Sequence[Task], seconds: float, of_regions: LabelSchema | None) -> Entry:
+    """A clip with the tasks that hold it.
+
+    Args:
+        of_regions: what kind of answer is given about regions; None where the question is about the whole clip.
+    """
     speaker = next((task.speaker for task in tasks if task.speaker), None)
+    clip = Clip(id=clip_id, seconds=seconds, speaker=speaker)
     return Entry(
-        clip=Clip(id=clip, seconds=seconds, speaker=speaker),
+        clip=clip,
         tasks=tuple([task.id for task in tasks]),
         answers=tuple([task.answer for task in tasks]),
         work=tasks[0].work
         if len(tasks) == 1
         else tuple(sorted((work for task in tasks for work in task.work), key=lambda work: work.at)),
         recording=next((task.recording for task in tasks if task.recording), None),
+        segments=None if of_regions is None else segments_of(clip, tasks, of_regions),
+        too_short=0 if of_regions is None else count_short(tasks, seconds),
     )
-
-
-def _together(answers: Sequence[Answer]) -> Answer:
-    votes: Counter[str] = Counter()
-    for answer in answers:
-        votes.update(answer.votes)
-    skipped = not votes and all(answer.skipped for answer in answers)
-    return Answer(votes=dict(votes), voters=sum(answer.voters for answer in answers), skipped=skipped)

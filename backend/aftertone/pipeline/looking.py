@@ -44,6 +44,7 @@ def look_at(
             "others": len(connection.others),
             "clips": len(dataset.entries),
             "failed": dataset.failed,
+            "short_regions": dataset.too_short,
             "unknown_labels": dataset.labels_not_in_config(),
             "speakers": _speakers(dataset),
             "queue_left": sum(on_queue),
@@ -60,6 +61,6 @@ def _speakers(dataset: Dataset) -> Mapping[str, Counter[int]]:
     """How often each speaker's clips are labelled as each class."""
     found: dict[str, Counter[int]] = {}
     for clip, label in dataset.labels.items():
-        if (speaker := dataset.entries[clip].clip.speaker) is not None:
+        if (speaker := dataset.entry_of(clip).clip.speaker) is not None:
             found.setdefault(speaker, Counter())[int(np.argmax(label))] += 1
     return found

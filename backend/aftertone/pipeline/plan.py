@@ -10,6 +10,7 @@ from aftertone.pipeline.queue import seed_size
 from aftertone.settings import Settings
 from aftertone.store.records import FIRST_RETRY
 from aftertone.store.state import State
+from aftertone_model.data.clips import file_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,11 +142,11 @@ def _queue_ends(dataset: Dataset, state: State, batch: int) -> bool:
 
 def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool:
     labels = dataset.labels
-    trainable = [label for clip, label in labels.items() if clip not in state.test_clips]
+    trainable = [label for clip, label in labels.items() if file_of(clip) not in state.test_clips]
     if not trainable or not dataset.schema.varies(np.array(trainable)):
         return False  # one answer only: there is nothing to tell apart
     last, newest = state.last, state.newest
-    changed = newest.changes(labels) if newest is not None else len(labels)
+    changed = newest.changes(labels) if newest is not None else len({file_of(clip) for clip in labels})
     wanted = last.batch if last is not None else seed_size(settings, dataset)
     all_done = not dataset.open_clips and not dataset.awaited
     question_changed = (

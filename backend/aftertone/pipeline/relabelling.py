@@ -35,11 +35,12 @@ def find_doubts(
     labels = {clip: label for clip, label in dataset.labels_by(learner.config.votes).items() if clip in trained}
     probabilities = {clip: found[clip] for clip in dataset.labels if clip in found}
     if len(labels) >= MIN_LABELS and is_cheap(learner.config, len(labels)):
-        clips = [clip for clip in dataset.clips if clip.id in labels]
-        fitted = cross_fitted(learner, clips, labels, dataset.clips, seed)
+        clips = [clip for clip in dataset.labelled_clips if clip.id in labels]
+        fitted = cross_fitted(learner, clips, labels, dataset.clips_and_segments, seed)
         probabilities |= dict(zip((clip.id for clip in clips), fitted, strict=True))
-    votes = [vote for clip in dataset.labels for vote in dataset.entries[clip].votes]
-    return tuple(
-        Doubt(task=dataset.entries[doubt.clip].tasks[0], clip=doubt.clip, score=doubt.score, reason=doubt.reason)
-        for doubt in relabel_list(votes, probabilities, dataset.schema.classes, MOST)
-    )
+    votes = [vote for part in dataset.parts.values() for vote in part.votes]
+    by_task: dict[int, Doubt] = {}  # of several segments of a task the least sure one
+    for doubt in relabel_list(votes, probabilities, dataset.schema.classes, MOST):
+        task = dataset.entry_of(doubt.clip).tasks[0]
+        by_task.setdefault(task, Doubt(task=task, clip=doubt.clip, score=doubt.score, reason=doubt.reason))
+    return tuple(by_task.values())

@@ -21,7 +21,7 @@ from aftertone.store.state import State
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.classification.model import load_model
 from aftertone_model.config import PRESETS, tapt_config
-from aftertone_model.data.clips import Clip
+from aftertone_model.data.clips import Clip, file_of
 from aftertone_model.evaluation.stopping import stop_set
 from aftertone_model.labels import LabelSchema
 from aftertone_model.learner import Learner, Training
@@ -60,7 +60,8 @@ class LearningSteps:
     def seed(self) -> None:
         """Find the seed set and write it as a round without a model."""
         size = queue.seed_size(self._settings, self._dataset)
-        ranking = self._learner().seed(self._candidates(), queue.picks(self._settings, size), self._labelled())
+        labelled = self._dataset.labelled_clips
+        ranking = self._learner().seed(self._candidates(), queue.picks(self._settings, size), labelled)
         order = queue.build(self._settings, self._dataset, self._state.test_clips, ranking, size)
         record = Round(
             number=0,
@@ -83,8 +84,8 @@ class LearningSteps:
 
     def _train(self) -> None:
         labels, test = self._dataset.labels, self._state.test_clips
-        labelled = {clip: label for clip, label in labels.items() if clip not in test}
-        tested = {clip: label for clip, label in labels.items() if clip in test}
+        labelled = {clip: label for clip, label in labels.items() if file_of(clip) not in test}
+        tested = {clip: label for clip, label in labels.items() if file_of(clip) in test}
         previous = None
         if PRESETS[self._settings.preset].warm_start and self._store.has_model():
             with self._store.round_model() as (_, folder):
@@ -93,7 +94,7 @@ class LearningSteps:
         training = self._learner().train(
             {clip: learned[clip] for clip in labelled},
             {clip: learned[clip] for clip in tested},
-            self._dataset.clips,
+            self._dataset.clips_and_segments,
             previous,
         )
         draft = Draft(
@@ -115,12 +116,12 @@ class LearningSteps:
         learner = self._learner(draft.label_schema)
         size = queue.batch_size(self._settings, self._dataset)
         count, strategy = queue.picks(self._settings, size), self._settings.strategy or None
-        labelled = [clip for clip in self._labelled() if clip.id in draft.labelled]  # none of the test set
+        labelled = [clip for clip in self._dataset.labelled_clips if clip.id in draft.labelled]  # none of the test set
         candidates = [clip for clip in self._candidates() if clip.id not in self._dataset.labels]
         labels = {clip.id: np.array(draft.labelled[clip.id]) for clip in labelled}
         ranking = learner.rank(model, [*candidates, *labelled], count, labels, strategy)
         asked = set(ranking.order)
-        others = [clip for clip in self._dataset.clips if clip.id not in asked]
+        others = [clip for clip in self._dataset.clips_and_segments if clip.id not in asked]
         found = dict(zip((clip.id for clip in others), learner.predict(model, others), strict=True))
         if ranking.predictions is not None:
             found |= dict(zip(ranking.order, ranking.predictions, strict=True))
@@ -146,11 +147,11 @@ class LearningSteps:
             test_answers={
                 clip: draft.label_schema.answer(predictions.tolist())
                 for clip, predictions in found.items()
-                if clip in self._state.test_clips
+                if file_of(clip) in self._state.test_clips
             },
             seconds={**draft.seconds, "rank": time.monotonic() - self._began},
         )
-        speakers = {clip.id: clip.speaker for clip in self._dataset.clips}
+        speakers = {clip.id: clip.speaker for clip in self._dataset.clips_and_segments}
         advice = stop_advice([*self._state.standing, record], speakers, self._settings.seed)
         record = record.model_copy(update={"advice": advice.sentence, "enough": advice.stop})
         self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found))
@@ -184,10 +185,6 @@ class LearningSteps:
         adaptation = self._state.adaptation
         return (adaptation.backbone if adaptation else "") or self._settings.backbone
 
-    def _labelled(self) -> list[Clip]:
-        """Clips that have a label."""
-        return [clip for clip in self._dataset.clips if clip.id in self._dataset.labels]
-
     def _candidates(self) -> list[Clip]:
         """Clips that the query strategy may choose."""
         return [clip for clip in self._dataset.open_clips if clip.id not in self._state.test_clips]
@@ -195,7 +192,8 @@ class LearningSteps:
     def _servable(self, doubts: Sequence[Doubt]) -> list[str]:
         """Clips of these that Label Studio still serves: those with fewer annotators than the project asks for."""
         entries, overlap = self._dataset.entries, self._dataset.overlap
-        return [doubt.clip for doubt in doubts if len(entries[doubt.clip].answers[0].by) < overlap]
+        files = dict.fromkeys(file_of(doubt.clip) for doubt in doubts)
+        return [file for file in files if len(entries[file].answers[0].by) < overlap]
 
     def _stop_set(self) -> Sequence[str]:
         if not (clips := self._store.get(StopSet).clips):

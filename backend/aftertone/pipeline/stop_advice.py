@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from aftertone.store.rounds import Round
+from aftertone_model.data.clips import file_of
 from aftertone_model.evaluation.held_out import Milestone
 from aftertone_model.evaluation.stopping import Advice, advise
 
@@ -26,9 +27,10 @@ def stop_advice(rounds: Sequence[Round], speakers: Mapping[str, str | None], see
 
 
 def _milestone(record: Round) -> Milestone:
+    learned = {file_of(clip) for clip in record.labelled}
     return Milestone(
         labels=len(record.labelled),
         per_class=record.training.per_class if record.training else (),
-        predictions={clip: decision for clip, decision in record.stops.items() if clip not in record.labelled},
+        predictions={clip: decision for clip, decision in record.stops.items() if clip not in learned},
         answers=record.test_answers,
     )

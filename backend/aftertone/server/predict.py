@@ -42,8 +42,9 @@ def predict(
     record = _served(store)
     if record is None:
         return [_empty(UNTRAINED) for _ in tasks]
-    question = parse_label_config(label_config, record.question)
+    question = parse_label_config(label_config, record.question, record.classes)
     shows_all = _shows_all(store, settings)
+    pool = store.pool if question.regions is not None else None
     scores, version = store.scores(record.number)[1], _version(record, shows_all)
     answers = []
     for task, labelled in tasks:
@@ -52,7 +53,8 @@ def predict(
             answers.append(_empty(version))
             continue
         schema = record.label_schema
-        result = as_prediction(question.result(schema.answer(score.predictions)))
+        seconds = pool.clip(score.clip).seconds if pool is not None and score.clip in pool else None
+        result = as_prediction(question.result(schema.answer(score.predictions), seconds))
         answers.append({"result": result, "score": schema.confidence(score.predictions), "model_version": version})
     return answers
 

@@ -128,6 +128,7 @@ class LearnedQuestion(Record):
     tag: str = ""  # such as Choices
     kind: str = ""  # of label
     classes: tuple[str, ...] = ()
+    of_regions: bool = False  # whether it is asked about regions of the audio
     notes: tuple[str, ...] = ()  # what people should know about the choice of this question
 
 

@@ -10,6 +10,7 @@ from pydantic import Field, computed_field, model_validator
 
 from aftertone.labelstudio.tasks import VERSION_PREFIX
 from aftertone.store.records import Part, Record
+from aftertone_model.data.clips import file_of
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.evaluation.rating_metrics import RatingMetrics
 from aftertone_model.labels import SCHEMAS, LabelSchema, Scale, SingleChoice, schema_of
@@ -135,10 +136,10 @@ class Round(Draft):
         return self.version.replace(VERSION_PREFIX, HIDDEN_PREFIX, 1)
 
     def changes(self, labels: Mapping[str, NDArray[np.float64]]) -> int:
-        """Number of clips whose label is new, edited or gone since this round."""
+        """Number of clips whose label, or that of a segment, is new, edited or gone since this round."""
         before = {**self.labelled, **self.tested}
-        same = sum(clip in before and _same(before[clip], label) for clip, label in labels.items())
-        return len(labels.keys() | before.keys()) - same
+        same = {clip for clip, label in labels.items() if clip in before and _same(before[clip], label)}
+        return len({file_of(clip) for clip in (labels.keys() | before.keys()) - same})
 
 
 class Extension(Record):

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from aftertone.store.records import Quiet, Source
 from aftertone.store.rounds import Extension, Round
+from aftertone_model.data.clips import file_of
 from aftertone_model.pretraining.record import Adaptation
 
 
@@ -68,5 +69,8 @@ class State:
 def sides_of(rounds: Sequence[Round]) -> dict[str, bool]:
     """The test split as far as the rounds' records tell, for a project that lost it."""
     return {
-        clip: side for one in rounds for side, clips in ((False, one.labelled), (True, one.tested)) for clip in clips
+        file_of(clip): side
+        for one in rounds
+        for side, clips in ((False, one.labelled), (True, one.tested))
+        for clip in clips
     }

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 SAMPLE_RATE = 16_000  # Hz, of all decoded audio
+MIN_SECONDS = 0.1  # shorter clips hold fewer frames than a mean over time needs
 ID_DIGITS = 24  # hex digits of a decoded file's id: 96 bits of SHA-256 over its PCM
+PART = "@"  # between a file's id and what tells its segments apart
 CLIP_FILE = re.compile(f"[0-9a-f]{{{ID_DIGITS}}}[.]npy")  # name of what is kept of a decoded file
 
 
@@ -33,4 +35,11 @@ class Clip:
         """
         if self.audio or not (start >= 0 and seconds > 0 and start + seconds <= self.seconds + 1e-3):
             raise ValueError(f"{seconds} s from {start} s on are no part of a file of {self.seconds} s")
-        return replace(self, id=f"{self.file}@{start:.3f}+{seconds:.3f}", seconds=seconds, audio=self.file, start=start)
+        return replace(
+            self, id=f"{self.file}{PART}{start:.3f}+{seconds:.3f}", seconds=seconds, audio=self.file, start=start
+        )
+
+
+def file_of(clip_id: str) -> str:
+    """Id of the decoded file that a clip is, or is a segment of."""
+    return clip_id.partition(PART)[0]

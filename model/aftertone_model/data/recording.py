@@ -6,10 +6,10 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from aftertone_model.data.clips import MIN_SECONDS
 from aftertone_model.data.formats import Stream, open_stream
 from aftertone_model.errors import AudioError
 
-MIN_SECONDS = 0.1  # shorter clips hold fewer frames than a mean over time needs
 SILENCE = 10 ** (-80 / 20)  # peak of a clip that counts as silent: -80 dBFS
 
 

@@ -57,19 +57,25 @@ class Units:
         return value + stretch * (float(low) - value), value + stretch * (float(high) - value)
 
 
-def units_of(speakers: Sequence[str | None] | None, clips: int) -> Units:
+def units_of(speakers: Sequence[str | None] | None, clips: int, files: Sequence[str] | None = None) -> Units:
     """What to draw: speakers where all are known and there are `MIN_SPEAKERS` or more, else clips.
+
+    Segments of one file are drawn together, as they are of one voice in one place.
 
     Args:
         speakers: (N,) who speaks; None where unknown.
         clips: N > 0.
+        files: (N,) what each clip is a segment of; None where they are files.
     """
+    by_clip = np.arange(clips) if files is None else np.unique(np.asarray(files, str), return_inverse=True)[1]
+    if len(set(by_clip.tolist())) == clips:  # a file each, in order
+        by_clip = np.arange(clips)
     if speakers is None or None in speakers:
-        return Units(of_clip=np.arange(clips), basis="clips", speakers=None)
+        return Units(of_clip=by_clip, basis="clips", speakers=None)
     names, of_clip = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
     if len(names) >= MIN_SPEAKERS:
         return Units(of_clip=of_clip, basis="speakers", speakers=len(names))
-    return Units(of_clip=np.arange(clips), basis="clips", speakers=len(names))
+    return Units(of_clip=by_clip, basis="clips", speakers=len(names))
 
 
 def scope(basis: Basis, speakers: int | None) -> str:

@@ -47,6 +47,7 @@ def measure(
     *,
     speakers: Sequence[str | None] | None = None,
     seed: int = 0,
+    files: Sequence[str] | None = None,
 ) -> Metrics:
     """Every metric on one test set.
 
@@ -58,6 +59,7 @@ def measure(
         probabilities: (N, C), rows summing to 1.
         classes: C names.
         speakers: (N,) who speaks, where known.
+        files: (N,) what each clip is a segment of; None where they are files.
 
     Raises:
         ValueError: no clips, or shapes that don't fit.
@@ -72,7 +74,7 @@ def measure(
     predicted = probabilities.argmax(axis=1)  # (N,)
     confusion = confusion_matrix(truth, predicted, labels=np.arange(len(classes)))  # (C, C)
     cells = truth * len(classes) + predicted
-    units = units_of(speakers, len(truth))
+    units = units_of(speakers, len(truth), files)
     replicates = _resampled(cells, len(classes) ** 2, units, seed).reshape(-1, len(classes), len(classes))  # (R, C, C)
     support = confusion.sum(axis=1)
     occurring = np.flatnonzero(support)  # UA averages over these, as scikit-learn's balanced accuracy does
@@ -98,6 +100,7 @@ def measure_independent(
     *,
     speakers: Sequence[str | None] | None = None,
     seed: int = 0,
+    files: Sequence[str] | None = None,
 ) -> Metrics:
     """The same for classes that don't exclude each other: each a yes-or-no question, figures averaged over them.
 
@@ -108,7 +111,7 @@ def measure_independent(
         probabilities: (N, C) of yes.
     """
     predicted = probabilities >= 0.5
-    units = units_of(speakers, len(truth))
+    units = units_of(speakers, len(truth), files)
     questions = [
         _resampled(2 * truth[:, c] + predicted[:, c], 4, units, seed).reshape(-1, 2, 2) for c in range(len(classes))
     ]

@@ -45,6 +45,7 @@ def measure_ratings(
     *,
     speakers: Sequence[str | None] | None = None,
     seed: int = 0,
+    files: Sequence[str] | None = None,
 ) -> RatingMetrics:
     """Every metric on one test set; intervals are made as those of `metrics.measure` are.
 
@@ -54,6 +55,7 @@ def measure_ratings(
         dimensions: D names.
         spans: (D,) lengths of the scales, which bring errors back to their units.
         speakers: (N,) who speaks, where known.
+        files: (N,) what each clip is a segment of; None where they are files.
 
     Raises:
         ValueError: no clips, or shapes that don't fit.
@@ -62,7 +64,7 @@ def measure_ratings(
         raise ValueError("a test set without clips can't be measured")
     if not truth.shape == guesses.shape == (len(truth), len(dimensions)):
         raise ValueError(f"{len(dimensions)} dimensions, but ratings {truth.shape} and predictions {guesses.shape}")
-    units = units_of(speakers, len(truth))
+    units = units_of(speakers, len(truth), files)
     table = moments(truth, guesses)  # (N, D, 6)
     missing = np.where(np.isnan(truth), 0.0, np.abs(guesses - truth)) * np.asarray(spans)  # (N, D)
     sums, errors = table.sum(axis=0), missing.sum(axis=0)

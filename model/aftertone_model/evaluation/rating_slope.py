@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from aftertone_model.data.clips import file_of
 from aftertone_model.evaluation.bootstrap import units_of
 from aftertone_model.evaluation.concordance import concordance, moments
 from aftertone_model.evaluation.held_out import MIN_COMPARED, MIN_TEST_CLIPS, Answers, Milestone, Slope
@@ -41,7 +42,7 @@ class HeldOutRatings:
         truth = np.array([self.labels[clip] for clip in shared])  # (N, D)
         said = [np.array([self.read(answers[clip]) for clip in shared]) for _, answers in rounds]  # T of (N, D)
         table = np.stack([moments(truth, one) for one in said], axis=1)  # (N, T, D, 6)
-        units = units_of([self.speakers.get(clip) for clip in shared], len(shared))
+        units = units_of([self.speakers.get(clip) for clip in shared], len(shared), [file_of(c) for c in shared])
         pull = (sizes - sizes.mean()) / ((sizes - sizes.mean()) ** 2).sum()  # (T,) of each round's CCC on the slope
         rated = np.flatnonzero(table[:, 0, :, 0].sum(axis=0))  # dimensions
         value = float(concordance(table.sum(axis=0))[:, rated].mean(axis=1) @ pull)

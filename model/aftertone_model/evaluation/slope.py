@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from sklearn.metrics import cohen_kappa_score
 
+from aftertone_model.data.clips import file_of
 from aftertone_model.evaluation.bootstrap import UPPER, units_of
 from aftertone_model.evaluation.held_out import MIN_COMPARED, MIN_TEST_CLIPS, Answers, Milestone, Slope
 
@@ -67,7 +68,7 @@ def slope_of(
     truth = _table(tested.answers, shared, classes)  # (N, C)
     said = np.stack([_table(answers, shared, classes) for _, answers in rounds], axis=1)  # (N, T, C)
     asked, right = _recalls(truth, said, exclusive=tested.exclusive)
-    units = units_of([tested.speakers.get(clip) for clip in shared], len(shared))
+    units = units_of([tested.speakers.get(clip) for clip in shared], len(shared), [file_of(c) for c in shared])
     pull = (labels - labels.mean()) / ((labels - labels.mean()) ** 2).sum()  # (T,) of each round's UA on the slope
 
     clips = asked.sum(axis=0)  # (S,)

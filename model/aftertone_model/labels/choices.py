@@ -146,8 +146,9 @@ class SingleChoice(Choices):
         predictions: NDArray[np.floating],
         speakers: Sequence[str | None] | None = None,
         seed: int = 0,
+        files: Sequence[str] | None = None,
     ) -> Metrics:
-        return measure(labels.argmax(axis=1), predictions, self.classes, speakers=speakers, seed=seed)
+        return measure(labels.argmax(axis=1), predictions, self.classes, speakers=speakers, seed=seed, files=files)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,5 +213,6 @@ class MultipleChoice(Choices):
         predictions: NDArray[np.floating],
         speakers: Sequence[str | None] | None = None,
         seed: int = 0,
+        files: Sequence[str] | None = None,
     ) -> Metrics:
-        return measure_independent(labels >= 0.5, predictions, self.classes, speakers=speakers, seed=seed)
+        return measure_independent(labels >= 0.5, predictions, self.classes, speakers=speakers, seed=seed, files=files)

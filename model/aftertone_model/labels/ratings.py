@@ -149,9 +149,10 @@ class Ratings(LabelSchema):
         predictions: NDArray[np.floating],
         speakers: Sequence[str | None] | None = None,
         seed: int = 0,
+        files: Sequence[str] | None = None,
     ) -> RatingMetrics:
         spans = [scale.high - scale.low for scale in self.scales]
-        return measure_ratings(labels, predictions, self.classes, spans, speakers=speakers, seed=seed)
+        return measure_ratings(labels, predictions, self.classes, spans, speakers=speakers, seed=seed, files=files)
 
     def held_out(
         self, labels: Mapping[str, NDArray[np.floating]], speakers: Mapping[str, str | None]

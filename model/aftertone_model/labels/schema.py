@@ -129,8 +129,9 @@ class LabelSchema(ABC):
         predictions: NDArray[np.floating],
         speakers: Sequence[str | None] | None = None,
         seed: int = 0,
+        files: Sequence[str] | None = None,
     ) -> "Metrics | RatingMetrics":
-        """Metrics on N > 0 clips whose labels are clear."""
+        """Metrics on N > 0 clips whose labels are clear; `files` are what they are segments of."""
 
     @abstractmethod
     def held_out(self, labels: Mapping[str, NDArray[np.floating]], speakers: Mapping[str, str | None]) -> "HeldOut":

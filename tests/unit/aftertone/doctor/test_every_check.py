@@ -335,6 +335,14 @@ def empty_answers(cycle: Cycle) -> None:
     cycle.loop.label_studio.annotate(1)
 
 
+def short_regions(cycle: Cycle) -> None:
+    tags = '<Audio name="audio" value="$audio"/><Labels name="emotion" toName="audio">'
+    labels = "".join(f'<Label value="{name}"/>' for name in ("neutral", "happy", "sad"))
+    cycle.project(label_config=f"<View>{tags}{labels}</Labels></View>")
+    value = {"start": 0.1, "end": 0.12, "labels": ["happy"]}
+    cycle.loop.label_studio.submit(1, [{"from_name": "emotion", "to_name": "audio", "type": "labels", "value": value}])
+
+
 def untouched_answers(cycle: Cycle) -> None:
     cycle.loop.label_studio.annotate(1, "happy", origin="prediction")
 
@@ -424,6 +432,7 @@ BROKEN: tuple[tuple[str, Callable[[Cycle], None]], ...] = (
     ("audio-unusable", audio_unusable),
     ("audio-hosts", audio_hosts),
     ("empty-answers", empty_answers),
+    ("short-regions", short_regions),
     ("untouched-answers", untouched_answers),
     ("votes-never-complete", votes_never_complete),
     ("unknown-labels", unknown_labels),

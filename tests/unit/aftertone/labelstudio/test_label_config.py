@@ -1,18 +1,24 @@
 """Every shape of label config: what is learned of it, and that answers survive the way there and back."""
 
+from typing import Any
+
 import pytest
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from aftertone.errors import LabelConfigError
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG, parse_label_config
 from aftertone_model.labels import Ratings
-from tests.label_configs import AUDIO, HAPPY_SAD, SHAPES, TREE, Shape, choices
+from tests.label_configs import AUDIO, HAPPY_SAD, MARK, SECONDS, SHAPES, TREE, Shape, choices
 
 
 def refusal(tags: str, question: str = "") -> str:
     with pytest.raises(LabelConfigError) as error:
         parse_label_config(f"<View>{tags}</View>", question)
     return str(error.value)
+
+
+def stripped(result: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in item.items() if key not in ("id", "original_length")} for item in result]
 
 
 def test_the_smallest_config_of_the_message_works() -> None:
@@ -23,21 +29,24 @@ def test_the_smallest_config_of_the_message_works() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_a_shape_is_understood_and_answers_survive_the_way_there_and_back(shape: Shape) -> None:
-    question = parse_label_config(shape.config, shape.question)
-    assert (question.control, question.audio, question.field) == (shape.control, shape.media, shape.field)
+    question = parse_label_config(shape.config, shape.question, shape.given)
+    assert (question.control, question.audio, question.field) == (shape.control, shape.media, shape.source)
+    assert (question.regions is not None) == shape.of_regions
     assert (type(question.schema), question.classes) == (shape.kind, shape.classes)
     assert question.chosen({"result": shape.result}) == shape.answer
 
-    result = question.result(shape.answer)
+    result = question.result(shape.answer, SECONDS)
     assert LabelInterface(shape.config).validate_prediction({"result": result, "score": 0.5}, return_errors=True) == []
-    assert result == (shape.result if shape.shown else [])
+    assert stripped(result) == (stripped(shape.result) if shape.shown else [])
+    assert len({item.get("id") for item in result}) <= 1, "items about one region have the same id"
+    assert question.result(shape.answer) == ([] if shape.of_regions else result)
 
 
 @pytest.mark.parametrize("shape", [s for s in SHAPES if s.shown and s.kind is not Ratings], ids=str)
 def test_every_class_can_be_shown_and_read_back(shape: Shape) -> None:
-    question = parse_label_config(shape.config, shape.question)
+    question = parse_label_config(shape.config, shape.question, shape.given)
     for name in question.classes:
-        result = question.result([name])
+        result = question.result([name], SECONDS)
         assert LabelInterface(shape.config).validate_prediction({"result": result}, return_errors=True) == []
         assert question.chosen({"result": result}) == (name,)
     assert question.result(["no class"]) == question.result([]) == []
@@ -75,6 +84,30 @@ def test_what_is_hidden_at_times_is_told() -> None:
     assert '{"question": "emotion"}' in refusal(AUDIO + alone).splitlines()[0]
 
 
+def test_what_is_asked_of_the_whole_clip_goes_before_what_is_asked_of_its_regions() -> None:
+    parts = choices("happy", "sad", name="part", perRegion="true")
+    question = parse_label_config(f"<View>{AUDIO}{MARK}{parts}{choices('1', '2', name='mood')}</View>", "mood")
+    assert question.regions is None
+    assert parse_label_config(f"<View>{AUDIO}{MARK}{parts}{choices('yes', 'no', name='loud')}</View>").control == "part"
+    unlike = choices("a", "b", name="part", perRegion="true")
+    assert parse_label_config(f"<View>{AUDIO}{MARK}{unlike}{choices('c', 'd', name='q')}</View>").control == "q"
+    assert parse_label_config(f"<View>{AUDIO}{MARK}{unlike}</View>").control == "part"
+    assert "2 questions" in refusal(AUDIO + MARK + unlike + choices("c", "d", name="p2", perRegion="true"))
+
+
+def test_labels_that_look_like_no_emotion_are_learned_only_if_they_are_named() -> None:
+    speakers = '<Labels name="speaker" toName="audio"><Label value="one"/><Label value="two"/></Labels>'
+    said = refusal(AUDIO + speakers)
+    assert said.startswith('Labels "speaker" marks regions and looks like no emotion, and there is no other question')
+    assert '{"question": "speaker"}' in said
+    question = parse_label_config(f"<View>{AUDIO}{speakers}{HAPPY_SAD}</View>")
+    assert question.control == "emotion"
+    assert 'Labels "speaker" isn\'t learned, because it marks regions' in question.notes[0]
+    asked = parse_label_config(f"<View>{AUDIO}{speakers}{choices('a', 'b', perRegion='true')}</View>")
+    (note,) = asked.notes
+    assert "annotators aren't shown the model's answers" in note
+
+
 @pytest.mark.parametrize(("attributes", "told"), [({}, True), ({"required": "true"}, False)])
 def test_what_a_blank_multiple_choice_means_is_told(attributes: dict[str, str], told: bool) -> None:
     several = choices("happy", "sad", choice="multiple", **attributes)
@@ -104,8 +137,6 @@ def test_a_question_that_does_not_exist_is_told_those_that_do() -> None:
 @pytest.mark.parametrize(
     ("tags", "question", "first_line"),
     [
-        (AUDIO + choices("a", "b", perRegion="true"), "", 'Choices "emotion" has perRegion="true", so it is about'),
-        (AUDIO + choices("a", "b", perItem="true"), "", 'Choices "emotion" has perItem="true", so it is about single'),
         (AUDIO + HAPPY_SAD + choices("a", "b", name="q", perRegion="true"), "q", 'Choices "q" has perRegion="true"'),
         (AUDIO + choices(value="$c"), "", 'Choices "emotion" takes its choices from elsewhere (value="$c")'),
         (
@@ -137,7 +168,34 @@ def test_a_question_that_does_not_exist_is_told_those_that_do() -> None:
             "",
             'Choices "emotion" has toName="t", and the label config has no Audio tag',
         ),
-        (f'{AUDIO}<Labels name="l" toName="audio"/>', "", 'Labels "l" (toName="audio") marks segments'),
+        (
+            f'{AUDIO}<Labels name="l" toName="audio"/>',
+            "",
+            'Labels "l" offers no label only: give it at least two Label',
+        ),
+        (
+            f'{AUDIO}<Labels name="l" toName="audio"><Label value="a"/><Label value=""/></Labels>',
+            "",
+            'Labels "l" has a Label whose value is empty',
+        ),
+        (
+            f'{AUDIO}<Labels name="l" toName="audio" value="$l"/>',
+            "",
+            'Labels "l" takes its choices from elsewhere (value="$l"), so there are no fixed classes: name them in the '
+            'model\'s extra params, such as {"classes": ["happy", "sad"]}',
+        ),
+        (
+            '<Video name="v" value="$v"/><Labels name="l" toName="v"><Label value="a"/><Label value="b"/></Labels>',
+            "",
+            'Labels "l" marks parts of a video\'s picture',
+        ),
+        (
+            '<Video name="v" value="$v"/><TimelineLabels name="l" toName="v"/>',
+            "",
+            'TimelineLabels "l" (toName="v") marks',
+        ),
+        (AUDIO + choices("a", "b", perRegion="true"), "", 'Choices "emotion" has perRegion="true", and no Labels tag'),
+        (AUDIO + choices("a", "b", perItem="true"), "", 'Choices "emotion" has perItem="true", so it is about single'),
         (f'{AUDIO}<Rating name="r" toName="audio" maxRating="1"/>', "", 'Rating "r" needs more than one star'),
         (f'{AUDIO}<Rating name="r" toName="audio" perRegion="true"/>', "", 'Rating "r" has perRegion="true"'),
         (f'{AUDIO}<Number name="n" toName="audio" max="5"/>', "n", 'Number "n" has no range: set min and max, such as'),

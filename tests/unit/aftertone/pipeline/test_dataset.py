@@ -1,10 +1,13 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 
+from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Answer, Task
 from aftertone.pipeline.dataset import join
 from aftertone.store.records import Source
+from aftertone_model.votes.regions import Region
 from tests.unit.aftertone.records import make_snapshot
 
 
@@ -68,3 +71,30 @@ def test_votes_of_reliable_annotators_count_more_in_training_and_shares_tell_wha
     np.testing.assert_array_equal(learned["c23"], [0, 0, 1])
     for clip_id, label in dataset.labels_by("shares").items():
         np.testing.assert_array_equal(label, dataset.labels[clip_id])
+
+
+def test_regions_of_the_same_audio_in_two_tasks_are_one_clips_segments() -> None:
+    config = '<View><Audio name="audio" value="$audio"/><Labels name="emotion" toName="audio"><Label value="happy"/>'
+    question = parse_label_config(f'{config}<Label value="sad"/></Labels></View>')
+
+    def said(**regions: tuple[float, float, str]) -> Answer:
+        marked = {who: (Region(start=a, end=b, chosen=(name,)),) for who, (a, b, name) in regions.items()}
+        by = {who: found[0].chosen for who, found in marked.items()}
+        return Answer(by=by, regions=marked, votes=dict(Counter(name for *_, name in regions.values())), voters=len(by))
+
+    answers = {
+        1: said(x=(0, 1, "happy"), y=(0, 1.1, "sad")),
+        2: said(x=(0.1, 1, "happy"), z=(1.5, 9, "sad")),
+        3: Answer(),
+    }
+    sources = {"/a/1": clip("same"), "/a/2": clip("same"), "/a/3": clip("other")}
+    dataset = join(make_snapshot(answers, question=question), sources, 0.0)
+    assert {name: label.tolist() for name, label in dataset.labels.items()} == {
+        "same@0.000+1.000": pytest.approx([2 / 3, 1 / 3]),
+        "same@1.500+0.500": [0, 1],
+    }
+    assert [c.id for c in dataset.clips] == ["same", "other"]
+    assert [c.id for c in dataset.open_clips] == ["other"]
+    assert [c.id for c in dataset.clips_and_segments] == ["same", "other", "same@0.000+1.000", "same@1.500+0.500"]
+    assert dataset.entry_of("same@1.500+0.500").tasks == (1, 2)
+    assert len([vote for part in dataset.parts.values() for vote in part.votes]) == 4

@@ -79,6 +79,18 @@ def test_clips_of_one_speaker_are_resampled_together():
     assert width(together) > 3 * width(alone)
 
 
+def test_segments_of_one_file_are_resampled_together_where_speakers_are_unknown():
+    truth, probabilities = held_out(20)
+    repeated = np.repeat(truth, 30), np.repeat(probabilities, 30, axis=0)
+    files = [f"f{i // 30}" for i in range(600)]
+    by_file = measure(*repeated, CLASSES, files=files)
+    by_speaker = measure(*repeated, CLASSES, speakers=files).wa
+    assert (by_file.wa.low, by_file.wa.high) == (by_speaker.low, by_speaker.high)
+    assert (by_file.basis, by_file.speakers) == ("clips", None)
+    one_each = measure(truth, probabilities, CLASSES, files=[f"f{19 - i}" for i in range(20)])
+    assert one_each == measure(truth, probabilities, CLASSES)
+
+
 EFFECT = 0.7  # logits by which voices differ in how well they are understood, standard deviation
 LOGIT = 0.4  # of being right, for the average voice
 
