@@ -69,6 +69,18 @@ The tag points by toName at an Audio or AudioPlus tag, or at a Video tag where t
   activation, pleasure, intensity and the like) are one question; any of their names stands for it. A dimension left
   blank counts for nothing.
 
+## Attributes of a clip
+
+What else is known of a clip, beside its label and its speaker: `gender`, `style`, `corpus`, `language`, `transcript`
+and `quality`. `aftertone status` says of how many clips each is known.
+
+- A field of the task tells it by its name (`gender` or `sex`, `transcript`, `transcription` or `sentence`, `language`
+  or `lang`, `corpus` or `dataset`, and so on); the setting ATTRIBUTES names other fields.
+- So does a further control of the label config: Choices with one answer named after the attribute, or that offer male
+  and female; and a TextArea named `transcript` or `transcription`. What annotators answer goes before the field. Of
+  several answers the most frequent counts.
+- Such a control is not the question that is learned, unless it is named or there is no other.
+
 ## The gallery of Label Studio {version}
 
 Its templates with an Audio, AudioPlus or Video tag; the answer to a refused one is the first line of what is said.

@@ -164,6 +164,7 @@ def _look(project: int, settings: Settings, store: ProjectStore, label_studio: L
         label_studio, project, store.get(Tasks).cache, question=settings.question,
         audio_field=settings.audio_field, speaker_field=settings.speaker_field,
         recording_field=settings.recording_field, count_untouched=settings.count_untouched,
+        attributes=settings.attribute_fields,
     )  # fmt: skip
     check_usable(snapshot.label_config, settings)
     state = store.load()

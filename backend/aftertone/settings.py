@@ -9,10 +9,12 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aftertone.addresses import allows, host_of
+from aftertone.attribute_names import parse_attribute_fields
 from aftertone.errors import SettingsError
 from aftertone_model.config import PretrainingConfig, tapt_config
 
 PROJECT_OPTIONS = (
+    "attributes",
     "audio_field",
     "batch_size",
     "count_untouched",
@@ -220,6 +222,12 @@ class Settings(BaseSettings):
     recording_field: str = Field(
         "recording", description="Task field that names the recording a clip was cut from, where there is one."
     )
+    attributes: str = Field(
+        "",
+        description="Task fields that tell what else is known of a clip, where their names don't: "
+        "`gender=sex, transcript=words`. Attributes are `gender`, `style`, `corpus`, `language`, `transcript` and "
+        "`quality`; fields of these names are read anyway, and so are tags of the label config that ask for them.",
+    )
 
     @field_validator("audio_hosts", "notify_hosts", mode="before")
     @classmethod
@@ -257,6 +265,22 @@ class Settings(BaseSettings):
             except ValidationError as error:
                 raise ValueError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from None
         return text
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _attributes(cls, value: Any) -> Any:
+        text = json.dumps(value) if isinstance(value, dict) else value  # extra params may hold an object
+        if isinstance(text, str):
+            try:
+                parse_attribute_fields(text)
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+        return text
+
+    @property
+    def attribute_fields(self) -> dict[str, str]:
+        """Task fields by the attribute that they tell, where their names don't."""
+        return parse_attribute_fields(self.attributes)
 
     @field_validator("device")
     @classmethod

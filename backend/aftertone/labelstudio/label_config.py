@@ -8,6 +8,7 @@ from typing import Any
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from aftertone.errors import LabelConfigError
+from aftertone.labelstudio.attributes import AttributeControl, attribute_controls, attribute_of
 from aftertone.labelstudio.controls import RATED, Control, Offered, Path, quoted, read_controls
 from aftertone.labelstudio.rating_question import RatingControls
 from aftertone_model.labels import LabelSchema
@@ -36,6 +37,7 @@ class Question:
     tag: str = "Choices"  # what that tag is: Choices, Taxonomy, Rating or Number
     offered: Offered | None = None  # what its choices are; None: the classes
     notes: tuple[str, ...] = ()  # what people should know about the choice of this question; sentences
+    attributes: tuple[AttributeControl, ...] = ()  # further controls, which ask for attributes of the clip
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -93,8 +95,8 @@ def parse_label_config(label_config: str, question: str = "") -> Question:
     """Find the question to learn.
 
     That is the one named; else the only one that can be learned; else the only one of these whose name or choices look
-    like emotion. A choice goes before ratings, unless they alone look like emotion. One that is hidden until something
-    else is chosen must be named.
+    like emotion. A choice goes before ratings, unless they alone look like emotion; what asks for an attribute of the
+    clip, such as gender, comes last. One that is hidden until something else is chosen must be named.
 
     Args:
         label_config: of a project, XML.
@@ -108,7 +110,8 @@ def parse_label_config(label_config: str, question: str = "") -> Question:
     if question:
         return _as_question(_named(question, controls), controls)
     able = [control for control in controls if control.schema is not None]
-    always = _choices_first([control for control in able if not control.condition])
+    always = [control for control in able if not control.condition]
+    always = _choices_first([c for c in always if c.about_emotion or not attribute_of(c)] or always)
     if len(always) == 1:
         return _as_question(always[0], controls)
     if not always:
@@ -193,6 +196,7 @@ def _as_question(control: Control, controls: Sequence[Control]) -> Question:
         tag=control.tag,
         offered=control.offered,
         notes=(*control.offered.notes, *notes),
+        attributes=attribute_controls([other for other in controls if other is not control]),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.annotations import count_votes, list_work
+from aftertone.labelstudio.attributes import read_attributes
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Snapshot, Task, TaskCache
@@ -13,6 +14,7 @@ from aftertone.labelstudio.untouched import made_from_predictions
 
 WHOLE = 30_000  # tasks up to which one request reads all; Label Studio takes 1 ms for each, and proxies wait for 60 s
 OVERLAP = timedelta(seconds=5)  # a change may become visible a little after the moment it carries
+NO_FIELDS: Mapping[str, str] = {}
 
 
 def read_snapshot(
@@ -25,6 +27,7 @@ def read_snapshot(
     speaker_field: str = "",
     recording_field: str = "",
     count_untouched: bool = False,
+    attributes: Mapping[str, str] = NO_FIELDS,
 ) -> tuple[Snapshot, TaskCache]:
     """Read a project: only what changed since the last read. Returns it with the cache for the next read.
 
@@ -39,6 +42,7 @@ def read_snapshot(
         speaker_field: key of a task's data that names the speaker.
         recording_field: key of a task's data that names the recording its audio was cut from.
         count_untouched: whether predictions that were left as they were shown are votes.
+        attributes: keys of a task's data by the attribute of the clip that they tell, where their names don't.
 
     Raises:
         LabelStudioError: Label Studio can't be read.
@@ -46,7 +50,15 @@ def read_snapshot(
     """
     try:
         return _read(
-            label_studio, project, cache, question, audio_field, speaker_field, recording_field, count_untouched
+            label_studio,
+            project,
+            cache,
+            question,
+            audio_field,
+            speaker_field,
+            recording_field,
+            count_untouched,
+            attributes,
         )
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise LabelStudioError(
@@ -65,6 +77,7 @@ def _read(
     speaker_field: str,
     recording_field: str,
     count_untouched: bool,
+    attribute_fields: Mapping[str, str],
 ) -> tuple[Snapshot, TaskCache]:
     raw = label_studio.project(project)
     asked_at = label_studio.answered_at
@@ -74,6 +87,8 @@ def _read(
     fields = (audio_field, speaker_field, recording_field)
     shape = (question.control, question.schema.kind, *fields, counting, "who did what when")
     shape += ("by path",) * question.by_path
+    shape += ("attributes", *(f"{name}={field}" for name, field in sorted(attribute_fields.items())))
+    shape += tuple(f"{asked.attribute} by {asked.name}" for asked in question.attributes)
     made_before = {task.id: task.made for task in cache.tasks if task.made}
     tasks = {task.id: task for task in cache.tasks} if cache.shape == shape else {}
 
@@ -92,6 +107,7 @@ def _read(
             answer=count_votes(annotations, question, made=made, count_untouched=count_untouched),
             work=list_work(annotations, question, made=made, count_untouched=count_untouched),
             made=made,
+            attributes=read_attributes(data, annotations, question.attributes, attribute_fields, made),
         )
 
     def export(moments: Mapping[int, str], known: Mapping[int, Task]) -> dict[int, Task]:

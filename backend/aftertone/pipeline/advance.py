@@ -238,6 +238,7 @@ class Advance:
             label_studio, self._project, known, question=settings.question,
             audio_field=settings.audio_field, speaker_field=settings.speaker_field,
             recording_field=settings.recording_field, count_untouched=settings.count_untouched,
+            attributes=settings.attribute_fields,
         )  # fmt: skip
         check_usable(snapshot.label_config, settings)  # a wrong strategy should not wait for the first labels
         if cache != known:

@@ -138,8 +138,9 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
 
 def _entry(clip: str, tasks: Sequence[Task], seconds: float) -> Entry:
     speaker = next((task.speaker for task in tasks if task.speaker), None)
+    attributes = {name: text for task in reversed(tasks) for name, text in task.attributes.items()}
     return Entry(
-        clip=Clip(id=clip, seconds=seconds, speaker=speaker),
+        clip=Clip(id=clip, seconds=seconds, speaker=speaker, attributes=attributes),
         tasks=tuple([task.id for task in tasks]),
         answers=tuple([task.answer for task in tasks]),
         work=tasks[0].work
