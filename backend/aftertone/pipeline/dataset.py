@@ -52,6 +52,7 @@ class Dataset:
     retries: tuple[Task, ...] = ()  # tasks whose audio couldn't be fetched and may be tried again by now
     overlap: int = 1  # annotators that the project asks for per task
     awaited: frozenset[str] = frozenset()  # clips that have a vote and wait for others
+    lacking: str = ""  # what the method lacks and how to get it; a sentence or more
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
