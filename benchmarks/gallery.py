@@ -98,6 +98,17 @@ that a Labels tag marks (`perRegion="true"`).
 - **The model's answer to a recording is shown as one region from its beginning to its end**, where PRELABEL is set or
   in tasks that have their labels. It isn't cut into parts: the model knows emotions, not where they begin. With
   `perRegion`, that region needs a label of the Labels tag; where there are several to choose from, nothing is shown.
+## Attributes of a clip
+
+What else is known of a clip, beside its label and its speaker: `gender`, `style`, `corpus`, `language`, `transcript`
+and `quality`. `aftertone status` says of how many clips each is known.
+
+- A field of the task tells it by its name (`gender` or `sex`, `transcript`, `transcription` or `sentence`, `language`
+  or `lang`, `corpus` or `dataset`, and so on); the setting ATTRIBUTES names other fields.
+- So does a further control of the label config: Choices with one answer named after the attribute, or that offer male
+  and female; and a TextArea named `transcript` or `transcription`. What annotators answer goes before the field. Of
+  several answers the most frequent counts.
+- Such a control is not the question that is learned, unless it is named or there is no other.
 
 ## The gallery of Label Studio {version}
 

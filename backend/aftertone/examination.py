@@ -23,6 +23,7 @@ from aftertone.pipeline.connecting import ASK_SECONDS, check_usable
 from aftertone.pipeline.dataset import join
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.pipeline.looking import look_at
+from aftertone.pipeline.method_needs import method_lacks
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Finding, Problem, Tasks
@@ -167,6 +168,7 @@ def _look(project: int, settings: Settings, store: ProjectStore, label_studio: L
         label_studio, project, store.get(Tasks).cache, question=settings.question, classes=settings.classes,
         audio_field=settings.audio_field, speaker_field=settings.speaker_field,
         recording_field=settings.recording_field, count_untouched=settings.count_untouched,
+        attributes=settings.attribute_fields,
     )  # fmt: skip
     check_usable(snapshot.label_config, settings)
     state = store.load()
@@ -174,6 +176,7 @@ def _look(project: int, settings: Settings, store: ProjectStore, label_studio: L
         project=project, label_config=label_config, extra_params=options, url=first.url if first is not None else ""
     )
     dataset = join(snapshot, state.sources, time.time())
+    dataset = replace(dataset, lacking=method_lacks(snapshot, state, settings))
     tabs = read_tabs(label_studio, project)
     look = look_at(store, snapshot, dataset, state, settings, connection, models=models, tabs=tabs)
     bare = look.url and not protected(look.ours, store.webhook_secret)

@@ -11,12 +11,12 @@ from aftertone.store.project import ProjectStore
 from aftertone.store.records import HeldOut, Sources, Tasks
 from aftertone.store.rounds import Round
 from aftertone_model.classification.clip_head import FEWEST
-from aftertone_model.classification.model import load_model
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import whole_folder
 from aftertone_model.evaluation.test_split import speaker_disjoint
 from aftertone_model.export.folder import export
 from aftertone_model.export.model_card import Provenance
+from aftertone_model.methods import METHODS
 
 
 def export_model(store: ProjectStore, settings: Settings, folder: Path, number: int | None = None) -> Round:
@@ -32,7 +32,8 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
     if folder.exists():
         raise StoreError(f"{folder} exists already. Name another folder with --out, or remove it.")
     with store.round_model(number) as (number, weights):
-        model = load_model(weights)
+        method = METHODS[store.round(number).method]
+        model = method.load(weights)
     record, adaptation, clips = store.round(number), store.adaptation(), _clips(store)
     held_out = store.get(HeldOut).clips
     with whole_folder(folder) as scratch:
@@ -49,8 +50,9 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
             plain_metrics=record.plain_metrics,
             clips_per_voice=_clips_per_voice(clips, held_out),
             speaker_disjoint=speaker_disjoint(clips, held_out),
+            method=method.follows,
         )
-        export(model, scratch, provenance)
+        export(method.exported(model), scratch, provenance)
     return record
 
 

@@ -9,49 +9,14 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from aftertone.addresses import allows, host_of
+from aftertone.attribute_names import parse_attribute_fields
 from aftertone.errors import SettingsError
+from aftertone.setting_names import MAY_DIFFER, OLD_NAMES, PROJECT_OPTIONS, SECRETS
+from aftertone.source_names import FOLDER, PROJECT, parse_source
 from aftertone_model.config import PretrainingConfig, tapt_config
-
-PROJECT_OPTIONS = (
-    "audio_field",
-    "batch_size",
-    "classes",
-    "count_untouched",
-    "notify_url",
-    "test_share",
-    "prelabel",
-    "most_per_recording",
-    "most_per_speaker",
-    "moved_on_hours",
-    "moved_on_votes",
-    "question",
-    "random_share",
-    "recording_field",
-    "relabel_share",
-    "seed",
-    "seed_size",
-    "serve_predictions",
-    "speaker_field",
-    "strategy",
-    "tapt",
-    "votes_needed",
-)
-"""Settings that a project's connection may override (Label Studio: Settings > Model > Extra params, as JSON)."""
-
-SECRETS = ("notify_url", "notify_secret", "label_studio_api_key", "basic_auth_pass", "redis_url")
-"""Settings that no message shows: an address may hold a password."""
 
 MOST = 1_000_000_000  # clips that a size may ask for; more than any project has
 LEAST_SHARE = 0.0001
-
-MAY_DIFFER = (
-    "label_studio_url", "label_studio_timeout", "audio_timeout", "model_dir", "redis_url", "host", "port",
-    "basic_auth_user", "basic_auth_pass", "reconcile_seconds", "log_format", "device",
-)  # fmt: skip
-"""Settings that each process of one MODEL_DIR may have as it likes: they don't change what is learned."""
-
-OLD_NAMES = {"exam_share": "test_share"}
-"""Settings by the name that they had, which is still read."""
 
 
 class Settings(BaseSettings):
@@ -135,6 +100,18 @@ class Settings(BaseSettings):
     device: str = Field("auto", description="`cpu`, `cuda`, or `auto`: the GPU when there is one.")
     preset: Literal["practical", "paper"] = Field(
         "practical", description="Hyper-parameters: `practical`, or `paper` to the letter."
+    )
+    method: Literal["after", "two-stage-adapters", "supervised-contrastive"] = Field(
+        "after",
+        description="How a round learns: `after`; `two-stage-adapters`, which needs transcripts and genders or styles; "
+        "or `supervised-contrastive`, which needs SOURCE. See docs/training.md.",
+    )
+    source: str = Field(
+        "",
+        description="Corpora with labels that the method `supervised-contrastive` learns from first, comma-separated: "
+        "a manifest in MODEL_DIR/sources, such as `manifest.csv`; an absolute path of one, which extra params may not "
+        "give; or an earlier project, such as `project:3`. A manifest has the columns path, emotion, corpus and "
+        "speaker.",
     )
     tapt: str = Field(
         "",
@@ -226,6 +203,12 @@ class Settings(BaseSettings):
     recording_field: str = Field(
         "recording", description="Task field that names the recording a clip was cut from, where there is one."
     )
+    attributes: str = Field(
+        "",
+        description="Task fields that tell what else is known of a clip, where their names don't: "
+        "`gender=sex, transcript=words`. Attributes are `gender`, `style`, `corpus`, `language`, `transcript` and "
+        "`quality`; fields of these names are read anyway, and so are tags of the label config that ask for them.",
+    )
 
     @field_validator("audio_hosts", "notify_hosts", "classes", mode="before")
     @classmethod
@@ -264,6 +247,31 @@ class Settings(BaseSettings):
                 raise ValueError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from None
         return text
 
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _attributes(cls, value: Any) -> Any:
+        text = json.dumps(value) if isinstance(value, dict) else value  # extra params may hold an object
+        if isinstance(text, str):
+            try:
+                parse_attribute_fields(text)
+            except SettingsError as error:
+                raise ValueError(str(error)) from None
+        return text
+
+    @field_validator("source")
+    @classmethod
+    def _source(cls, value: str) -> str:
+        try:
+            names = parse_source(value)
+        except SettingsError as error:
+            raise ValueError(str(error)) from None
+        return ", ".join([*names.manifests, *(f"{PROJECT}{number}" for number in names.projects)])
+
+    @property
+    def attribute_fields(self) -> dict[str, str]:
+        """Task fields by the attribute that they tell, where their names don't."""
+        return parse_attribute_fields(self.attributes)
+
     @field_validator("device")
     @classmethod
     def _device(cls, value: str) -> str:
@@ -301,7 +309,11 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: an option isn't one of a project, or its value doesn't fit.
         """
-        return self._with(extra, "Extra params of the connection")._with(options or {}, "`aftertone set`")
+        found = self._with(extra, where := "Extra params of the connection")
+        if "source" in extra and (outside := parse_source(found.source).outside):
+            here = self.model_dir / FOLDER
+            raise SettingsError(f"{where}: SOURCE={outside[0]!r} isn't in {here}. `aftertone set` may name others.")
+        return found._with(options or {}, "`aftertone set`")
 
     def _with(self, options: Mapping[str, Any], where: str) -> "Settings":
         options = {OLD_NAMES.get(name, name): value for name, value in options.items()}

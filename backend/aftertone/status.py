@@ -2,10 +2,11 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from aftertone.attribute_names import count_values, describe_counts
 from aftertone.doctor.data_checks import too_full
 from aftertone.doctor.disk import free as free_bytes
 from aftertone.doctor.disk import needed, size
@@ -96,6 +97,7 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
         "annotators": find_annotators(tasks).as_json(),
         "relabel": [doubt.model_dump() for doubt in standing[-1].relabel] if standing else [],
         "clips": len({sources[task.source].clip for task in tasks if task.source in sources} - {None}),
+        "attributes": count_values(_attributes(tasks, sources)),
         "unusable": [{"task": task.id, "reason": reason} for task in tasks if (reason := _unusable(task, sources))],
         "serving": store.current,
         "paused": steering.paused,
@@ -120,6 +122,15 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
         "warnings": [finding.sentence for finding in findings],
         "problem": problem and problem.model_dump(include={"step", "message", "times", "at"}),
     }
+
+
+def _attributes(tasks: Sequence[Task], sources: Mapping[str, Source]) -> Iterable[Mapping[str, str]]:
+    """The attributes of each usable clip."""
+    found: dict[str, dict[str, str]] = {}
+    for task in reversed(tasks):  # of several tasks with the same audio the first counts
+        if task.source in sources and (clip := sources[task.source].clip) is not None:
+            found.setdefault(clip, {}).update(task.attributes)
+    return found.values()
 
 
 def _unusable(task: Task, sources: Mapping[str, Source]) -> str:
@@ -155,6 +166,8 @@ def describe(project: dict[str, Any]) -> str:
         f"  {project['tasks']} tasks, {project['answered']} answered; {project['clips']} clips decoded, "
         f"{len(project['unusable'])} tasks with unusable audio"
     )
+    if told := describe_counts(project["attributes"]):
+        lines.append(f"  clips with attributes: {told}")
     if project["in_progress"]:
         lines.append(f"  {project['in_progress']} clips wait for further votes before they are learned")
     for record in project["rounds"]:

@@ -1,13 +1,14 @@
 """Predictions for labelled clips by trainings that never saw their labels, which a model doubts only if it can."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aftertone_model.config import TrainingConfig, Tuning
 from aftertone_model.data.clips import Clip
-from aftertone_model.learner import Learner
+from aftertone_model.learning import AnyLearner
 
 FOLDS = 3
 MIN_LABELS = 12  # with fewer there is nothing to cross-fit
@@ -19,7 +20,7 @@ def is_cheap(config: TrainingConfig, labels: int) -> bool:
 
 
 def cross_fitted(
-    learner: Learner,
+    learner: AnyLearner[Any],
     clips: Sequence[Clip],
     labels: Mapping[str, NDArray[np.floating]],
     everyone: Sequence[Clip],

@@ -66,6 +66,10 @@ class CorpusError(AftertoneError):
     """A labelled corpus lacks what a method needs of it. The message says what, and how to get it."""
 
 
+class MethodError(AftertoneError):
+    """A method can't learn what a project asks, or lacks what it learns from. The message says what to change."""
+
+
 class MissingAttributeError(AftertoneError):
     """A method learns something of the clips that they don't have. The message says what, and how to get it or do
     without."""

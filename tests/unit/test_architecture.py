@@ -30,8 +30,12 @@ MAY_KNOW = {  # room -> rooms beside it that it may import
     "aftertone_model.acquisition": {"data"},
     "aftertone_model.pretraining": {"data", "backbones"},
     "aftertone_model.classification": {"data", "backbones", "evaluation", "labels"},
-    "aftertone_model.supervised_contrastive": {"data", "backbones", "labels"},
-    "aftertone_model.two_stage_adapters": {"data", "backbones", "labels", "evaluation", "classification"},
+    "aftertone_model.supervised_contrastive": {
+        *("data", "backbones", "labels", "classification", "pretraining", "export"),
+    },
+    "aftertone_model.two_stage_adapters": {
+        *("data", "backbones", "labels", "evaluation", "classification", "pretraining", "export"),
+    },
     "aftertone_model.export": {"data", "backbones", "evaluation", "labels", "classification"},
     "aftertone_model.simulate": {
         *("data", "labels", "votes", "backbones", "pretraining", "classification", "acquisition", "evaluation"),

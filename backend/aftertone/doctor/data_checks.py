@@ -66,9 +66,14 @@ def _unknown_labels(look: Look) -> Iterator[str]:
         yield f"{count} clips are labelled {label!r}, which the label config no longer offers."
 
 
+def _lacking(look: Look) -> Iterator[str]:
+    if look.lacking:
+        yield look.lacking
+
+
 def _unadapted(look: Look) -> Iterator[str]:
     adaptation = look.state.adaptation
-    if adaptation is not None and not adaptation.kept:
+    if adaptation is not None and not adaptation.kept and look.settings.method == "after":
         yield f"The backbone is used unadapted. {adaptation.reason}"
 
 
@@ -198,6 +203,15 @@ DATA_CHECKS: tuple[Check[Look], ...] = (
         why="These votes count for nothing.",
         cure="They count again when the choice comes back, or when the annotations are changed.",
         find=_unknown_labels,
+    ),
+    Check(
+        key="method-lacks",
+        severity="problem",
+        title="The project lacks what its METHOD learns from",
+        why="Nothing is adapted or trained until it is there. Annotators are served the queue as it is.",
+        cure="The warning says what is missing and how to get it. METHOD=after needs nothing but labels.",
+        find=_lacking,
+        told=True,
     ),
     Check(
         key="unadapted",

@@ -24,6 +24,7 @@ class Look:
     tabs: tuple[Tab, ...] = ()  # of the Data Manager
     refused_secret: str = ""  # why the webhook's secret couldn't be set
     clips: int = 0  # usable ones
+    lacking: str = ""  # what the method lacks of the project, and how to get it
     failed: Mapping[int, str] = field(default_factory=dict)  # task -> why its audio can't be used
     unknown_labels: Mapping[str, int] = field(default_factory=dict)  # not in the label config -> clips
     short_regions: int = 0  # marked, and too short to learn from

@@ -8,6 +8,7 @@ from typing import Any
 from label_studio_sdk.label_interface.interface import LabelInterface
 
 from aftertone.errors import LabelConfigError
+from aftertone.labelstudio.attributes import AttributeControl, attribute_controls, attribute_of
 from aftertone.labelstudio.controls import RATED, Control, Offered, Path, read_controls
 from aftertone.labelstudio.elements import quoted
 from aftertone.labelstudio.rating_question import RatingControls
@@ -40,6 +41,7 @@ class Question:
     offered: Offered | None = None  # what its choices are; None: the classes
     regions: RegionMark | None = None  # how the regions are marked that it is about; None: it is about the whole clip
     notes: tuple[str, ...] = ()  # what people should know about the choice of this question; sentences
+    attributes: tuple[AttributeControl, ...] = ()  # further controls, which ask for attributes of the clip
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -122,8 +124,8 @@ def parse_label_config(label_config: str, question: str = "", classes: tuple[str
 
     That is the one named; else the only one that can be learned; else the only one of these whose name or choices look
     like emotion. A choice goes before ratings, and what is asked of the whole clip before what is asked of its regions,
-    unless these alone look like emotion. One that is hidden until something else is chosen must be named, and so must
-    labels of regions that look like no emotion.
+    unless these alone look like emotion; what asks for an attribute of the clip, such as gender, comes last. One that
+    is hidden until something else is chosen must be named, and so must labels of regions that look like no emotion.
 
     Args:
         label_config: of a project, XML.
@@ -139,6 +141,7 @@ def parse_label_config(label_config: str, question: str = "", classes: tuple[str
         return _as_question(_named(question, controls), controls)
     able = [control for control in controls if control.schema is not None]
     always = [control for control in able if not control.only_named]
+    always = [control for control in always if control.about_emotion or not attribute_of(control)] or always
     for later in (_is_rated, _is_about_regions):
         always = _first(always, later)
     if len(always) == 1:
@@ -241,6 +244,7 @@ def _as_question(control: Control, controls: Sequence[Control]) -> Question:
         offered=control.offered,
         regions=control.regions,
         notes=(*control.offered.notes, *notes),
+        attributes=attribute_controls([other for other in controls if other is not control]),
     )
 
 

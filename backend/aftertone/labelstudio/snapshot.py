@@ -6,6 +6,7 @@ from typing import Any
 
 from aftertone.errors import LabelStudioError
 from aftertone.labelstudio.annotations import count_votes, list_work
+from aftertone.labelstudio.attributes import read_attributes
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Snapshot, Task, TaskCache
@@ -13,6 +14,7 @@ from aftertone.labelstudio.untouched import made_from_predictions
 
 WHOLE = 30_000  # tasks up to which one request reads all; Label Studio takes 1 ms for each, and proxies wait for 60 s
 OVERLAP = timedelta(seconds=5)  # a change may become visible a little after the moment it carries
+NO_FIELDS: Mapping[str, str] = {}
 
 
 def read_snapshot(
@@ -26,6 +28,7 @@ def read_snapshot(
     speaker_field: str = "",
     recording_field: str = "",
     count_untouched: bool = False,
+    attributes: Mapping[str, str] = NO_FIELDS,
 ) -> tuple[Snapshot, TaskCache]:
     """Read a project: only what changed since the last read. Returns it with the cache for the next read.
 
@@ -41,14 +44,15 @@ def read_snapshot(
         speaker_field: key of a task's data that names the speaker.
         recording_field: key of a task's data that names the recording its audio was cut from.
         count_untouched: whether predictions that were left as they were shown are votes.
+        attributes: keys of a task's data by the attribute of the clip that they tell, where their names don't.
 
     Raises:
         LabelStudioError: Label Studio can't be read.
         LabelConfigError: the project asks no question that Aftertone can learn.
     """
     try:
-        asked = (question, classes)
-        return _read(label_studio, project, cache, asked, audio_field, speaker_field, recording_field, count_untouched)
+        asked, fields = (question, classes), (audio_field, speaker_field, recording_field)
+        return _read(label_studio, project, cache, asked, fields, count_untouched, attributes)
     except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise LabelStudioError(
             f"Label Studio's reply about project {project} is empty or of another form than expected "
@@ -62,19 +66,19 @@ def _read(
     project: int,
     cache: TaskCache,
     asked: tuple[str, tuple[str, ...]],
-    audio_field: str,
-    speaker_field: str,
-    recording_field: str,
+    fields: tuple[str, str, str],
     count_untouched: bool,
+    attribute_fields: Mapping[str, str],
 ) -> tuple[Snapshot, TaskCache]:
     raw = label_studio.project(project)
     asked_at = label_studio.answered_at
     question = parse_label_config(raw["label_config"], *asked)
-    audio_field = audio_field or question.field
+    audio_field, speaker_field, recording_field = fields[0] or question.field, *fields[1:]
     counting = "untouched predictions are votes" if count_untouched else "votes by people"
-    fields = (audio_field, speaker_field, recording_field)
-    shape = (question.control, question.schema.kind, *fields, counting, "who did what when")
+    shape = (question.control, question.schema.kind, audio_field, *fields[1:], counting, "who did what when")
     shape += ("by path",) * question.by_path + ("of regions",) * (question.regions is not None)
+    shape += ("attributes", *(f"{name}={field}" for name, field in sorted(attribute_fields.items())))
+    shape += tuple(f"{asked.attribute} by {asked.name}" for asked in question.attributes)
     made_before = {task.id: task.made for task in cache.tasks if task.made}
     tasks = {task.id: task for task in cache.tasks} if cache.shape == shape else {}
 
@@ -93,6 +97,7 @@ def _read(
             answer=count_votes(annotations, question, made=made, count_untouched=count_untouched),
             work=list_work(annotations, question, made=made, count_untouched=count_untouched),
             made=made,
+            attributes=read_attributes(data, annotations, question.attributes, attribute_fields, made),
         )
 
     def export(moments: Mapping[int, str], known: Mapping[int, Task]) -> dict[int, Task]:

@@ -61,6 +61,7 @@ class Task:
     answer: Answer = field(default_factory=Answer)
     work: tuple[Work, ...] = ()  # in order of submission
     made: tuple[int, ...] = ()  # ids of annotations that "Create annotations from predictions" made
+    attributes: Mapping[str, str] = field(default_factory=dict)  # what else is known of the clip: gender, ...
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ from aftertone.pipeline.connecting import FINDING, READING, check_usable, confir
 from aftertone.pipeline.dataset import Dataset, join
 from aftertone.pipeline.housekeeping import keep_house
 from aftertone.pipeline.looking import look_at
+from aftertone.pipeline.method_needs import method_lacks
 from aftertone.pipeline.notify import Notifier
 from aftertone.pipeline.plan import Adapt, Extend, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.pipeline.pruning import prune_when_due
@@ -238,6 +239,7 @@ class Advance:
             label_studio, self._project, known, question=settings.question, classes=settings.classes,
             audio_field=settings.audio_field, speaker_field=settings.speaker_field,
             recording_field=settings.recording_field, count_untouched=settings.count_untouched,
+            attributes=settings.attribute_fields,
         )  # fmt: skip
         check_usable(snapshot.label_config, settings)  # a wrong strategy should not wait for the first labels
         if cache != known:
@@ -256,7 +258,7 @@ class Advance:
         answered_at = label_studio.answered_at  # annotations carry moments of Label Studio's clock
         theirs = now if answered_at is None else answered_at.timestamp()
         awaited = awaited_clips(dataset.entries, settings, snapshot.overlap, theirs)
-        dataset = replace(dataset, awaited=awaited)
+        dataset = replace(dataset, awaited=awaited, lacking=method_lacks(snapshot, state, settings))
         connection = self._connection
         refused = protect_webhook(label_studio, snapshot, store, connection.url)
         tabs = read_tabs(label_studio, self._project)

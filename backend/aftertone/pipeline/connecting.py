@@ -18,6 +18,7 @@ from aftertone.store.records import Connection, Problem
 from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.backbone_names import check_backbone
 from aftertone_model.errors import AftertoneError
+from aftertone_model.method_names import check_method
 from aftertone_model.strategy_names import check_strategy, check_strategy_name
 
 log = logging.getLogger(__name__)
@@ -58,11 +59,13 @@ def check_usable(label_config: str, settings: Settings) -> Question:
 
     Raises:
         LabelConfigError: the label config asks no question that can be learned, or several.
+        MethodError: the method can't learn this kind of label, or needs a setting that is empty.
         StrategyError: there is no such query strategy, or it can't rank this kind of label.
     """
     question = parse_label_config(label_config, settings.question, settings.classes)
+    schema = question.schema
+    check_method(settings.method, predicts=schema.predicts, source=settings.source)
     if settings.strategy:
-        schema = question.schema
         check_strategy(settings.strategy, exclusive=schema.exclusive, predicts=schema.predicts)
     return question
 

@@ -58,6 +58,7 @@ class Dataset:
     retries: tuple[Task, ...] = ()  # tasks whose audio couldn't be fetched and may be tried again by now
     overlap: int = 1  # annotators that the project asks for per task
     awaited: frozenset[str] = frozenset()  # clips that have a vote and wait for others
+    lacking: str = ""  # what the method lacks and how to get it; a sentence or more
 
     @cached_property
     def labels(self) -> dict[str, NDArray[np.float64]]:
@@ -183,7 +184,8 @@ def _entry(clip_id: str, tasks: Sequence[Task], seconds: float, of_regions: Labe
         of_regions: what kind of answer is given about regions; None where the question is about the whole clip.
     """
     speaker = next((task.speaker for task in tasks if task.speaker), None)
-    clip = Clip(id=clip_id, seconds=seconds, speaker=speaker)
+    attributes = {name: text for task in reversed(tasks) for name, text in task.attributes.items()}
+    clip = Clip(id=clip_id, seconds=seconds, speaker=speaker, attributes=attributes)
     return Entry(
         clip=clip,
         tasks=tuple([task.id for task in tasks]),

@@ -43,6 +43,7 @@ def look_at(
             "options": connection.extra_params,
             "others": len(connection.others),
             "clips": len(dataset.entries),
+            "lacking": dataset.lacking,
             "failed": dataset.failed,
             "short_regions": dataset.too_short,
             "unknown_labels": dataset.labels_not_in_config(),

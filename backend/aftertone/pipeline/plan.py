@@ -6,6 +6,7 @@ import numpy as np
 
 from aftertone.labelstudio.tasks import Snapshot, Task
 from aftertone.pipeline.dataset import Dataset
+from aftertone.pipeline.method_needs import adapts, method_awaits
 from aftertone.pipeline.queue import seed_size
 from aftertone.settings import Settings
 from aftertone.store.records import FIRST_RETRY
@@ -106,10 +107,15 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
         return Wait(why="the project has no tasks yet")
     if unsettled := state.unsettled(settings.settle_seconds, now):
         return Wait(why="tasks are still being imported", seconds=unsettled)
-    if state.adaptation is None or state.adaptation.of_another(settings.backbone):
+    if dataset.lacking:
+        return Wait(why=f"the method lacks something. {dataset.lacking}")
+    if adapts(state, settings):
         return Adapt()
+    awaits = ""
     if _enough_to_train(dataset, state, settings):
-        return Train()
+        trainable = [clip for clip in dataset.clips if clip.id in dataset.labels and clip.id not in state.test_clips]
+        if not (awaits := method_awaits(trainable, settings)):
+            return Train()
     if last is None:
         return Seed()
     changed = (state.newest or last).changes(dataset.labels)
@@ -117,6 +123,8 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
     same = ", but all training labels so far are the same: one with another answer is needed" if unvaried else ""
     since = f"{changed} of {last.batch} since round {(state.newest or last).number}"
     further = f"; {len(dataset.awaited)} clips wait for further votes" if dataset.awaited else ""
+    if awaits:
+        return Wait(why=f"waiting for labels: {awaits}")
     asked = "; a training that was asked for begins with the labels to come" if state.train_requested else ""
     return Wait(why=f"waiting for labels: {since}{same}{further}{asked}")
 
@@ -152,5 +160,6 @@ def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool
     question_changed = (
         last is not None and last.kind == "trained" and not last.learned(dataset.question, dataset.schema)
     )
+    question_changed |= last is not None and last.kind == "trained" and last.method != settings.method
     asked = state.train_anyway or (changed > 0 and (state.train_requested or all_done))
     return changed >= wanted or question_changed or asked

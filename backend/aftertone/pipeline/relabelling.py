@@ -1,6 +1,7 @@
 """Which labelled tasks are worth another look, as a round finds them."""
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +9,14 @@ from numpy.typing import NDArray
 from aftertone.pipeline.dataset import Dataset
 from aftertone.store.rounds import Doubt
 from aftertone_model.cross_fitting import MIN_LABELS, cross_fitted, is_cheap
-from aftertone_model.learner import Learner
+from aftertone_model.learning import AnyLearner
 from aftertone_model.votes.relabel import relabel_list
 
 MOST = 50  # tasks: each is a condition of a filter in Label Studio, and nobody looks at more between two rounds
 
 
 def find_doubts(
-    learner: Learner,
+    learner: AnyLearner[Any],
     dataset: Dataset,
     trained: Collection[str],
     found: Mapping[str, NDArray[np.floating]],

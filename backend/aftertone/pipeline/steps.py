@@ -1,10 +1,11 @@
-"""The steps that learn: `model.Learner` at work between a project's labels and its rounds on disk."""
+"""The steps that learn: a method's learner at work between a project's labels and its rounds on disk."""
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from aftertone.pipeline import queue
 from aftertone.pipeline.dataset import Dataset
 from aftertone.pipeline.relabelling import find_doubts
+from aftertone.pipeline.source import read_source
 from aftertone.pipeline.stop_advice import stop_advice
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
@@ -19,16 +21,17 @@ from aftertone.store.records import StopSet
 from aftertone.store.rounds import Doubt, Draft, Round, SoftLabels, TrainingRecord, described
 from aftertone.store.state import State
 from aftertone_model.backbones.backbone import Backbone, load_backbone
-from aftertone_model.classification.model import load_model
 from aftertone_model.config import PRESETS, tapt_config
 from aftertone_model.data.clips import Clip, file_of
 from aftertone_model.evaluation.stopping import stop_set
 from aftertone_model.labels import LabelSchema
-from aftertone_model.learner import Learner, Training
+from aftertone_model.learning import AnyLearner
+from aftertone_model.method_names import CONTRASTIVE
+from aftertone_model.methods import METHODS, Place
 from aftertone_model.progress import Progress
 from aftertone_model.runtime import Runtime, device_name, device_named
-
-log = logging.getLogger(__name__)
+from aftertone_model.supervised_contrastive.source import Source
+from aftertone_model.training import Training
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +57,13 @@ class LearningSteps:
                 "BACKBONE is %s now, and was %s: it is adapted to the pool", wanted, before.backbone,
                 extra={"action": "backbone_changed"},
             )  # fmt: skip
-        learner = self._learner(backbone=load_backbone(wanted, seed=self._settings.seed))
-        learner.adapt(self._dataset.clips, self._store.adapted, self._store.guard)
+        source = None
+        if self._settings.method == CONTRASTIVE:
+            source = read_source(self._settings, self._store, self._progress)
+        learner = self._learner(backbone=load_backbone(wanted, seed=self._settings.seed), source=source)
+        test, known = self._state.test_clips, self._dataset.labels_by(learner.config.votes)
+        labels = {clip: label for clip, label in known.items() if clip not in test}
+        learner.adapt(self._dataset.clips, self._store.adapted, self._store.guard, labels, test)
 
     def seed(self) -> None:
         """Find the seed set and write it as a round without a model."""
@@ -86,18 +94,15 @@ class LearningSteps:
         labels, test = self._dataset.labels, self._state.test_clips
         labelled = {clip: label for clip, label in labels.items() if file_of(clip) not in test}
         tested = {clip: label for clip, label in labels.items() if file_of(clip) in test}
-        previous = None
-        if PRESETS[self._settings.preset].warm_start and self._store.has_model():
-            with self._store.round_model() as (_, folder):
-                previous = load_model(folder)
-        learned = self._dataset.labels_by(PRESETS[self._settings.preset].votes)
-        training = self._learner().train(
+        learner, learned = self._learner(), self._dataset.labels_by(PRESETS[self._settings.preset].votes)
+        training = learner.train(
             {clip: learned[clip] for clip in labelled},
             {clip: learned[clip] for clip in tested},
             self._dataset.clips_and_segments,
-            previous,
+            self._previous() if learner.goes_on else None,
         )
         draft = Draft(
+            method=self._settings.method,
             question=self._dataset.question,
             **described(self._dataset.schema),
             labelled=_as_tuples(labelled),
@@ -112,8 +117,8 @@ class LearningSteps:
     def rank(self) -> None:
         """Score the whole pool with the model that waits and complete its round."""
         with self._store.draft() as (draft, folder):
-            model = load_model(folder)
-        learner = self._learner(draft.label_schema)
+            model = METHODS[draft.method].load(folder)
+        learner = self._learner(draft.label_schema, method=draft.method)
         size = queue.batch_size(self._settings, self._dataset)
         count, strategy = queue.picks(self._settings, size), self._settings.strategy or None
         labelled = [clip for clip in self._dataset.labelled_clips if clip.id in draft.labelled]  # none of the test set
@@ -156,8 +161,22 @@ class LearningSteps:
         record = record.model_copy(update={"advice": advice.sentence, "enough": advice.stop})
         self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found))
 
-    def _learner(self, schema: LabelSchema | None = None, backbone: Backbone | None = None) -> Learner:
-        """By default it learns from the adapted backbone, where there is one."""
+    def _previous(self) -> Any:
+        """The newest round's model; None where there is none, or another method trained it."""
+        if not self._store.has_model():
+            return None
+        with self._store.round_model() as (number, folder):
+            same = self._store.round(number).method == self._settings.method
+            return METHODS[self._settings.method].load(folder) if same else None
+
+    def _learner(
+        self,
+        schema: LabelSchema | None = None,
+        backbone: Backbone | None = None,
+        method: str = "",
+        source: Source | None = None,
+    ) -> AnyLearner[Any]:
+        """By default it learns by the project's method from the adapted backbone, where there is one."""
         if backbone is None and self._store.adapted.is_dir():
             with self._store.loading_adapted():
                 backbone = load_backbone(str(self._store.adapted), seed=self._settings.seed)
@@ -173,7 +192,8 @@ class LearningSteps:
             seed=self._settings.seed,
             progress=self._progress,
         )
-        learner = Learner(backbone, schema or self._dataset.schema, runtime, PRESETS[self._settings.preset])
+        place = Place(runtime=runtime, preset=self._settings.preset, adapted=self._store.adapted, source=source)
+        learner = METHODS[method or self._settings.method].learner(backbone, schema or self._dataset.schema, place)
         learner.config = replace(learner.config, tapt=tapt_config(self._settings.tapt, learner.tapt))
         if self._settings.random_share is not None:
             learner.config = replace(learner.config, random_share=self._settings.random_share)
@@ -203,10 +223,10 @@ class LearningSteps:
         return clips
 
 
-def _training_record(training: Training, backbone: str) -> TrainingRecord:
+def _training_record(training: Training[Any], backbone: str) -> TrainingRecord:
     tuned = training.tuned
     return TrainingRecord(
-        tuning=tuned.tuning.value,
+        tuning=str(tuned.tuning),
         warm=tuned.warm,
         updates=tuned.updates,
         skipped=tuned.skipped,

@@ -37,6 +37,7 @@ class Events:
         Raises:
             LabelConfigError: the project asks no question that Aftertone can learn.
             SettingsError: an option isn't known or its value doesn't fit.
+            MethodError: the method can't learn this kind of label, or needs an option that isn't given.
             StrategyError: the options name no query strategy, or one that can't rank this kind of label.
             UnknownProjectError: Label Studio said a moment ago that it doesn't know the project.
             TooManyProjectsError: too many unconfirmed projects ask at once.

@@ -20,7 +20,16 @@ WRITING_SECONDS = 60.0  # for which the server or a command may still be at work
 CORRUPT_SECONDS = 28 * 86_400.0  # for which a damaged file is kept
 
 NAME, FAN = "[0-9a-f]" * 16, "[0-9a-f]" * 2
-PLACES = ("", "adapted.part", "next", "rounds", "rounds/*", "pool", "pool/layers/*")  # of scratch, but for single clips
+PLACES = (
+    "",
+    "adapted.part",
+    "next",
+    "rounds",
+    "rounds/*",
+    "pool",
+    "pool/layers/*",
+    "source-pool",
+)  # of scratch, but for single clips
 MADE_AGAIN = "What was in the folder is made again, and audio fetched again, as it is needed."
 FOLDERS = {
     "adapted": "The backbone is adapted again.",

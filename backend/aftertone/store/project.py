@@ -5,6 +5,7 @@ projects/<id>/tasks.json        tasks and answers as last read, and up to which 
 projects/<id>/sources.json      what became of each audio address; quiet.json: since when the tasks stayed the same
 projects/<id>/test-split.json   which clips are never trained on; stop-set.json: on which rounds are compared
 projects/<id>/pool/             decoded clips and their frozen CNN features; adapted/: the backbone after TAPT
+projects/<id>/source-pool/      clips of other corpora with labels, where the method learns from such
 projects/<id>/next/             the round being made: a trained model that hasn't ranked the pool yet
 projects/<id>/rounds/007/       round.json, scores.csv, model/; extension.json: more of its ranking
 projects/<id>/current           number of the round that annotators are served
@@ -145,6 +146,13 @@ class ProjectStore(RequestFolder):
         from aftertone_model.data.pool import Pool  # brings torch, which the server never needs
 
         return Pool(self.folder / "pool")
+
+    @property
+    def source_pool(self) -> "Pool":
+        """Clips of other corpora that its method learns from."""
+        from aftertone_model.data.pool import Pool
+
+        return Pool(self.folder / "source-pool")
 
     def adaptation(self) -> Adaptation | None:
         """How adapting the backbone went; None before."""

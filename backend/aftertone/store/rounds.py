@@ -46,6 +46,7 @@ class Draft(Record):
     question: str = ""  # name of the tag in the label config that was learned; '' where an earlier version wrote it
     classes: tuple[str, ...]  # or the dimensions that are rated
     scales: tuple[Scale, ...] = ()  # of the dimensions
+    method: str = "after"  # that it was trained by, see `aftertone_model.methods`; an earlier version knew no other
     label_kind: Annotated[str, Field(pattern="|".join(SCHEMAS))] = SingleChoice.kind
     labelled: SoftLabels = Field(default_factory=dict)  # clips that it was trained on
     tested: SoftLabels = Field(default_factory=dict)  # labelled clips of the held-out test set

@@ -26,19 +26,25 @@ RETRIES = 2  # after a round that gives every clip the same answer
 
 
 @dataclass(frozen=True, kw_only=True)
-class FineTuned:
+class Course:
+    """How a training went."""
+
+    tuning: str  # which weights were trained: of the last stage, a `Tuning`, or in words of the method
+    warm: bool = False  # it went on from the previous round's model
+    updates: int  # optimiser steps of the last attempt, all stages
+    losses: tuple[float, ...]  # mean training loss of each epoch of the last attempt
+    skipped: int = 0  # of these updates, those whose gradient was not a number, so that nothing was changed
+    retries: int = 0  # attempts that collapsed to one answer before
+    collapsed: bool  # so did the last one: don't trust this model
+    train_accuracy: float  # `LabelSchema.accuracy` on the training clips, at most 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuned(Course):
     """A classifier and how its training went."""
 
     classifier: SpeechClassifier  # in eval mode, on the device it was trained on
-    tuning: Tuning  # of the last stage
-    warm: bool  # it went on from the previous round's classifier
-    updates: int  # optimiser steps of the last attempt, all stages
-    losses: tuple[float, ...]  # mean training loss of each epoch of the last attempt
     validation_losses: tuple[float, ...]  # of each epoch; empty without a validation share
-    skipped: int  # of these updates, those whose gradient was not a number, so that nothing was changed
-    retries: int  # attempts that collapsed to one answer before
-    collapsed: bool  # so did the last one: don't trust this classifier
-    train_accuracy: float  # `LabelSchema.accuracy` on the training clips, at most 1
 
 
 def finetune(

@@ -32,6 +32,19 @@ class EmotionModel:
         head = None if self.head is None else self.head.to(torch.device("cpu")).onto(low, span)
         return EmotionModel(classifier=classifier, head=head)
 
+    def over(self, temperature: float) -> "EmotionModel":
+        """With logits divided by a temperature; those of a classifier that judges in place."""
+        if self.head is None:
+            return self.plain_over(temperature)
+        return EmotionModel(classifier=self.classifier, head=self.head.over(temperature))
+
+    @torch.no_grad()
+    def plain_over(self, temperature: float) -> "EmotionModel":
+        """With the classifier's logits divided by a temperature, in place."""
+        for parameter in self.classifier.classifier.parameters():
+            parameter /= temperature
+        return self
+
     def save(self, folder: Path) -> None:
         """Write a folder that transformers reads, with the head in a file of its own."""
         self.classifier.save_pretrained(folder)

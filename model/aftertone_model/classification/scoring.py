@@ -1,7 +1,7 @@
 """A classifier's view of many clips: logits and embeddings, each computed once."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +100,37 @@ def score(
         logits[rows], embeddings[rows] = found.cpu().numpy(), embedded.cpu().numpy()
         if samples is not None and sampled is not None:
             samples[rows] = sampled.cpu().numpy()
+    return Scores(logits=logits, embeddings=embeddings, samples=samples)
+
+
+@torch.no_grad()
+def scores_of(
+    embedded: Iterator[tuple[NDArray[np.int64], Tensor]],
+    clips: int,
+    shape: tuple[int, int],
+    classify: Callable[[Tensor], Tensor],
+    dropout: Dropout | None = None,
+) -> Scores:
+    """The scores of N clips by a head of any form on their embeddings, which are also what strategies compare.
+
+    Args:
+        embedded: row numbers and embeddings (B, D), every row once.
+        clips: N.
+        shape: classes C and D.
+        classify: logits (B, C) of embeddings (B, D).
+        dropout: masks of the embeddings, the same for every clip.
+    """
+    classes, width = shape
+    logits, embeddings = np.empty((clips, classes), np.float32), np.empty((clips, width), np.float32)
+    samples, keep = None, None
+    if dropout is not None:
+        samples = np.empty((clips, dropout.samples, classes), np.float32)
+        keep = dropout_masks(dropout.samples, width, dropout.share, dropout.seed)
+    for rows, found in embedded:
+        logits[rows], embeddings[rows] = classify(found).cpu().numpy(), found.cpu().numpy()
+        if samples is not None and keep is not None:
+            sampled = [classify(found * mask.to(found.device)) for mask in keep]
+            samples[rows] = torch.stack(sampled, dim=1).cpu().numpy()  # (B, K, C)
     return Scores(logits=logits, embeddings=embeddings, samples=samples)
 
 

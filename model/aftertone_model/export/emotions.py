@@ -10,12 +10,14 @@ numpy, safetensors and soundfile.
 Voices differ more than emotions do. So the clips of one voice are compared with each other: each feature is brought to
 mean 0 and deviation 1 over all of them, which needs no label. The more clips, and the more varied their emotions, the
 better. With fewer than three, each is judged by itself. A folder of several voices must not be judged together.
+Where head.py lies beside this file, each clip is judged by itself in any case.
 
 This file is part of Aftertone, Apache-2.0.
 """
 
 import argparse
 import csv
+import importlib.util
 import math
 import sys
 from collections.abc import Iterable, Sequence
@@ -52,7 +54,8 @@ class Emotions:
     def __init__(self, folder: Path = HERE) -> None:
         self._network: Any = AutoModelForAudioClassification.from_pretrained(folder).eval()
         self._normalise: Any = AutoFeatureExtractor.from_pretrained(folder)
-        self._head = load_file(folder / "clip_head.safetensors")
+        self._own = own_head(self._network, folder)
+        self._head = load_file(folder / "clip_head.safetensors") if self._own is None else {}
         config = self._network.config
         self._mixes_layers = bool(config.use_weighted_layer_sum)
         self._needed = receptive_field(config.conv_kernel, config.conv_stride)
@@ -78,6 +81,8 @@ class Emotions:
 
     def strangers(self, features: Tensor) -> NDArray[np.float64]:
         """(N, C) probabilities, or ratings, of clips (N, F), each as if nothing else were known of who speaks."""
+        if self._own is not None:
+            return self._predictions(self._own.logits(features))
         view = (features - self._head["location"]) / self._head["scale"]
         return self._predictions(view @ self._head["stranger.weight"].T + self._head["stranger.bias"])
 
@@ -108,6 +113,10 @@ class Emotions:
     @torch.no_grad()
     def _describe(self, samples: NDArray[np.float32]) -> Tensor:
         """(F,)"""
+        heard = self._normalise(samples, sampling_rate=RATE, return_tensors="pt").input_values  # (1, S)
+        heard = torch.nn.functional.pad(heard, (0, max(self._needed - heard.shape[1], 0)))
+        if self._own is not None:
+            return self._own.describe(heard)
         outputs: list[Tensor] = []
 
         def keep(_layer: torch.nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
@@ -116,8 +125,6 @@ class Emotions:
         body = self._network.base_model
         hooks = [part.register_forward_hook(keep) for part in (body.feature_projection, *body.encoder.layers)]
         try:
-            heard = self._normalise(samples, sampling_rate=RATE, return_tensors="pt").input_values  # (1, S)
-            heard = torch.nn.functional.pad(heard, (0, max(self._needed - heard.shape[1], 0)))
             last = body(heard).last_hidden_state  # (1, T, D)
         finally:
             for hook in hooks:
@@ -128,6 +135,19 @@ class Emotions:
         if len(self._head["location"]) < described.numel():  # a head that was trained on the means alone
             described = described[:, : layers.shape[2]]
         return described.flatten()
+
+
+def own_head(network: Any, folder: Path) -> Any:
+    """What head.py makes of the network, which some methods come with; None where there is none."""
+    file = folder / "head.py"
+    if not file.is_file():
+        return None
+    made = importlib.util.spec_from_file_location("head", file)
+    assert made is not None
+    assert made.loader is not None
+    module = importlib.util.module_from_spec(made)
+    made.loader.exec_module(module)
+    return module.Head(network, folder)
 
 
 def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:

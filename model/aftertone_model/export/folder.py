@@ -9,25 +9,30 @@ from safetensors.torch import save_file
 from aftertone_model.backbones.preprocessing import feature_extractor
 from aftertone_model.classification.clip_head import FILE, ClipHead
 from aftertone_model.classification.model import EmotionModel
+from aftertone_model.export.exported import Exported
 from aftertone_model.export.model_card import Provenance, model_card
 
 READER = Path(__file__).with_name("emotions.py")
 
 
-def export(model: EmotionModel, folder: Path, provenance: Provenance) -> None:
+def export(model: EmotionModel | Exported, folder: Path, provenance: Provenance) -> None:
     """Write a model into `folder`, made if it is missing.
 
     It gets weights (safetensors, float32), config.json, preprocessor_config.json and README.md, the model card.
     `pipeline("audio-classification", model=folder)` takes samples at any rate; of ratings it gives the units of
-    their scales. Where the model has a clip head, there
-    are also clip_head.safetensors and emotions.py, which judges clips as Aftertone does and needs nothing of ours.
+    their scales. Where the model has a clip head, there are also clip_head.safetensors and emotions.py, which judges
+    clips as Aftertone does and needs nothing of ours. A method's own head, and head.py, stand in place of a clip head.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    model = model.in_units()
+    if isinstance(model, EmotionModel):
+        model = model.in_units()
     model.classifier.save_pretrained(folder)
     feature_extractor(model.classifier.config).save_pretrained(folder)
-    if model.head is not None:
+    if isinstance(model, Exported):
+        model.write_head(folder)
+    elif model.head is not None:
         save_file(_for_everyone(model.head), folder / FILE)
+    if isinstance(model, Exported) or model.head is not None:
         shutil.copyfile(READER, folder / READER.name)
     (folder / "README.md").write_text(model_card(model, provenance), encoding="utf-8")
 

@@ -6,10 +6,11 @@ from typing import Any
 
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import class_names
-from aftertone_model.classification.clip_head import FEWEST, ClipHead
+from aftertone_model.classification.clip_head import FEWEST
 from aftertone_model.classification.model import EmotionModel
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.evaluation.rating_metrics import RatingMetrics
+from aftertone_model.export.exported import Exported
 from aftertone_model.export.figures import of_one_class, of_ratings, of_several_classes
 from aftertone_model.labels import MultipleChoice, Ratings, SingleChoice
 
@@ -72,9 +73,10 @@ class Provenance:
     """Of the transformers classifier alone, where a clip head judges beside it."""
     clips_per_voice: int | None = None  # median, in the pool, of the test set's known speakers; None where it has none
     speaker_disjoint: bool  # no speaker is both trained on and tested on, and all are known
+    method: str = "AFTER (arXiv 2310.00283)"  # that the model was trained by
 
 
-def model_card(model: EmotionModel, provenance: Provenance) -> str:
+def model_card(model: EmotionModel | Exported, provenance: Provenance) -> str:
     """The model card as Markdown, with the metadata that the Hugging Face hub reads."""
     classifier = model.classifier
     classes, wording = class_names(classifier), _wording(classifier)
@@ -89,8 +91,8 @@ tags: [speech-emotion-recognition, {classifier.config.model_type}, active-learni
 
 # {provenance.name}
 
-{wording.task} {", ".join(map(_named(classifier), classes))}.{question} Made with Aftertone, which follows AFTER
-(arXiv 2310.00283).
+{wording.task} {", ".join(map(_named(classifier), classes))}.{question} Made with Aftertone, which follows
+{provenance.method}.
 
 {_use(model)}
 
@@ -130,12 +132,18 @@ def _named(classifier: SpeechClassifier) -> Callable[[str], str]:
     return lambda name: f"{name} ({scales[name][0]:g} to {scales[name][1]:g})" if name in scales else name
 
 
-def _takes_voices_out(head: ClipHead) -> bool:
+def _takes_voices_out(model: EmotionModel | Exported) -> bool:
     """Whether it learned to judge the clips of a voice together."""
-    return bool(head.standardisation.speakers)
+    head = None if isinstance(model, Exported) else model.head
+    return head is not None and bool(head.standardisation.speakers)
 
 
-def _use(model: EmotionModel) -> str:
+def _judged_by_classifier(model: EmotionModel | Exported) -> bool:
+    """Whether the transformers classifier is all there is."""
+    return isinstance(model, EmotionModel) and model.head is None
+
+
+def _use(model: EmotionModel | Exported) -> str:
     wording = _wording(model.classifier)
     pipeline = f"""```python
 import soundfile
@@ -145,17 +153,20 @@ samples, rate = soundfile.read("clip.wav", dtype="float32", always_2d=True)
 classify = pipeline("audio-classification", model="path/to/this/folder")
 classify({{"raw": samples.mean(axis=1), "sampling_rate": rate}}{wording.options})
 ```{wording.answers}"""
-    if model.head is None:
+    if _judged_by_classifier(model):
         return pipeline
-    if not _takes_voices_out(model.head):
-        return f"""`emotions.py` judges a folder of clips as Aftertone does, and prints CSV. In the pool there was no
-voice known by enough clips, so each clip is judged by itself.
+    if not _takes_voices_out(model):
+        why, plain = "In the pool there was no\nvoice known by enough clips, so each", "trained on the same labels"
+        if isinstance(model, Exported):
+            why, plain = "Each", f"which is\n{model.plain}"
+        return f"""`emotions.py` judges a folder of clips as Aftertone does, and prints CSV. {why}
+clip is judged by itself.
 
 ```sh
 python emotions.py path/to/clips
 ```
 
-`transformers` alone gives single clips to a simpler classifier, trained on the same labels:
+`transformers` alone gives single clips to a simpler classifier, {plain}:
 
 {pipeline}"""
     return f"""There are two ways, which differ in how good they are (below).
@@ -174,7 +185,7 @@ python emotions.py path/to/clips --strangers    # of various voices: each clip i
 {pipeline}"""
 
 
-def _quality(model: EmotionModel, provenance: Provenance) -> str:
+def _quality(model: EmotionModel | Exported, provenance: Provenance) -> str:
     metrics, figures = provenance.metrics, _wording(model.classifier).figures
     if metrics is None:
         return NOT_TESTED
@@ -183,9 +194,9 @@ def _quality(model: EmotionModel, provenance: Provenance) -> str:
 speakers {spoken}. {_scope(metrics)}"""
     if provenance.adapted:
         test_set += " The backbone was adapted to the audio of these clips too, without their labels."
-    if model.head is None:
+    if _judged_by_classifier(model):
         return f"{test_set}\n\n{figures(metrics)}"
-    voices_out = _takes_voices_out(model.head)
+    voices_out = _takes_voices_out(model)
     plain = NOT_KEPT if provenance.plain_metrics is None else figures(provenance.plain_metrics)
     return f"""{test_set}
 

@@ -48,6 +48,7 @@ class Adaptation:
     curve: tuple[CurvePoint, ...] = ()
     skipped: int = 0  # steps whose gradient was not a number
     backbone: str = ""  # name of the one that it started from; '' where an earlier version wrote none
+    made_for: str = ""  # what else than TAPT a method did to it: see `method_names.purpose`
 
     def of_another(self, backbone: str) -> bool:
         """Whether it started from another backbone than the named one, as far as both are known by name."""

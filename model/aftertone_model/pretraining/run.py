@@ -54,7 +54,7 @@ def adapt(
     """Adapt a copy of `backbone` to the clips and save it, with its record, as `folder`.
 
     `folder` is complete or absent; where it is complete its record is returned as it stands, unless it was adapted from
-    another backbone by name: then it stays until it is replaced. A run that was killed or
+    another backbone by name, or a method did more to it: then it stays until it is replaced. A run that was killed or
     cancelled goes on from its last validation, kept in `<folder>.part`, when it is called again with the same
     arguments, and comes to the same result.
 
@@ -70,7 +70,7 @@ def adapt(
     """
     part = folder.with_name(f"{folder.name}.part")
     adaptation = read_adaptation(folder)
-    if adaptation is None or adaptation.of_another(backbone.name):
+    if adaptation is None or adaptation.of_another(backbone.name) or adaptation.made_for:
         part.mkdir(parents=True, exist_ok=True)
         adaptation, adapted = _adapted(backbone, clips, config, part, runtime, teachers)
         with whole_folder(folder, guard=guard) as scratch:
@@ -78,6 +78,34 @@ def adapt(
             adaptation.write(scratch)
         log.info("TAPT ended", extra={"action": "adapted", "kept": adaptation.kept, "reason": adaptation.reason})
     shutil.rmtree(part, ignore_errors=True)
+    return adaptation
+
+
+def keep_unadapted(
+    backbone: Backbone, clips: Sequence[Clip], folder: Path, reason: str, runtime: Runtime, guard: Guard = nullcontext
+) -> Adaptation:
+    """Save the backbone as it is, with a record, as `folder`, for a method that has no TAPT; `folder` as of `adapt`.
+
+    Args:
+        reason: a sentence for people.
+    """
+    adaptation = read_adaptation(folder)
+    if adaptation is None or adaptation.of_another(backbone.name) or adaptation.made_for:
+        adaptation = Adaptation(
+            kept=False,
+            reason=reason,
+            clips=len(clips),
+            seconds_of_audio=0.0,
+            held_out=0,
+            mask_ratio=0.0,
+            steps=0,
+            seconds=0.0,
+            seed=runtime.seed,
+            backbone=backbone.name,
+        )
+        with whole_folder(folder, guard=guard) as scratch:
+            backbone.save(scratch)
+            adaptation.write(scratch)
     return adaptation
 
 

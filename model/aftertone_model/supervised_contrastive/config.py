@@ -59,3 +59,20 @@ class ContrastiveConfig:
     encoder: EncoderStage = EncoderStage()
     classifier: ClassifierStage = ClassifierStage()
     direct: DirectStage = DirectStage()
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class LoopConfig:
+    """The method in a project."""
+
+    stages: ContrastiveConfig = ContrastiveConfig()
+    tapt: bool  # adapt the backbone to the pool before stage 1; the paper has no such step
+
+
+LOOP = {
+    "paper": LoopConfig(tapt=False),
+    "practical": LoopConfig(
+        stages=ContrastiveConfig(encoder=EncoderStage(epochs=10, halved_from=5, halved_every=1)), tapt=True
+    ),
+}
+"""By preset. `practical` is shorter, ours, and its epochs are not measured."""

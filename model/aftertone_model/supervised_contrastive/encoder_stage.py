@@ -62,10 +62,11 @@ class EncoderTrainer:
             ]
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: halving(epoch, self.config))
+        done, batches = 0, self.config.epochs * self.sampler.batches
         devices = [self.runtime.device] if self.runtime.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):  # transformers' dropout draws from the global generator
             torch.manual_seed(self.runtime.seed)
-            for epoch in range(self.config.epochs):
+            for _ in range(self.config.epochs):
                 transformer.train()
                 found: list[Tensor] = []
                 for batch in self.sampler.epoch():
@@ -74,9 +75,10 @@ class EncoderTrainer:
                     loss.backward()
                     optimizer.step()
                     found.append(loss.detach())
+                    done += 1
+                    self.runtime.progress("contrast corpora", done, batches)
                 schedule.step()
                 self.losses.append(float(torch.stack(found).mean()))
-                self.runtime.progress("contrast corpora", epoch + 1, self.config.epochs)
         self.backbone.model.eval().requires_grad_(True)
         return self.pooling.eval()
 

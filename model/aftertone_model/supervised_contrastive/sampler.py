@@ -41,7 +41,8 @@ class PairSampler:
         if len(self.names) < 2:
             raise CorpusError(
                 f"Supervised contrastive learning compares corpora, and the source has {len(self.names)} "
-                f"({', '.join(self.names) or 'none'}). Give the manifest a column `corpus` with two values or more."
+                f"({', '.join(self.names) or 'none'}). Give the manifest a column `corpus` with two values or more, or "
+                "name a further source."
             )
         for corpus in self.names:
             if len(set(self.emotions[self.corpora == corpus])) < 2:
@@ -50,9 +51,14 @@ class PairSampler:
                     "Leave it out of the source, or add clips of other emotions."
                 )
 
+    @property
+    def batches(self) -> int:
+        """Of an epoch: as many as there are clips, divided by the batch size; one at least."""
+        return max(1, len(self.emotions) // (4 * self.quota))
+
     def epoch(self) -> Iterator[PairBatch]:
-        """As many batches as there are clips, divided by the batch size; one at least."""
-        for _ in range(max(1, len(self.emotions) // (4 * self.quota))):
+        """The batches of an epoch."""
+        for _ in range(self.batches):
             yield self.draw()
 
     def draw(self) -> PairBatch:

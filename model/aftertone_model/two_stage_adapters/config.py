@@ -83,3 +83,21 @@ class TwoStageConfig:
         if (self.transcripts.tuning, self.attributes.tuning) == ("adapters", "all"):
             raise ValueError("adapters in stage 1 and all parameters in stage 2 is none of the paper's settings")
         return self
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class LoopConfig:
+    """The method in a project."""
+
+    stages: TwoStageConfig = TwoStageConfig()
+    tapt: bool  # adapt the backbone to the pool before stage 1; the paper has no such step
+    again: Whole = 100  # further labels after which stage 1 runs again; ours
+
+
+LOOP = {
+    "paper": LoopConfig(tapt=False),
+    "practical": LoopConfig(
+        stages=TwoStageConfig(transcripts=TranscriptStage(epochs=20), attributes=AttributeStage(epochs=20)), tapt=True
+    ),
+}
+"""By preset. `practical` is shorter, ours, and its epochs are not measured."""

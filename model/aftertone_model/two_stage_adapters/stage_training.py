@@ -51,7 +51,8 @@ class StageTrainer:
         devices = [self.runtime.device] if self.runtime.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):  # transformers' dropout draws from the global generator
             torch.manual_seed(self.runtime.seed)
-            for epoch in range(self.config.epochs):
+            done, batches = 0, self.config.epochs * self._batches_per_epoch
+            for _ in range(self.config.epochs):
                 self._train_mode()
                 found: list[Tensor] = []
                 for rows in self._batches():
@@ -64,8 +65,9 @@ class StageTrainer:
                         found.append(batch_loss.detach())
                     else:
                         self.skipped += 1
+                    done += 1
+                    self.runtime.progress(stage, done, batches)
                 losses.append(float(torch.stack(found).mean()) if found else float("nan"))
-                self.runtime.progress(stage, epoch + 1, self.config.epochs)
         if self.skipped:
             log.warning(
                 "%d updates were skipped, since their gradient was not a number", self.skipped,
@@ -78,7 +80,11 @@ class StageTrainer:
     def _batches(self) -> Iterator[NDArray[np.int64]]:
         """Rows of each batch of an epoch, in an order that is drawn anew; each is about as large as the others."""
         order = self.rng.permutation(len(self.clips))
-        yield from np.array_split(order, -(-len(order) // self.config.batch_size))
+        yield from np.array_split(order, self._batches_per_epoch)
+
+    @property
+    def _batches_per_epoch(self) -> int:
+        return -(-len(self.clips) // self.config.batch_size)
 
     def _run(self, rows: NDArray[np.int64]) -> tuple[Outputs, Tensor]:
         frames, lengths = pad([self._cropped(self.clips[row]) for row in rows])

@@ -262,3 +262,18 @@ def test_findings_carry_their_severity_and_a_host_is_named_once(settings: Settin
     store.save(Warnings(findings=(found[0].model_copy(update={"severity": "problem"}),)))
     assert CliRunner().invoke(app, ["status"]).exit_code == 2
     assert "  PROBLEM: 2 tasks" in run("status")
+
+
+@pytest.mark.usefixtures("environment")
+def test_attributes_are_counted_by_clip(settings: Settings) -> None:
+    store = Store(settings.model_dir).project(5)
+    store.connect(Connection(project=5, label_config="x"))
+    told = {1: {"gender": "f", "transcript": "a"}, 2: {"gender": "m"}, 3: {"style": "acted"}, 4: {"gender": "f"}}
+    tasks = tuple(
+        Task(id=i, source=f"/a/{min(i, 3)}", updated_at="2026-01-01T00:00:00Z", attributes=told[i]) for i in told
+    )
+    store.save(Tasks(cache=TaskCache(tasks=tasks)))
+    store.save(Sources(sources={f"/a/{i}": Source(clip=f"c{i}", seconds=1.0) for i in (1, 2, 3)}))
+    assert "  clips with attributes: gender of 3 (f 2, m 1), style of 1 (acted 1), transcript of 1\n" in run("status")
+    (project,) = json.loads(run("status", "--json"))["projects"]
+    assert project["attributes"]["gender"] == {"clips": 3, "values": {"f": 2, "m": 1}}

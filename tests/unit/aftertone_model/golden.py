@@ -112,7 +112,7 @@ def _play(backbone: str, folder: Path) -> dict[str, Any]:
             tuned = training.tuned
             rounds.append(
                 {
-                    "depth": tuned.tuning.value,
+                    "depth": str(tuned.tuning),
                     "warm": tuned.warm,
                     "retries": tuned.retries,
                     "loss": tuned.losses[-1],

@@ -355,6 +355,10 @@ def unknown_labels(cycle: Cycle) -> None:
     cycle.loop.label_studio.annotate(1, "bored")
 
 
+def method_lacks(cycle: Cycle) -> None:
+    cycle.set(method="two-stage-adapters")
+
+
 def unadapted(cycle: Cycle) -> None:
     cycle.adapted(kept=False, reason="The loss didn't fall.", clips=40)
 
@@ -436,6 +440,7 @@ BROKEN: tuple[tuple[str, Callable[[Cycle], None]], ...] = (
     ("untouched-answers", untouched_answers),
     ("votes-never-complete", votes_never_complete),
     ("unknown-labels", unknown_labels),
+    ("method-lacks", method_lacks),
     ("unadapted", unadapted),
     ("another-backbone", another_backbone),
     ("outgrown", outgrown),
