@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from aftertone.doctor.disk import size
 from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.pipeline.pruning import leftovers, prune
-from aftertone.status import size
 from aftertone.store.leftovers import size_on_disk
 from aftertone.store.project import Store
 from aftertone_model.data.files import remove

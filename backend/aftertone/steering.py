@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from aftertone.clean import BUSY, forget_project
 from aftertone.doctor.disk import size
-from aftertone.errors import DamagedRecordError, LabelStudioError, NotKeptError, SettingsError, StoreError
+from aftertone.errors import DamagedRecordError, LabelStudioError, SettingsError, StoreError
 from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.options import shown
@@ -206,13 +206,7 @@ class Steering:
         return ""
 
     def _project(self, project: int) -> ProjectStore:
-        store = self._store.project(project)
-        if not store.folder.is_dir():
-            known = ", ".join(map(str, self._store.folders())) or "none"
-            raise NotKeptError(
-                f"Nothing is kept of project {project} in MODEL_DIR={self._settings.model_dir}; known: {known}."
-            )
-        return store
+        return self._store.kept(project)
 
     def _when(self, project: int) -> str:
         return "now, if a worker runs" if self._wake(project) else "when it next looks at the project"

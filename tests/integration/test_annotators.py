@@ -20,7 +20,7 @@ def answers(loop: Loop) -> dict[int, Any]:
 
 def shown(loop: Loop) -> dict[str, Any]:
     """The project in `aftertone status --json`."""
-    return next(p for p in status(Store(loop.settings.model_dir))["projects"] if p["project"] == loop.project)
+    return status(Store(loop.settings.model_dir), [loop.project]).projects[0].model_dump()
 
 
 def open_task(loop: Loop, task: int) -> list[dict[str, Any]]:

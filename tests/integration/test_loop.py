@@ -203,8 +203,8 @@ def test_one_bad_clip_costs_one_clip(make_loop: MakeLoop) -> None:
     loop.advance()
     loop.check_queue()
 
-    (shown,) = [row for row in status(Store(loop.settings.model_dir))["projects"] if row["project"] == loop.project]
-    reasons = {row["task"]: row["reason"] for row in shown["unusable"]}
+    (shown,) = status(Store(loop.settings.model_dir), [loop.project]).projects
+    reasons = {row.task: row.reason for row in shown.unusable}
     names = {url.rsplit("/", 1)[1]: task for task, url in addresses(loop).items()}
     assert set(reasons) == {names[name] for name in bad}
     for name, (_, said) in bad.items():

@@ -8,7 +8,8 @@ import typer
 
 from aftertone import __version__
 from aftertone.cli.experiments import pretrain, simulate, strategies
-from aftertone.cli.serving import clean, demo, doctor, export, host, serve, status, worker
+from aftertone.cli.serving import clean, demo, doctor, export, host, serve, worker
+from aftertone.cli.status import rounds, status
 from aftertone.cli.steering import adapt, cancel, forget, pause, resume, rollback, set_options, train
 
 __all__ = ["app", "main"]
@@ -41,7 +42,7 @@ def options(
 
 
 # `aftertone --help` lists them in this order.
-for command in (serve, worker, status, doctor, export, train, adapt, rollback, pause, resume, cancel):
+for command in (serve, worker, status, rounds, doctor, export, train, adapt, rollback, pause, resume, cancel):
     app.command()(command)
 app.command("set")(set_options)
 for command in (forget, clean, host, demo, strategies, pretrain, simulate):

@@ -1,4 +1,4 @@
-"""The commands that work on projects of a Label Studio: serve, host, worker, status, doctor, export, clean, demo."""
+"""The commands that work on projects of a Label Studio: serve, host, worker, doctor, export, clean, demo."""
 
 import json
 import signal
@@ -30,38 +30,6 @@ def worker() -> None:
 
     with explained() as settings:
         run_worker(settings)
-
-
-def status(as_json: Annotated[bool, typer.Option("--json", help="Everything, for programs.")] = False) -> None:
-    """Say how each project stands: labels, rounds, what is being done, what action is required.
-
-    Exits with 2 where something doesn't go on without a person, otherwise with 0.
-    """
-    from aftertone.doctor.disk import size
-    from aftertone.status import describe, needs_somebody
-    from aftertone.status import status as everything
-    from aftertone.store.project import Store
-
-    with explained() as settings:
-        found = everything(Store(settings.model_dir))
-        if as_json:
-            typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
-        elif found["projects"] or found["unconfirmed"] or found["refused"]:
-            said = [describe(project) for project in found["projects"]]
-            said += [f"Project {n} can't be used: {why}" for n, why in found["refused"].items()]
-            said += [f"Project {n} wants to connect, but {why}" for n, why in found["unconfirmed"].items()]
-            typer.echo("\n\n".join(said))
-            typer.echo(f"\n{size(found['free'])} are free where MODEL_DIR={settings.model_dir} lies.")
-        else:
-            typer.echo(
-                f"No project has connected yet (MODEL_DIR={settings.model_dir}). In Label Studio: Settings > Model > "
-                f"Connect Model, with this backend's URL, such as http://localhost:{settings.port}. A worker then asks "
-                "Label Studio whether it is so; one must run (`aftertone worker`)."
-            )
-        if not as_json:
-            for said in filter(None, (found["problem"], *found["servers"])):
-                typer.echo(f"PROBLEM: {said}")
-        raise typer.Exit(2 if needs_somebody(found) else 0)
 
 
 def doctor(
@@ -96,7 +64,7 @@ def export(
 
     with explained() as settings:
         hide_library_bars()
-        record = export_model(Store(settings.model_dir).project(project), settings, out, number)
+        record = export_model(Store(settings.model_dir).kept(project), settings, out, number)
         typer.echo(f"Round {record.number} ({record.labels} labels) is in {out}. Its README.md says how good it is.")
 
 

@@ -158,7 +158,8 @@ class LearningSteps:
         )
         speakers = {clip.id: clip.speaker for clip in self._dataset.clips_and_segments}
         advice = stop_advice([*self._state.standing, record], speakers, self._settings.seed)
-        record = record.model_copy(update={"advice": advice.sentence, "enough": advice.stop})
+        slope = advice.slope and (advice.slope.value, advice.slope.low, advice.slope.high)
+        record = record.model_copy(update={"advice": advice.sentence, "enough": advice.stop, "gain": slope})
         self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found))
 
     def _previous(self) -> Any:

@@ -29,7 +29,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aftertone.errors import DamagedRecordError, StoreError
+from aftertone.errors import DamagedRecordError, NotKeptError, StoreError
 from aftertone.store.folder import read_record, write_record
 from aftertone.store.lease import hold
 from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Sources, Tasks
@@ -233,6 +233,10 @@ class ProjectStore(RequestFolder):
         after = f"The model's answers to Label Studio are empty for round {number}; the next round has its own."
         return self.mended(path, lambda: read_scores(path, path.stat().st_mtime_ns), after) or ((), {})
 
+    def scores_file(self, number: int) -> Path:
+        """The table that `scores` reads, for who needs a part of it in another form."""
+        return self._round_folder(number) / SCORES
+
     def answers(self, number: int) -> dict[int, tuple[str, ...]]:
         """The model's answer for every task that a round scored; {} for a round without a model."""
         schema, scores = self.round(number).label_schema, self.scores(number)[1]
@@ -327,6 +331,18 @@ class Store:
     def project(self, project: int) -> ProjectStore:
         """One project's files, whether or not there are any yet."""
         return ProjectStore(self._folder / str(project))
+
+    def kept(self, project: int) -> ProjectStore:
+        """The same of a project that has a folder.
+
+        Raises:
+            NotKeptError: it has none.
+        """
+        store = self.project(project)
+        if not store.folder.is_dir():
+            known = ", ".join(map(str, self.folders())) or "none"
+            raise NotKeptError(f"Nothing is kept of project {project} in MODEL_DIR={self.model_dir}; known: {known}.")
+        return store
 
     def projects(self) -> list[int]:
         """Projects that ever connected, also those that lost the file which says so; ascending."""

@@ -107,6 +107,9 @@ class Round(Draft):
     relabel: tuple[Doubt, ...] = ()  # least sure first; empty where an earlier version wrote the round
     advice: str = ""  # whether labelling more still pays, and why
     enough: bool = False  # the advice is that it doesn't
+    gain: tuple[float, float, float] | None = None
+    """Change of UA, or of CCC, per 100 labels as the advice found it, with the ends of its 95 % interval. None where
+    the test set can't tell, or where an earlier version wrote the round."""
 
     @model_validator(mode="before")
     @classmethod

@@ -174,14 +174,14 @@ def test_why_a_project_can_not_be_confirmed_is_shown_until_it_is(worker: Worker)
     worker.run()
     assert worker.alarms == [60.0, 120.0]
     shown = status(Store(worker.settings.model_dir))
-    assert (shown["projects"], shown["unconfirmed"]) == ([], {1: str(worker.broken)})
+    assert (shown.projects, shown.unconfirmed) == ((), {1: str(worker.broken)})
     woken = list(worker.jobs.woken)
     worker.events.connected(1, SMALLEST_CONFIG, None)  # asks no faster than it is tried again
     assert worker.jobs.woken == woken
     worker.broken = None
     worker.label_studio.state["models"] = [{"url": URL, "extra_params": None}]
     worker.run()
-    assert status(Store(worker.settings.model_dir))["unconfirmed"] == {}
+    assert status(Store(worker.settings.model_dir)).unconfirmed == {}
     assert worker.connection().url == URL
 
 

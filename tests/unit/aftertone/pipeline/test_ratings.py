@@ -66,7 +66,7 @@ def test_from_ratings_to_ranking_predictions_and_export(make_loop: Callable[...,
 
     loop.advance()
     assert loop.last == record, "missing ratings are no change"
-    assert "CCC" in describe(status(Store(loop.settings.model_dir))["projects"][0])
+    assert "CCC" in describe(status(Store(loop.settings.model_dir)).projects[0])
 
     shown = loop.settings.model_copy(update={"serve_predictions": True})
     (answer,) = predict(loop.store, [(record.published[0], False)], CONFIG, shown)
