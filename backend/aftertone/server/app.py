@@ -27,6 +27,7 @@ from aftertone.errors import LabelConfigError, NotKeptError, TooManyProjectsErro
 from aftertone.faults import explain
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.tasks import SECRET_HEADER
+from aftertone.page import Page, page_routes, shown, wants_page
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.bodies import Bodies
 from aftertone.server.errors import BusyError, RequestError, UnauthorisedError
@@ -90,6 +91,9 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         found = await run_in_threadpool(lambda: [latest_version(store.project(p), settings) for p in store.projects()])
         return JSONResponse({"versions": found})
 
+    async def root(request: Request) -> Response:
+        return await index(request) if wants_page(request) else await health(request)
+
     async def openapi(_: Request) -> Response:
         return JSONResponse(describe(asks_password=bool(settings.basic_auth_user)))
 
@@ -114,15 +118,19 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
 
         return bounded(checked)
 
+    steering = _steering(settings, jobs)
+    page = Page(settings, steering)
+    index = guarded(shown(page.index))
     routes = [
-        Route("/", health),
+        Route("/", root),
         Route("/health", health),
         Route("/openapi.json", openapi),
         Route("/setup", guarded(setup), methods=["POST"]),
         Route("/predict", guarded(predictions), methods=["POST"]),
         Route("/webhook", bounded(webhook), methods=["POST"]),
         Route("/versions", guarded(versions)),
-        *steering_routes(_steering(settings, jobs), bodies, guarded, asks_password=bool(settings.basic_auth_user)),
+        *page_routes(page, guarded),
+        *steering_routes(steering, bodies, guarded, asks_password=bool(settings.basic_auth_user)),
     ]
     handlers = {
         AftertoneError: _Refusals().explain,
@@ -188,8 +196,8 @@ class _Refusals:
 async def _refuse(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     advice = (
-        "The routes are /, /health, /setup, /predict, /webhook, /versions and those of /projects; /openapi.json "
-        "describes them."
+        "The routes are /, /health, /setup, /predict, /webhook, /versions, /status and those of /projects; "
+        "/openapi.json describes them."
     )
     return answer(error.status_code, "WrongRoute", f"{error.detail}. {advice}", error.headers)
 

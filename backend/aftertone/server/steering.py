@@ -6,7 +6,6 @@ remembers. So a request needs a JSON body declared as such, which a browser does
 first, and none of the headers that browsers add to what pages send.
 """
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from aftertone.callers import of_this_machine
 from aftertone.server.bodies import Bodies
 from aftertone.server.errors import ForbiddenError, MalformedRequestError
 from aftertone.server.requests import (
@@ -29,7 +29,6 @@ from aftertone.steering import Steering
 
 BODY = 100_000  # bytes
 OF_BROWSERS = ("origin", "sec-fetch-site")
-OF_PROXIES = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
 Handler = Callable[[Request], Awaitable[Response]]
 Command = tuple[type[BaseModel], Callable[[Steering, int, Any], str]]
@@ -79,23 +78,11 @@ def _check_caller(request: Request, *, asks_password: bool) -> None:
         raise MalformedRequestError(
             "The body must be JSON, at least {}, with the header Content-Type: application/json."
         )
-    if not asks_password and not _of_this_machine(request):
+    if not asks_password and not of_this_machine(request):
         raise ForbiddenError(
             "Without BASIC_AUTH_USER and BASIC_AUTH_PASS only this machine itself may steer projects. Set both, or use "
             "the command where Aftertone runs."
         )
-
-
-def _of_this_machine(request: Request) -> bool:
-    """Whether the caller is on this machine, and doesn't speak for others, as a proxy does."""
-    if request.client is None or any(name in request.headers for name in OF_PROXIES):
-        return False
-    try:
-        address = ipaddress.ip_address(request.client.host)
-    except ValueError:
-        return False
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
 
 
 def _project(raw: str) -> int:

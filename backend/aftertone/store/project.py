@@ -23,11 +23,15 @@ unconfirmed.json, refused.json  projects that aren't confirmed yet, and those th
 No path is built and no file is read anywhere else.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aftertone.errors import DamagedRecordError, NotKeptError, StoreError
 from aftertone.store.folder import read_record, write_record
@@ -41,6 +45,7 @@ from aftertone.store.rounds import Draft, Extension, Round
 from aftertone.store.running import RunningProcesses
 from aftertone.store.state import State, sides_of
 from aftertone.store.unconfirmed import UnconfirmedProjects
+from aftertone_model.data.clips import CLIP_FILE, SAMPLE_RATE
 from aftertone_model.data.files import is_scratch, put_in_place, remove, whole_folder, write_text
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from aftertone_model.data.pool import Pool
 
 ADAPTED_AGAIN = "The backbone is adapted again."  # what follows from damage to it
+SEGMENT = re.compile(r"\d{1,7}[.]\d{3}[+]\d{1,7}[.]\d{3}")  # start and length in the id of a part of a file
 KEPT_MODELS = 3  # newest rounds that keep their weights; the others can be trained again from round.json
 
 
@@ -153,6 +159,20 @@ class ProjectStore(RequestFolder):
         from aftertone_model.data.pool import Pool
 
         return Pool(self.folder / "source-pool")
+
+    def samples(self, clip: str) -> NDArray[np.int16] | None:
+        """A clip's samples (S,) as int16 PCM, 16 kHz, mapped from disk; None where the project has no such clip."""
+        file, _, part = clip.partition("@")
+        if not CLIP_FILE.fullmatch(f"{file}.npy") or (part and not SEGMENT.fullmatch(part)):
+            return None
+        try:
+            samples = np.load(self.folder / "pool" / "clips" / file[:2] / f"{file}.npy", mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            return None
+        if not part:
+            return samples
+        start, _, seconds = part.partition("+")
+        return samples[round(float(start) * SAMPLE_RATE) : round((float(start) + float(seconds)) * SAMPLE_RATE)]
 
     def adaptation(self) -> Adaptation | None:
         """How adapting the backbone went; None before."""

@@ -1,0 +1,42 @@
+"""Who may see the page, and whose buttons act.
+
+With BASIC_AUTH_USER set, whoever gives it; without, this machine alone, asked for by a name of its own: a stranger's
+page could otherwise read it through a name that it makes point here. A button acts only where the browser says that
+this very page sent it, since it would send a remembered password along with a stranger's request too.
+"""
+
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from aftertone.callers import is_loopback, of_this_machine
+from aftertone_model.errors import AftertoneError
+
+
+class NotAllowedError(AftertoneError):
+    """The page isn't shown to this caller, or its button doesn't act."""
+
+
+def check_reader(request: Request, *, asks_password: bool) -> None:
+    """Raises NotAllowedError where the caller may not see the page."""
+    if asks_password:
+        return
+    name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    if not of_this_machine(request) or not (name == "localhost" or is_loopback(name)):
+        raise NotAllowedError(
+            "Without BASIC_AUTH_USER and BASIC_AUTH_PASS this page is shown on this machine alone, at localhost. Set "
+            "both where Aftertone runs, and connect the model in Label Studio with them."
+        )
+
+
+def check_button(request: Request, *, asks_password: bool) -> None:
+    """Raises NotAllowedError where the request may come from another site's page."""
+    check_reader(request, asks_password=asks_password)
+    site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+    host = request.headers.get("host", "")
+    of_here = bool(origin) and urlsplit(origin or "").netloc.lower() == host.lower()
+    if site not in (None, "same-origin") or (origin and not of_here) or (site is None and not of_here):
+        raise NotAllowedError(
+            "This button works on this page alone, and the request says that it came from elsewhere. Behind a proxy, "
+            "let it pass the Host header on."
+        )

@@ -1,0 +1,181 @@
+"""The page's routes: / and /projects/{project} for browsers, what is behind their players and buttons, /status."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from aftertone.errors import NotKeptError
+from aftertone.page import live, rendering, sounds
+from aftertone.page.access import NotAllowedError, check_button, check_reader
+from aftertone.settings import Settings
+from aftertone.status import ProjectStatus, Status, status
+from aftertone.steering import Steering
+from aftertone.store.project import ProjectStore, Store
+from aftertone_model.errors import AftertoneError
+
+Handler = Callable[[Request], Awaitable[Response]]
+Do = Callable[[Steering, int, dict[str, str]], str]
+
+BODY = 10_000  # bytes of a form
+STATIC = ("htmx.min.js", "sse.min.js", "page.js", "page.css", "icon.svg")
+BUTTONS: dict[str, Do] = {
+    "pause": lambda steering, project, _: steering.pause(project),
+    "resume": lambda steering, project, _: steering.resume(project),
+    "train": lambda steering, project, _: steering.train(project),
+    "cancel": lambda steering, project, _: steering.cancel(project),
+    "rollback": lambda steering, project, form: steering.rollback(project, _number(form.get("round", ""))),
+}
+"""What the form's `do` says -> what is done."""
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks; Label Studio and programs take anything, and get JSON."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+class Page:
+    """The handlers, over one store."""
+
+    def __init__(self, settings: Settings, steering: Steering) -> None:
+        self._store, self._steering = Store(settings.model_dir), steering
+        self._asks_password = bool(settings.basic_auth_user)
+        self._streams = 0
+
+    async def index(self, request: Request) -> Response:
+        """Every project; the one that there is, where there is only one."""
+        check_reader(request, asks_password=self._asks_password)
+        found = await run_in_threadpool(status, self._store)
+        return rendering.page("index.html", found=found)
+
+    async def document(self, request: Request) -> Response:
+        """The status document."""
+        check_reader(request, asks_password=self._asks_password)
+        found = await run_in_threadpool(status, self._store)
+        body = await run_in_threadpool(partial(found.model_dump_json, by_alias=True))
+        return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+
+    async def project(self, request: Request) -> Response:
+        """One project."""
+        check_reader(request, asks_password=self._asks_password)
+        return await run_in_threadpool(self._show, request.path_params["project"])
+
+    async def press(self, request: Request) -> Response:
+        """Do what a button says, and show the project with the sentence that follows."""
+        check_button(request, asks_password=self._asks_password)
+        project, form = request.path_params["project"], await _form(request)
+        do = BUTTONS.get(form.get("do", ""))
+        if do is None:
+            raise AftertoneError(f"There is no such button. There are: {', '.join(BUTTONS)}.")
+        try:
+            said, status = await run_in_threadpool(do, self._steering, project, form), 200
+        except NotKeptError:
+            raise
+        except AftertoneError as error:
+            said, status = str(error), 400
+        return await run_in_threadpool(self._show, project, said, status)
+
+    async def events(self, request: Request) -> Response:
+        """What moves, as long as somebody looks."""
+        check_reader(request, asks_password=self._asks_password)
+        store = self._store.kept(request.path_params["project"])
+        if self._streams >= live.MOST:
+            return Response(status_code=503, headers={"Retry-After": "10"})
+        return StreamingResponse(self._stream(store), media_type="text/event-stream", headers=rendering.HEADERS)
+
+    async def _stream(self, store: ProjectStore):
+        number = int(store.folder.name)
+
+        def now() -> str:
+            found, project = self._read(number)
+            return rendering.render("now.html", found=found, project=project)
+
+        self._streams += 1
+        try:
+            async for event in live.events(store, now):
+                yield event
+        finally:
+            self._streams -= 1
+
+    async def sound(self, request: Request) -> Response:
+        """A clip as WAV, or as a picture."""
+        check_reader(request, asks_password=self._asks_password)
+        clip, ending = request.path_params["clip"], request.path_params["ending"]
+        store = self._store.kept(request.path_params["project"])
+        samples = await run_in_threadpool(store.samples, clip)
+        if samples is None or ending not in ("wav", "png"):
+            raise NotKeptError(f"There is no clip {clip!r} in project {store.folder.name}.")
+        make, kind = (sounds.wav, "audio/wav") if ending == "wav" else (sounds.spectrogram, "image/png")
+        return sounds.answer(request, clip, kind, await run_in_threadpool(make, samples))
+
+    async def static(self, request: Request) -> Response:
+        """A script or a style sheet of the page; nothing of a project is in it."""
+        name = request.path_params["name"]
+        if name not in STATIC:
+            raise NotKeptError(f"The page has no file {name!r}.")
+        return FileResponse(rendering.STATIC / name, headers={"Cache-Control": "max-age=3600"})
+
+    def _read(self, project: int) -> tuple[Status, ProjectStatus]:
+        found = status(self._store, [project])
+        if not found.projects:
+            why = found.refused.get(project) or found.unconfirmed.get(project, "")
+            raise NotKeptError(f"Project {project} isn't connected. {why}".rstrip())
+        return found, found.projects[0]
+
+    def _show(self, number: int, said: str = "", status: int = 200) -> Response:
+        found, project = self._read(number)
+        return rendering.page("project.html", status, found=found, project=project, said=said)
+
+
+def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route]:
+    """The routes but /, which Label Studio asks too.
+
+    Args:
+        guarded: lets only those through who give the password, where one is asked for.
+    """
+
+    def route(path: str, handle: Handler, *methods: str) -> Route:
+        return Route(path, guarded(shown(handle)), methods=list(methods) or None)
+
+    return [
+        route("/status", page.document),
+        route("/projects/{project:int}", page.project),
+        route("/projects/{project:int}/do", page.press, "POST"),
+        route("/projects/{project:int}/events", page.events),
+        route("/projects/{project:int}/clips/{clip}.{ending}", page.sound),
+        Route("/static/{name}", shown(page.static)),
+    ]
+
+
+def shown(handle: Handler) -> Handler:
+    """What is wrong, told in a page where a browser asks for one."""
+
+    async def handled(request: Request) -> Response:
+        try:
+            return await handle(request)
+        except AftertoneError as error:
+            status = 403 if isinstance(error, NotAllowedError) else 404 if isinstance(error, NotKeptError) else 400
+            return rendering.page("error.html", status, said=str(error))
+
+    return handled
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY:
+            raise AftertoneError("The form is too large.")
+    fields: dict[str, Any] = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise AftertoneError("Name a round by its number.")
+    return int(text)

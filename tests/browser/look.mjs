@@ -1,0 +1,81 @@
+// Looks at the status page in Chromium: `python -m tests.browser` starts a server and this. Ends with 1 where something fails.
+// Arguments: the page's address, a folder for pictures. NODE_PATH must hold playwright-core and axe-core.
+import { createRequire } from "node:module";
+import path from "node:path";
+const require = createRequire(path.join(process.env.NODE_PATH ?? process.cwd(), "x.js"));
+const { chromium } = require("playwright-core");
+const axe = require("axe-core").source;
+
+const [address, pictures] = process.argv.slice(2);
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required"],
+});
+const problems = [];
+const check = (said, holds) => { console.log(`${holds ? "ok  " : "FAIL"} ${said}`); if (!holds) problems.push(said); };
+
+async function open(name, options, target = "/projects/1") {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  const outside = [], errors = [];
+  page.on("request", (request) => { if (new URL(request.url()).origin !== address) outside.push(request.url()); });
+  page.on("console", (message) => { if (message.type() === "error") errors.push(message.text()); });
+  page.on("pageerror", (error) => errors.push(String(error)));
+  await page.goto(address + target, { waitUntil: "load" });
+  await page.waitForTimeout(600);
+  return { context, page, outside, errors, name };
+}
+
+async function examine({ page, outside, errors, name }) {
+  await page.evaluate(() => { for (const one of document.querySelectorAll("img[loading=lazy]")) one.loading = "eager"; });
+  await page.waitForTimeout(500);
+  await page.screenshot({ path: path.join(pictures, `${name}.png`), fullPage: true });
+  await page.evaluate(axe);
+  const found = await page.evaluate(() => window.axe.run());
+  for (const one of found.violations) console.log(`     axe ${one.impact}: ${one.id}, ${one.nodes.length} x: ${one.nodes[0].html.slice(0, 160)}`);
+  check(`${name}: axe finds nothing serious`, !found.violations.some((one) => ["serious", "critical"].includes(one.impact)));
+  check(`${name}: no request leaves the host`, outside.length === 0);
+  check(`${name}: the console is quiet (${errors.slice(0, 2).join(" | ")})`, errors.length === 0);
+  check(`${name}: nothing is wider than the screen`, await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+}
+
+const desk = { viewport: { width: 1280, height: 900 } };
+const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
+for (const [name, options, target] of [
+  ["project-light", { ...desk, colorScheme: "light" }], ["project-dark", { ...desk, colorScheme: "dark" }],
+  ["project-phone", phone], ["project-without-script", { ...desk, javaScriptEnabled: false }], ["projects", desk, "/"],
+]) {
+  const seen = await open(name, options, target);
+  if (options.javaScriptEnabled === false) {
+    await seen.page.screenshot({ path: path.join(pictures, `${name}.png`), fullPage: true });
+    const text = await seen.page.innerText("main");
+    check(`${name}: it reads without JavaScript`, ["Rounds", "Classes", "Asked for next"].every((word) => text.includes(word)));
+    await seen.page.click("button[value=pause]");
+    check(`${name}: a button acts`, (await seen.page.innerText("main")).includes("is paused"));
+    await seen.page.click("button[value=resume]");
+  } else {
+    await examine(seen);
+  }
+  await seen.context.close();
+}
+
+const { context, page } = await open("acting", desk);
+check("a clip plays", await page.evaluate(async () => {
+  const audio = document.querySelector("audio");
+  await audio.play();
+  return audio.duration > 0.2;
+}));
+if (process.env.PROGRESS) {
+  const { writeFileSync } = await import("node:fs");
+  const now = Date.now() / 1000;
+  const doing = (done) => writeFileSync(process.env.PROGRESS, JSON.stringify({ schema_version: 1, stage: "tapt", done, total: 400, at: now + done / 10, began: now - 20, first: 0 }));
+  doing(120);
+  await page.waitForFunction(() => document.querySelector("#now").innerText.includes("tapt 120/400"), null, { timeout: 8000 }).catch(() => null);
+  doing(200);
+  await page.waitForFunction(() => document.querySelector("#now").innerText.includes("tapt 200/400"), null, { timeout: 8000 }).catch(() => null);
+  check("progress moves without a reload", (await page.innerText("#now")).includes("tapt 200/400"));
+}
+await context.close();
+await browser.close();
+process.exit(problems.length ? 1 : 0);
