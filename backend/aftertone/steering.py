@@ -20,7 +20,7 @@ from aftertone.options import shown
 from aftertone.settings import OLD_NAMES, PROJECT_OPTIONS, Settings
 from aftertone.store.leftovers import size_on_disk
 from aftertone.store.project import ProjectStore, Store
-from aftertone.store.records import Connection
+from aftertone.store.records import Connection, Sources
 from aftertone.store.requests import Steering as SteeringRecord
 from aftertone_model.strategy_names import check_strategy_name
 
@@ -110,6 +110,23 @@ class Steering:
         if store.steering.paused is not None:
             return f"Project {project} is paused; it trains after `aftertone resume {project}`."
         return f"Project {project} trains on the labels there are {self._when(project)}."
+
+    def ask(self, project: int, clips: Sequence[str]) -> str:
+        """Have annotators asked for clips next, before what the query strategy chose.
+
+        Raises:
+            StoreError: none of these is a clip of the project.
+        """
+        store = self._project(project)
+        known = {source.clip for source in store.get(Sources).sources.values()}
+        wanted = [clip for clip in clips if clip in known]
+        if not wanted:
+            raise StoreError(f"None of these is a clip of project {project}. Choose some that search or status lists.")
+        store.ask_for(wanted)
+        return (
+            f"{len(wanted)} clip{'' if len(wanted) == 1 else 's'} of project {project} will be asked for before all "
+            f"others {self._when(project)}; those of the test set keep their place."
+        )
 
     def adapt(self, project: int) -> str:
         """Adapt the backbone again, to a pool that has grown since.

@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Generic
@@ -31,6 +31,9 @@ from aftertone_model.pretraining.run import adapt
 from aftertone_model.runtime import Runtime
 from aftertone_model.training import Fitted, M, Training
 
+Embedded = Callable[[Sequence[Clip], NDArray[np.floating]], object]
+"""Takes clips and their embeddings (N, D)."""
+
 NO_LABELS: Mapping[str, NDArray[np.floating]] = {}
 
 
@@ -47,6 +50,8 @@ class AnyLearner(ABC, Generic[M]):
             runtime: its pool holds every clip that is spoken of below.
         """
         self.backbone, self.schema, self.runtime, self.config = backbone, schema, runtime, config
+        self.embedded: Embedded | None = None
+        """Called with what strategies compare clips by, whenever clips are ranked or predicted."""
         self._pool_features: PoolFeatures | None = None
         self._surprisal: dict[str, NDArray[np.float32]] = {}  # of the present backbone, by clip id
 
@@ -211,6 +216,7 @@ class AnyLearner(ABC, Generic[M]):
         if Requires.MC in chosen.requires:
             dropout = Dropout(samples=self.config.mc_samples, share=self.config.dropout, seed=self.runtime.seed)
         scores = self._score(model, candidates, dropout=dropout)
+        self._show(candidates, scores)
         predictions, mc, surprisal, known = self.schema.predictions(scores.logits), None, None, None
         if scores.samples is not None:
             mc = self.schema.predictions(scores.samples)
@@ -240,7 +246,9 @@ class AnyLearner(ABC, Generic[M]):
 
     def predict(self, model: M, clips: Sequence[Clip]) -> NDArray[np.float64]:
         """(N, C) `LabelSchema.predictions` of clips, rows in their order; for the stop set and for relabelling."""
-        return self.schema.predictions(self._score(model, clips).logits)
+        scores = self._score(model, clips)
+        self._show(clips, scores)
+        return self.schema.predictions(scores.logits)
 
     @abstractmethod
     def _fit(
@@ -262,6 +270,10 @@ class AnyLearner(ABC, Generic[M]):
             stage: what is reported as being done.
             dropout: masks under which clips are judged as well.
         """
+
+    def _show(self, clips: Sequence[Clip], scores: Scores) -> None:
+        if self.embedded is not None:
+            self.embedded(clips, scores.embeddings)
 
     def _taught(
         self, labels: Mapping[str, NDArray[np.floating]], ids: Collection[str], clips: Sequence[Clip]

@@ -37,14 +37,15 @@ async function examine({ page, outside, errors, name }) {
   check(`${name}: axe finds nothing serious`, !found.violations.some((one) => ["serious", "critical"].includes(one.impact)));
   check(`${name}: no request leaves the host`, outside.length === 0);
   check(`${name}: the console is quiet (${errors.slice(0, 2).join(" | ")})`, errors.length === 0);
-  check(`${name}: nothing is wider than the screen`, await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  check(`${name}: nothing is wider than the screen (${width} pixels)`, width <= page.viewportSize().width);
 }
 
 const desk = { viewport: { width: 1280, height: 900 } };
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 for (const [name, options, target] of [
   ["project-light", { ...desk, colorScheme: "light" }], ["project-dark", { ...desk, colorScheme: "dark" }],
-  ["project-phone", phone], ["project-without-script", { ...desk, javaScriptEnabled: false }], ["projects", desk, "/"],
+  ["project-phone", phone], ["map", desk, "/projects/1/map"], ["search", desk, "/projects/1/search?class=sad"], ["project-without-script", { ...desk, javaScriptEnabled: false }], ["projects", desk, "/"],
 ]) {
   const seen = await open(name, options, target);
   if (options.javaScriptEnabled === false) {
@@ -66,7 +67,15 @@ check("a clip plays", await page.evaluate(async () => {
   await audio.play();
   return audio.duration > 0.2;
 }));
+await page.goto(`${address}/projects/1/map`);
+await page.locator("circle").last().click();
+check("a dot of the map plays", await page.waitForFunction(() => document.querySelector("#map-player audio").currentTime > 0, null, { timeout: 8000 }).then(() => true, () => false));
+await page.click("#map-like");
+check("search by example finds clips", await page.locator("input[name=clips]").count() > 0);
+await page.click("button[value=ask]");
+check("they are asked for next", (await page.innerText("#said")).includes("will be asked for before all others"));
 if (process.env.PROGRESS) {
+  await page.goto(`${address}/projects/1`);
   const { writeFileSync } = await import("node:fs");
   const now = Date.now() / 1000;
   const doing = (done) => writeFileSync(process.env.PROGRESS, JSON.stringify({ schema_version: 1, stage: "tapt", done, total: 400, at: now + done / 10, began: now - 20, first: 0 }));

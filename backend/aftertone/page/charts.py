@@ -4,9 +4,11 @@ Every text that comes from a project passes through `escape`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from aftertone.page.search import Point
 from aftertone.status.document import ClassMetrics, Interval, Measured, RoundStatus
 
 WIDTH, HEIGHT = 640, 250
@@ -104,6 +106,21 @@ def stack(parts: Sequence[tuple[str, str, int]]) -> Markup:
         f'<svg class="stack" viewBox="0 0 1000 14" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(said)}">{"".join(drawn)}</svg>'
     )
+
+
+def pool_map(project: int, points: Sequence[Point], classes: Sequence[str]) -> Markup:
+    """The pool in two dimensions: a dot per clip, which a click plays."""
+    parts = []
+    for one in points:
+        radius = {"asked": 5, "labelled": 4}.get(one.state, 3)
+        said = f"task {one.found.task}, {one.state}: {classes[one.column]}"
+        source = f"/projects/{project}/clips/{quote(one.found.clip)}.wav"
+        parts.append(
+            f'<circle class="k{one.column % 10} {one.state}" cx="{10 + 620 * one.x:.1f}" cy="{10 + 380 * one.y:.1f}" '
+            f'r="{radius}" data-sound="{escape(source)}" data-said="{escape(said)}"/>'
+        )
+    name = f"Map of {len(points)} clips of the pool: clips that the model takes for alike lie close to each other"
+    return _picture("map", name, 640, 400, parts)
 
 
 def histogram(counts: Sequence[int]) -> Markup:

@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from aftertone.errors import NotKeptError
-from aftertone.page import live, rendering, sounds
+from aftertone.page import live, rendering, search, sounds
 from aftertone.page.access import NotAllowedError, check_button, check_reader
 from aftertone.settings import Settings
 from aftertone.status import ProjectStatus, Status, status
@@ -29,6 +29,7 @@ BUTTONS: dict[str, Do] = {
     "resume": lambda steering, project, _: steering.resume(project),
     "train": lambda steering, project, _: steering.train(project),
     "cancel": lambda steering, project, _: steering.cancel(project),
+    "ask": lambda steering, project, form: steering.ask(project, form.get("clips", "").split()),
     "rollback": lambda steering, project, form: steering.rollback(project, _number(form.get("round", ""))),
 }
 """What the form's `do` says -> what is done."""
@@ -80,6 +81,17 @@ class Page:
             said, status = str(error), 400
         return await run_in_threadpool(self._show, project, said, status)
 
+    async def search(self, request: Request) -> Response:
+        """The unlabelled clips that are most like a clip, or most probably of a class."""
+        check_reader(request, asks_password=self._asks_password)
+        query, number = request.query_params, request.path_params["project"]
+        return await run_in_threadpool(self._search, number, query.get("clip", ""), query.get("class", ""))
+
+    async def map(self, request: Request) -> Response:
+        """The pool as a picture."""
+        check_reader(request, asks_password=self._asks_password)
+        return await run_in_threadpool(self._map, request.path_params["project"])
+
     async def events(self, request: Request) -> Response:
         """What moves, as long as somebody looks."""
         check_reader(request, asks_password=self._asks_password)
@@ -127,6 +139,22 @@ class Page:
             raise NotKeptError(f"Project {project} isn't connected. {why}".rstrip())
         return found, found.projects[0]
 
+    def _search(self, number: int, clip: str, name: str) -> Response:
+        store = self._store.kept(number)
+        classes = search.pool_of(store).record.classes
+        found = search.near_clip(store, clip) if clip else search.near_class(store, name or classes[0])
+        return rendering.page(
+            "search.html", number=number, found=found, clip=clip, name="" if clip else name or classes[0],
+            classes=classes,
+        )  # fmt: skip
+
+    def _map(self, number: int) -> Response:
+        store = self._store.kept(number)
+        project = self._read(number)[1]
+        asked = {one.task for one in project.next_clips}
+        drawn, classes = search.points(store, asked), search.pool_of(store).record.classes
+        return rendering.page("map.html", number=number, points=drawn, classes=classes, clips=project.clips)
+
     def _show(self, number: int, said: str = "", status: int = 200) -> Response:
         found, project = self._read(number)
         return rendering.page("project.html", status, found=found, project=project, said=said)
@@ -147,6 +175,8 @@ def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route
         route("/projects/{project:int}", page.project),
         route("/projects/{project:int}/do", page.press, "POST"),
         route("/projects/{project:int}/events", page.events),
+        route("/projects/{project:int}/search", page.search),
+        route("/projects/{project:int}/map", page.map),
         route("/projects/{project:int}/clips/{clip}.{ending}", page.sound),
         Route("/static/{name}", shown(page.static)),
     ]
@@ -171,8 +201,8 @@ async def _form(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > BODY:
             raise AftertoneError("The form is too large.")
-    fields: dict[str, Any] = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
-    return {name: values[-1] for name, values in fields.items()}
+    fields: dict[str, Any] = parse_qs(body.decode("utf-8", "replace"), max_num_fields=200)
+    return {name: " ".join(values) for name, values in fields.items()}
 
 
 def _number(text: str) -> int:

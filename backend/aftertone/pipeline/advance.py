@@ -44,7 +44,7 @@ from aftertone.pipeline.method_needs import method_lacks
 from aftertone.pipeline.notify import Notifier
 from aftertone.pipeline.plan import Adapt, Extend, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.pipeline.pruning import prune_when_due
-from aftertone.pipeline.queue import extended
+from aftertone.pipeline.queue import asked_tasks, extended
 from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
@@ -311,7 +311,8 @@ class Advance:
         assert last is not None
         assert queue is not None
         scores = self._store.scores(last.number)[1]
-        order = extended(self._settings, dataset, snapshot, scores, queue.published, last.batch)
+        asked = asked_tasks(dataset, state.test_clips, state.asked)
+        order = extended(self._settings, dataset, snapshot, scores, queue.published, last.batch, asked)
         part = queue.part + 1 if isinstance(queue, Extension) else 1
         self._store.save(Extension(round=last.version, part=part, published=order))
 

@@ -7,7 +7,7 @@ import numpy as np
 from aftertone.labelstudio.tasks import Snapshot, Task
 from aftertone.pipeline.dataset import Dataset
 from aftertone.pipeline.method_needs import adapts, method_awaits
-from aftertone.pipeline.queue import seed_size
+from aftertone.pipeline.queue import asked_tasks, seed_size
 from aftertone.settings import Settings
 from aftertone.store.records import FIRST_RETRY
 from aftertone.store.state import State
@@ -86,7 +86,7 @@ def _while_paused(snapshot: Snapshot, dataset: Dataset, state: State) -> Step:
     if last is not None and last.number in (state.current, state.chosen):
         if _queue_lost(snapshot, state):
             return Publish(number=last.number)
-        if _queue_ends(dataset, state, last.batch):
+        if _queue_ends(dataset, state, last.batch) or _asked_for(dataset, state):
             return Extend(number=last.number)
     return Wait(why=f"paused; `aftertone resume {snapshot.project}` goes on")
 
@@ -95,7 +95,7 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
     last = state.last
     if last is not None and _queue_lost(snapshot, state):
         return Publish(number=last.number)
-    if last is not None and _queue_ends(dataset, state, last.batch):
+    if last is not None and (_queue_ends(dataset, state, last.batch) or _asked_for(dataset, state)):
         return Extend(number=last.number)
     if dataset.missing:
         return Ingest(tasks=dataset.missing)
@@ -146,6 +146,16 @@ def _queue_ends(dataset: Dataset, state: State, batch: int) -> bool:
     open_tasks = [dataset.entries[clip.id].tasks[0] for clip in dataset.open_clips]
     left = sum(task in published for task in open_tasks)
     return left < len(open_tasks) and 2 * left <= batch
+
+
+def _asked_for(dataset: Dataset, state: State) -> bool:
+    """Whether people asked for clips that aren't at the head of what is published."""
+    asked = set(asked_tasks(dataset, state.test_clips, state.asked))
+    if not asked or state.queue is None:
+        return False
+    open_tasks = {dataset.entries[clip.id].tasks[0] for clip in dataset.open_clips}
+    head = [task for task in state.queue.published if task in open_tasks][: len(asked)]
+    return set(head) != asked
 
 
 def _enough_to_train(dataset: Dataset, state: State, settings: Settings) -> bool:

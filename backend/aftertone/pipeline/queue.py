@@ -50,6 +50,7 @@ def build(
     ranking: "Ranking",
     batch: int,
     again: Sequence[str] = (),
+    asked: Sequence[str] = (),
 ) -> tuple[int, ...]:
     """Task ids, highest priority first: ranked clips with test clips mixed in, then skipped clips.
 
@@ -58,6 +59,7 @@ def build(
     Args:
         again: labelled clips that should get another vote, most urgent first; as many are mixed in as RELABEL_SHARE
             says.
+        asked: clips that people want to be asked for next.
     """
     order = _within_caps(list(ranking.order), settings, dataset, picks(settings, batch))
     if settings.relabel_share > 0 and again:
@@ -67,7 +69,16 @@ def build(
         waiting = [clip.id for clip in dataset.open_clips if clip.id in test_clips]
         order = with_test_clips(order, waiting, share=settings.test_share, seed=settings.seed)
     order += [clip.id for clip in dataset.skipped_clips]
-    return tuple(dataset.entries[clip].tasks[0] for clip in order)
+    return _first(asked_tasks(dataset, test_clips, asked), [dataset.entries[clip].tasks[0] for clip in order])
+
+
+def asked_tasks(dataset: Dataset, test_clips: frozenset[str], asked: Sequence[str]) -> tuple[int, ...]:
+    """The tasks of clips that people want to be asked for next, as far as these are open.
+
+    None of the test set is among them: what people choose would make it easier or harder than the pool.
+    """
+    open_ids = {clip.id for clip in dataset.open_clips} - test_clips
+    return tuple(dataset.entries[clip].tasks[0] for clip in asked if clip in open_ids)
 
 
 def extended(
@@ -77,6 +88,7 @@ def extended(
     scores: Mapping[int, Score],
     published: Sequence[int],
     batch: int,
+    asked: Sequence[int] = (),
 ) -> tuple[int, ...]:
     """Task ids to publish in place of a queue that ends: what is left of it, then what its round ranked next.
 
@@ -84,6 +96,7 @@ def extended(
 
     Args:
         scores: the round's, by task; those of a damaged table are {}.
+        asked: tasks that people want to be asked for next.
     """
     known, tasks = set(published), snapshot.tasks
     left = [task for task in published if task in tasks and tasks[task].annotations < snapshot.overlap]
@@ -96,7 +109,12 @@ def extended(
 
     order = sorted(by_chance, key=place) + [clip.id for clip in dataset.skipped_clips]
     more = [task for clip in order if (task := dataset.entries[clip].tasks[0]) not in known]
-    return (*left, *more[: length(settings, batch)])
+    return _first(asked, [*left, *more[: length(settings, batch)]])
+
+
+def _first(asked: Sequence[int], order: Sequence[int]) -> tuple[int, ...]:
+    """The order with some tasks at its head, whether or not they are in it."""
+    return tuple(dict.fromkeys([*asked, *order]))
 
 
 def _within_caps(order: list[str], settings: Settings, dataset: Dataset, size: int) -> list[str]:

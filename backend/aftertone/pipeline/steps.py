@@ -21,6 +21,7 @@ from aftertone.store.records import StopSet
 from aftertone.store.rounds import Doubt, Draft, Round, SoftLabels, TrainingRecord, described
 from aftertone.store.state import State
 from aftertone_model.backbones.backbone import Backbone, load_backbone
+from aftertone_model.classification.pool_map import PoolMap
 from aftertone_model.config import PRESETS, tapt_config
 from aftertone_model.data.clips import Clip, file_of
 from aftertone_model.evaluation.stopping import stop_set
@@ -68,9 +69,9 @@ class LearningSteps:
     def seed(self) -> None:
         """Find the seed set and write it as a round without a model."""
         size = queue.seed_size(self._settings, self._dataset)
-        labelled = self._dataset.labelled_clips
+        labelled, asked = self._dataset.labelled_clips, self._state.asked
         ranking = self._learner().seed(self._candidates(), queue.picks(self._settings, size), labelled)
-        order = queue.build(self._settings, self._dataset, self._state.test_clips, ranking, size)
+        order = queue.build(self._settings, self._dataset, self._state.test_clips, ranking, size, asked=asked)
         record = Round(
             number=0,
             kind="seed",
@@ -124,20 +125,24 @@ class LearningSteps:
         labelled = [clip for clip in self._dataset.labelled_clips if clip.id in draft.labelled]  # none of the test set
         candidates = [clip for clip in self._candidates() if clip.id not in self._dataset.labels]
         labels = {clip.id: np.array(draft.labelled[clip.id]) for clip in labelled}
+        pool_map = PoolMap()
+        learner.embedded = pool_map.add
         ranking = learner.rank(model, [*candidates, *labelled], count, labels, strategy)
         asked = set(ranking.order)
         others = [clip for clip in self._dataset.clips_and_segments if clip.id not in asked]
         found = dict(zip((clip.id for clip in others), learner.predict(model, others), strict=True))
         if ranking.predictions is not None:
             found |= dict(zip(ranking.order, ranking.predictions, strict=True))
+        learner.embedded = None
         compared = [clip for clip in self._stop_set() if clip in found]
         decisions = draft.label_schema.decisions(np.array([found[clip] for clip in compared])) if compared else []
         doubts: tuple[Doubt, ...] = ()
         if draft.learned(self._dataset.question, self._dataset.schema):
             doubts = find_doubts(learner, self._dataset, draft.labelled.keys(), found, self._settings.seed)
         order = queue.build(
-            self._settings, self._dataset, self._state.test_clips, ranking, size, self._servable(doubts)
-        )
+            self._settings, self._dataset, self._state.test_clips, ranking, size, self._servable(doubts),
+            self._state.asked,
+        )  # fmt: skip
         record = Round(
             **{name: getattr(draft, name) for name in Draft.model_fields if name != "seconds"},
             number=self._state.next_number,
@@ -160,7 +165,8 @@ class LearningSteps:
         advice = stop_advice([*self._state.standing, record], speakers, self._settings.seed)
         slope = advice.slope and (advice.slope.value, advice.slope.low, advice.slope.high)
         record = record.model_copy(update={"advice": advice.sentence, "enough": advice.stop, "gain": slope})
-        self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found))
+        embeddings = pool_map.reduced(sorted(self._dataset.entries), self._settings.seed)
+        self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found), embeddings)
 
     def _previous(self) -> Any:
         """The newest round's model; None where there is none, or another method trained it."""

@@ -46,7 +46,7 @@ def histogram(record: Round, table: ScoreTable | None) -> tuple[int, ...]:
     if table is None or not table.predictions.shape[1] or record.label_schema.predicts != "probabilities":
         return ()
     known = record.labelled.keys() | record.tested.keys()
-    open_rows = [row for row in _first_rows(table) if table.clips[row] not in known]
+    open_rows = [row for row in list(table.first.values()) if table.clips[row] not in known]
     surest = table.predictions[open_rows].max(axis=1) if open_rows else np.empty(0)
     counts, _ = np.histogram(surest, bins=BINS, range=(0.0, 1.0))
     return tuple(int(count) for count in counts)
@@ -60,7 +60,7 @@ def _support(metrics: Metrics, column: int, *, exclusive: bool) -> int:
 
 def _shares(record: Round, table: ScoreTable, speakers: Mapping[str, str]) -> dict[str, Interval]:
     """Share of each class in the pool, where the round has a model and a test clip."""
-    rows = _first_rows(table)
+    rows = list(table.first.values())
     if not table.predictions.shape[1] or not rows:
         return {}
     place = {table.clips[row]: number for number, row in enumerate(rows)}
@@ -89,9 +89,3 @@ def _shares(record: Round, table: ScoreTable, speakers: Mapping[str, str]) -> di
 
 def _of(scores: NDArray, place: Mapping[str, int], clips: list[str]) -> NDArray:
     return scores[[place[clip] for clip in clips]]
-
-
-def _first_rows(table: ScoreTable) -> list[int]:
-    """The first line of each clip, since the same audio may be several tasks."""
-    first = dict(zip(reversed(table.clips), range(len(table.clips) - 1, -1, -1), strict=True))
-    return sorted(first.values())

@@ -38,7 +38,7 @@ from aftertone.store.records import (
     Problem,
     Warnings,
 )
-from aftertone.store.requests import Steering
+from aftertone.store.requests import Asked, Steering
 from aftertone.store.rounds import Extension, Round
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.evaluation.metrics import Metrics
@@ -84,7 +84,9 @@ def project_status(project: int, store: ProjectStore, free: int, refused: str = 
         histogram=histogram(last, table) if last is not None else (),
         advice=last.advice if last is not None else "",
         forecast=forecast(last, figures.labelled + figures.tested, figures.annotators) if last is not None else "",
-        next_clips=next_clips(last, store.read(Extension), table, figures, store.get(HeldOut)) if last else (),
+        next_clips=next_clips(last, store.read(Extension), table, figures, store.get(HeldOut), store.get(Asked).clips)
+        if last
+        else (),
         relabel=last.relabel if last is not None else (),
         unusable=tuple(Unusable(task=task, reason=reason) for task, reason in figures.unusable.items()),
         options={name: Option(**row) for name, row in options_of(store).items()},

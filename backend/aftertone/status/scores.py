@@ -21,6 +21,7 @@ class ScoreTable:
     clusters: tuple[str, ...]  # (N,) '' where nothing was clustered
     predictions: NDArray[np.float32]  # (N, C); C = 0 before there is a model
     row: dict[int, int]  # task -> its line
+    first: dict[str, int]  # clip, ids ascending -> its first line, since the same audio may be several tasks
 
 
 def score_table(store: ProjectStore, number: int) -> ScoreTable | None:
@@ -41,12 +42,15 @@ def _read(file: Path, _written: int) -> ScoreTable:
     width = len(FIXED_COLUMNS)
     tasks = [int(row[0]) for row in rows]
     predictions = [row[width:] for row in rows]
+    clips = tuple(row[1] for row in rows)
+    first = dict(zip(reversed(clips), range(len(clips) - 1, -1, -1), strict=True))
     return ScoreTable(
         tasks=np.array(tasks, np.int64),
-        clips=tuple(row[1] for row in rows),
+        clips=clips,
         clusters=tuple(row[4] for row in rows),
         predictions=np.array(predictions, np.float32).reshape(len(rows), len(head) - width)
         if predictions and len(predictions[0]) == len(head) - width
         else np.empty((len(rows), 0), np.float32),
+        first={clip: first[clip] for clip in sorted(first)},
         row={task: place for place, task in enumerate(tasks)},
     )

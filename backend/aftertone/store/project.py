@@ -7,9 +7,10 @@ projects/<id>/test-split.json   which clips are never trained on; stop-set.json:
 projects/<id>/pool/             decoded clips and their frozen CNN features; adapted/: the backbone after TAPT
 projects/<id>/source-pool/      clips of other corpora with labels, where the method learns from such
 projects/<id>/next/             the round being made: a trained model that hasn't ranked the pool yet
-projects/<id>/rounds/007/       round.json, scores.csv, model/; extension.json: more of its ranking
+projects/<id>/rounds/007/       round.json, scores.csv, embeddings.npy, model/; extension.json: more of its ranking
 projects/<id>/current           number of the round that annotators are served
 projects/<id>/steering.json     whether it is paused, which rounds are rolled back, options set by `aftertone set`
+projects/<id>/asked-next.json   clips that people want to be asked for next
 projects/<id>/train-requested   there while a Start Training waits; setup-requested: while a connection is to be read;
                                 cancel-requested: while the step under way is to be ended
 projects/<id>/webhook-secret    what Label Studio sends along with each webhook
@@ -38,7 +39,7 @@ from aftertone.store.folder import read_record, write_record
 from aftertone.store.lease import hold
 from aftertone.store.records import Connection, HeldOut, Problem, Quiet, Sources, Tasks
 from aftertone.store.refusals import RefusedProjects
-from aftertone.store.requests import RequestFolder
+from aftertone.store.requests import Asked, RequestFolder
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Extension, Round
@@ -46,7 +47,7 @@ from aftertone.store.running import RunningProcesses
 from aftertone.store.state import State, sides_of
 from aftertone.store.unconfirmed import UnconfirmedProjects
 from aftertone_model.data.clips import CLIP_FILE, SAMPLE_RATE
-from aftertone_model.data.files import is_scratch, put_in_place, remove, whole_folder, write_text
+from aftertone_model.data.files import is_scratch, put_in_place, remove, whole_file, whole_folder, write_text
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 ADAPTED_AGAIN = "The backbone is adapted again."  # what follows from damage to it
 SEGMENT = re.compile(r"\d{1,7}[.]\d{3}[+]\d{1,7}[.]\d{3}")  # start and length in the id of a part of a file
+EMBEDDINGS = "embeddings.npy"
 KEPT_MODELS = 3  # newest rounds that keep their weights; the others can be trained again from round.json
 
 
@@ -89,6 +91,7 @@ class ProjectStore(RequestFolder):
             paused=steering.paused is not None,
             rolled_back=frozenset(steering.rolled_back),
             chosen=steering.chosen,
+            asked=self.get(Asked).clips,
             extension=self.read(Extension),
             damage=self.damage(),
         )
@@ -257,6 +260,18 @@ class ProjectStore(RequestFolder):
         """The table that `scores` reads, for who needs a part of it in another form."""
         return self._round_folder(number) / SCORES
 
+    def embeddings_file(self, number: int) -> Path:
+        """Where they lie."""
+        return self._round_folder(number) / EMBEDDINGS
+
+    def embeddings(self, number: int) -> NDArray[np.float16] | None:
+        """What `complete_round` was given, mapped from disk; None where the round has none, or they are damaged."""
+        try:
+            found = np.load(self.embeddings_file(number), mmap_mode="r")
+        except (OSError, ValueError, EOFError):
+            return None
+        return found if found.ndim == 2 else None
+
     def answers(self, number: int) -> dict[int, tuple[str, ...]]:
         """The model's answer for every task that a round scored; {} for a round without a model."""
         schema, scores = self.round(number).label_schema, self.scores(number)[1]
@@ -306,10 +321,19 @@ class ProjectStore(RequestFolder):
         with self.loading(self._next, Draft.AFTER_DAMAGE):
             yield read_record(Draft, self._next / Draft.FILE), self._next / "model"
 
-    def complete_round(self, record: Round, scores: Sequence[Score]) -> None:
-        """The model in `next/` has ranked the pool: from now on that is a round. Old rounds' weights go."""
+    def complete_round(
+        self, record: Round, scores: Sequence[Score], embeddings: NDArray[np.float16] | None = None
+    ) -> None:
+        """The model in `next/` has ranked the pool: from now on that is a round. Old rounds' weights go.
+
+        Args:
+            embeddings: (N, D) of every scored clip, rows by id, ascending; for the map of the pool and for search.
+        """
         write_record(self._next, record, self.guard)
         write_scores(self._next, scores, record.classes, self.guard)
+        if embeddings is not None:
+            with whole_file(self._next / EMBEDDINGS, guard=self.guard) as scratch, scratch.open("wb") as file:
+                np.save(file, embeddings)
         folder = self._round_folder(record.number)
         put_in_place(self._next, folder, guard=self.guard)
         with self.guard():

@@ -4,7 +4,7 @@ Whoever asks, such as the server or a command, holds no lease. So the worker nev
 marker files it only takes one away whose request it has done.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from aftertone.store.folder import RecordFolder
 from aftertone.store.records import Problem, Record
 from aftertone_model.data.files import remove, write_text
 
+MOST_ASKED = 200  # clips that people may have asked for next
 ANYWAY = "anyway"  # what a request to train says where it is meant also without any new label
 
 
@@ -40,6 +41,15 @@ class Steering(Record):
         return tuple(sorted(set(numbers)))
 
 
+class Asked(Record):
+    """Clips that people want to be asked for next; those that have an answer count no more."""
+
+    FILE = "asked-next.json"
+    AFTER_DAMAGE = "Clips that were asked for by hand and aren't served yet are asked for again on the page."
+
+    clips: tuple[str, ...] = ()  # the latest first
+
+
 class RequestFolder(RecordFolder):
     """A project's records, and what is asked of its worker."""
 
@@ -57,6 +67,13 @@ class RequestFolder(RecordFolder):
                 self.save(after)
         self.remove(Problem)
         return after
+
+    def ask_for(self, clips: Sequence[str]) -> tuple[str, ...]:
+        """Have annotators asked for these next. Returns all that are asked for, the latest first."""
+        with FileLock(self.folder / "steering.lock", timeout=5, poll_interval=0.01):
+            asked = tuple(dict.fromkeys([*clips, *self.get(Asked).clips]))[:MOST_ASKED]
+            self.save(Asked(clips=asked))
+        return asked
 
     @property
     def stopped(self) -> bool:

@@ -26,6 +26,7 @@ class State:
     paused: bool = False  # nothing new is done
     rolled_back: frozenset[int] = frozenset()  # numbers of rounds that are kept and count no more
     chosen: int | None = None  # number of the round that the last rollback went to
+    asked: tuple[str, ...] = ()  # clips that people want to be asked for next
     extension: Extension | None = None  # of a round's queue; perhaps of an earlier round's
     damage: tuple[str, ...] = ()  # a sentence per damaged file that was set aside and still lies there
 

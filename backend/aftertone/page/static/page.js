@@ -7,3 +7,17 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("play", (event) => {
   for (const other of document.querySelectorAll("audio")) if (other !== event.target) other.pause();
 }, true);
+document.addEventListener("click", (event) => {
+  const dot = event.target.closest ? event.target.closest("circle[data-sound]") : null;
+  if (!dot) return;
+  const box = document.getElementById("map-player"), audio = box.querySelector("audio");
+  const clip = dot.dataset.sound.split("/").pop().replace(/[.]wav$/, "");
+  for (const other of document.querySelectorAll("circle.heard")) other.classList.remove("heard");
+  dot.classList.add("heard");
+  box.hidden = false;
+  document.getElementById("map-said").textContent = dot.dataset.said;
+  const like = document.getElementById("map-like");
+  like.href = like.getAttribute("href").split("?")[0] + "?clip=" + clip;
+  audio.src = dot.dataset.sound;
+  audio.play();
+});

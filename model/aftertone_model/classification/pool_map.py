@@ -1,0 +1,39 @@
+"""A pool in few dimensions: what a round's model makes of each clip, small enough to keep, to draw and to search."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aftertone_model.data.clips import Clip
+
+DIMENSIONS = 32  # principal components that are kept; the first two are the map
+EXAMPLES = 4_000  # clips, drawn by chance, that components are taken of
+
+
+class PoolMap:
+    """Embeddings of clips, as they are scored."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, NDArray[np.float16]] = {}
+
+    def add(self, clips: Sequence[Clip], embeddings: NDArray[np.floating]) -> None:
+        """Remember those (N, D) of the clips."""
+        rows = embeddings.astype(np.float16)
+        self._found |= {clip.id: row for clip, row in zip(clips, rows, strict=True)}
+
+    def reduced(self, ids: Sequence[str], seed: int) -> NDArray[np.float16] | None:
+        """(N, at most DIMENSIONS) principal components of the clips, rows in the order of their ids.
+
+        Scaled so that the first has a deviation of 1. None where a clip was never scored, or there are less than three.
+        """
+        if len(ids) < 3 or any(clip not in self._found for clip in ids):
+            return None
+        embeddings = np.stack([self._found[clip] for clip in ids]).astype(np.float32)  # (N, D)
+        chosen = np.random.default_rng(seed).permutation(len(ids))[:EXAMPLES]
+        mean = embeddings[chosen].mean(axis=0)
+        components = np.linalg.svd(embeddings[chosen] - mean, full_matrices=False)[2][:DIMENSIONS]  # (K, D)
+        # The sign of a component is chance; the same pool shall look the same.
+        components *= np.sign(components[np.arange(len(components)), np.abs(components).argmax(axis=1)])[:, None]
+        reduced = (embeddings - mean) @ components.T
+        return (reduced / max(float(reduced[:, 0].std()), 1e-6)).astype(np.float16)
