@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 from starlette.concurrency import run_in_threadpool
 
+from aftertone.status.tasks import task_figures
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Doing, Problem, Tasks, Warnings
 from aftertone.store.requests import Steering
@@ -20,14 +21,7 @@ def marks(store: ProjectStore) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Times of the files that tell what happens now, and of those that change the rest of the page."""
     now = (Doing.FILE, Problem.FILE, Steering.FILE)
     rest = (Tasks.FILE, Warnings.FILE, Extension.FILE, Steering.FILE, "current", "rounds", "asked-next.json")
-    return tuple(_time(store, file) for file in now), tuple(_time(store, file) for file in rest)
-
-
-def _time(store: ProjectStore, file: str) -> int:
-    try:
-        return (store.folder / file).stat().st_mtime_ns
-    except OSError:
-        return 0
+    return tuple(store.written(file) for file in now), tuple(store.written(file) for file in rest)
 
 
 async def events(store: ProjectStore, render_now: Callable[[], str]) -> AsyncIterator[str]:
@@ -41,6 +35,7 @@ async def events(store: ProjectStore, render_now: Callable[[], str]) -> AsyncIte
         if after[0] != before[0]:
             yield _event("now", await run_in_threadpool(render_now))
         if after[1] != before[1]:
+            await run_in_threadpool(task_figures, store)  # so that who asks again sees the new ones
             yield _event("changed", "")
         before = after
 

@@ -127,7 +127,7 @@ def points(store: ProjectStore, asked: Collection[int]) -> list[Point]:
     Args:
         asked: tasks that are asked for next.
     """
-    pool, figures = pool_of(store), task_figures(store)
+    pool, figures = pool_of(store), task_figures(store, late=True)
     known = pool.record.labelled | pool.record.tested
     tasks = pool.table.tasks[pool.rows]
     states = np.array(["asked" if t in asked else "labelled" if c in known else "open"
@@ -151,7 +151,7 @@ def points(store: ProjectStore, asked: Collection[int]) -> list[Point]:
 
 
 def _best(store: ProjectStore, pool: Pool, likeness: NDArray[np.floating], but: str = "") -> list[Found]:
-    figures, held_out = task_figures(store), store.get(HeldOut).clips
+    figures, held_out = task_figures(store, late=True), store.get(HeldOut).clips
     found: list[Found] = []
     for row in np.argsort(-likeness, kind="stable").tolist():
         clip, task = pool.ids[row], int(pool.table.tasks[pool.rows[row]])

@@ -10,11 +10,12 @@ from aftertone.status.project import project_status
 from aftertone.store.project import Store
 
 
-def status(store: Store, only: Collection[int] | None = None) -> Status:
+def status(store: Store, only: Collection[int] | None = None, *, late: bool = False) -> Status:
     """Everything worth knowing about projects.
 
     Args:
         only: projects to speak of; all by default.
+        late: as for `task_figures`.
 
     Raises:
         NotKeptError: nothing is kept of one of these.
@@ -36,7 +37,7 @@ def status(store: Store, only: Collection[int] | None = None) -> Status:
         problem=unwritable(store.model_dir),
         workers=sum(one.kind == "worker" for one in store.running.alive()),
         projects=tuple(
-            project_status(number, store.project(number), free, refused.get(number, "")) for number in known
+            project_status(number, store.project(number), free, refused.get(number, ""), late=late) for number in known
         ),
         unconfirmed={number: why for number, why in unconfirmed.items() if number not in refused},
         refused={number: why for number, why in refused.items() if number not in known},

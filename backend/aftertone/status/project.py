@@ -47,14 +47,17 @@ from aftertone_model.evaluation.rating_metrics import RatingMetrics
 FULL = "disk-low"  # what was found then is found anew
 
 
-def project_status(project: int, store: ProjectStore, free: int, refused: str = "") -> ProjectStatus:
+def project_status(
+    project: int, store: ProjectStore, free: int, refused: str = "", *, late: bool = False
+) -> ProjectStatus:
     """Everything worth knowing about a project, from the store alone.
 
     Args:
         free: bytes that are free where the store lies.
         refused: why it couldn't be used when it was last set up; '' where it could.
+        late: as for `task_figures`.
     """
-    figures, steering = task_figures(store), store.steering
+    figures, steering = task_figures(store, late=late), store.steering
     rounds, damaged = _rounds(store)
     standing = [record for record in rounds if record.number not in steering.rolled_back]
     last = standing[-1] if standing else None

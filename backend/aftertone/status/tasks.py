@@ -1,9 +1,9 @@
 """What a project's tasks, as last read, say about its pool: counts, annotators, labels found, what is unusable."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 from aftertone.doctor.untouched import Untouched, find_untouched
@@ -11,6 +11,8 @@ from aftertone.labelstudio.tasks import NO_ADDRESS, Answer, Task
 from aftertone.pipeline.annotators import Annotators, find_annotators
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import HeldOut, Source, Sources, Tasks
+
+MOST_KEPT = 64  # projects whose figures stay in memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,22 +38,51 @@ class TaskFigures:
     speakers: Mapping[str, str] = field(repr=False)  # clip -> who speaks, where known
 
 
-def task_figures(store: ProjectStore) -> TaskFigures:
-    """Of the tasks as last read; computed once for each state of the files that it comes from."""
-    files = tuple(store.folder / record.FILE for record in (Tasks, Sources, HeldOut))
-    return _figures(store.folder, tuple(map(_written, files)))
+def task_figures(store: ProjectStore, *, late: bool = False) -> TaskFigures:
+    """Of the tasks as last read; computed once for each state of the files that it comes from.
+
+    Args:
+        late: whether those of an earlier state do while the new ones are computed, which takes seconds for a large
+            pool.
+    """
+    with _lock:
+        known = _known.setdefault(store.folder, _Known())
+        while len(_known) > MOST_KEPT:
+            del _known[next(iter(_known))]
+    if late and known.figures is not None:
+        if known.written != _written(store) and not known.refreshing.locked():
+            threading.Thread(target=known.refresh, args=(store.folder,), daemon=True).start()
+        return known.figures
+    return known.refresh(store.folder)
 
 
-def _written(file: Path) -> int:
-    try:
-        return file.stat().st_mtime_ns
-    except OSError:
-        return 0
+class _Known:
+    """A project's figures, and of which state of its files; computed by one thread at a time."""
+
+    def __init__(self) -> None:
+        self.written: tuple[int, ...] = ()
+        self.figures: TaskFigures | None = None
+        self.refreshing = threading.Lock()
+
+    def refresh(self, folder: Path) -> TaskFigures:
+        """Today's figures."""
+        with self.refreshing:
+            store = ProjectStore(folder)
+            written = _written(store)
+            if self.figures is None or written != self.written:
+                self.figures, self.written = _figures(store), written
+            return self.figures
 
 
-@lru_cache(maxsize=64)
-def _figures(folder: Path, _written: tuple[int, ...]) -> TaskFigures:
-    store = ProjectStore(folder)
+_known: dict[Path, _Known] = {}
+_lock = threading.Lock()
+
+
+def _written(store: ProjectStore) -> tuple[int, ...]:
+    return tuple(store.written(record.FILE) for record in (Tasks, Sources, HeldOut))
+
+
+def _figures(store: ProjectStore) -> TaskFigures:
     sources, tasks = store.get(Sources).sources, store.get(Tasks).cache.tasks
     held_out = store.get(HeldOut).clips
     clips: dict[str, list[Answer]] = {}

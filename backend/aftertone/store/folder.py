@@ -63,6 +63,13 @@ class RecordFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def written(self, file: str) -> int:
+        """When a file or folder was last written, in ns; 0 where there is none."""
+        try:
+            return (self.folder / file).stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def get(self, kind: type[R]) -> R:
         """A record, or an empty one where there is none."""
         return self.read(kind) or kind()

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import wave
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from aftertone.page.live import events, marks
 from aftertone.page.routes import STATIC
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
-from aftertone.store.project import ProjectStore
+from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Doing, Finding, Warnings
 from tests.unit.aftertone.made_store import make_project
 from tests.unit.aftertone.records import FakeJobs
@@ -24,9 +25,17 @@ HERE, ELSEWHERE = ("127.0.0.1", 50_000), ("192.0.2.7", 50_000)
 SAME_SITE = {**BROWSER, "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    make_project(folder, clips=60, rounds=2, sounds=True)
+    return folder
+
+
 @pytest.fixture
-def store(settings: Settings) -> ProjectStore:
-    return make_project(settings.model_dir, clips=60, rounds=2, sounds=True)
+def store(settings: Settings, made: Path) -> ProjectStore:
+    shutil.copytree(made, settings.model_dir, dirs_exist_ok=True)
+    return Store(settings.model_dir).project(1)
 
 
 def client(settings: Settings, caller: tuple[str, int] = HERE, host: str = "localhost") -> TestClient:

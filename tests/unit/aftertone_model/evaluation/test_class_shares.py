@@ -18,7 +18,7 @@ def test_intervals_cover_the_truth_whatever_the_model_is_worth(tested: int) -> N
     random, covered, wide = np.random.default_rng(tested), [], {0.0: [], 1.5: []}
     for share in (0.05, 0.3, 0.6):
         for apart in wide:
-            for repeat in range(40):
+            for repeat in range(25):
                 truth, scores = pool(random, share, 1_500, apart)
                 test = random.permutation(len(truth))[:tested]
                 found = class_share(scores, scores[test], truth[test].astype(float), truth[test].sum(), seed=repeat)
