@@ -74,6 +74,5 @@ def _text(found: "Status", settings: "Settings") -> str:
     else:
         workers = "" if found.workers else "No worker runs: nothing goes on until `aftertone worker` does. "
         said.append(f"{workers}{size(found.free)} are free where MODEL_DIR={settings.model_dir} lies.")
-    if found.problem:
-        said.append(f"PROBLEM: {found.problem}")
+    said += [f"PROBLEM: {problem}" for problem in (found.problem, *found.servers) if problem]
     return "\n\n".join(said)

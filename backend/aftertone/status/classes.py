@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from aftertone.status.document import ClassStatus, Interval
 from aftertone.status.scores import ScoreTable
 from aftertone.store.rounds import Round
+from aftertone_model.data.clips import file_of
 from aftertone_model.evaluation.class_shares import class_share
 from aftertone_model.evaluation.metrics import Metrics
 
@@ -45,7 +46,7 @@ def histogram(record: Round, table: ScoreTable | None) -> tuple[int, ...]:
     """Clips that the round knew no label of, by the probability of the most likely class, in BINS of equal width."""
     if table is None or not table.predictions.shape[1] or record.label_schema.predicts != "probabilities":
         return ()
-    known = record.labelled.keys() | record.tested.keys()
+    known = {file_of(clip) for clip in (*record.labelled, *record.tested)}
     open_rows = [row for row in list(table.first.values()) if table.clips[row] not in known]
     surest = table.predictions[open_rows].max(axis=1) if open_rows else np.empty(0)
     counts, _ = np.histogram(surest, bins=BINS, range=(0.0, 1.0))

@@ -1,21 +1,24 @@
-"""The status document of a MODEL_DIR, read from the store alone, so that it works whatever else is down."""
+"""The status document of a MODEL_DIR, read from the store, so that it works whatever else is down."""
 
 import time
 from collections.abc import Collection
 
 from aftertone.doctor.disk import free as free_bytes
+from aftertone.doctor.registry import CHECKS
+from aftertone.doctor.servers import dead, silent_servers
 from aftertone.faults import unwritable
 from aftertone.status.document import Status
 from aftertone.status.project import project_status
 from aftertone.store.project import Store
 
 
-def status(store: Store, only: Collection[int] | None = None, *, late: bool = False) -> Status:
+def status(store: Store, only: Collection[int] | None = None, *, late: bool = False, ask: bool = True) -> Status:
     """Everything worth knowing about projects.
 
     Args:
         only: projects to speak of; all by default.
         late: as for `task_figures`.
+        ask: whether the addresses at which Label Studio calls the server are tried, for two seconds each.
 
     Raises:
         NotKeptError: nothing is kept of one of these.
@@ -30,12 +33,14 @@ def status(store: Store, only: Collection[int] | None = None, *, late: bool = Fa
         known = [number for number in known if number in only]
         refused = {number: why for number, why in refused.items() if number in only}
         unconfirmed = {number: why for number, why in unconfirmed.items() if number in only}
-    free = free_bytes(store.model_dir)
+    free, alive = free_bytes(store.model_dir), store.running.alive()
+    silent = dead(silent_servers(store) if ask else [], runs=any(one.kind == "server" for one in alive))
     return Status(
         at=time.time(),
         free=free,
         problem=unwritable(store.model_dir),
-        workers=sum(one.kind == "worker" for one in store.running.alive()),
+        workers=sum(one.kind == "worker" for one in alive),
+        servers=tuple(CHECKS["server"].finding(one.sentence).sentence for one in silent),
         projects=tuple(
             project_status(number, store.project(number), free, refused.get(number, ""), late=late) for number in known
         ),

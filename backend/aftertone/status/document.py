@@ -54,6 +54,7 @@ class Question(Part):
     tag: str
     kind: str
     classes: tuple[str, ...] = Field(description="Classes, or the dimensions that are rated.")
+    of_regions: bool = Field(description="Whether it is asked about regions of the audio.")
     notes: tuple[str, ...]
 
 
@@ -186,6 +187,13 @@ class Option(Part):
     instead_of: Any = None
 
 
+class Attribute(Part):
+    """Something that tasks say of their clips, such as a speaker's gender."""
+
+    clips: int = Field(description="That have it.")
+    values: dict[str, int] = Field(description="Clips by value; empty where there are many.")
+
+
 class Disk(Part):
     """Bytes that the project's files take, as last counted."""
 
@@ -213,6 +221,7 @@ class ProjectStatus(Part):
     answered: int
     in_progress: int = Field(description="Clips that wait for further votes.")
     untouched: Untouched
+    attributes: dict[str, Attribute]
     annotators: Annotators
     serving: int | None = Field(description="Number of the round that annotators are served.")
     rounds: tuple[RoundStatus, ...]
@@ -246,6 +255,7 @@ class Status(Part):
     free: int = Field(description="Bytes that are free where MODEL_DIR lies.")
     problem: str | None = Field(description="Why nothing can be written there; null where it can.")
     workers: int = Field(description="Workers that run.")
+    servers: tuple[str, ...] = Field(description="Addresses where Label Studio finds nobody, a sentence each.")
     projects: tuple[ProjectStatus, ...]
     unconfirmed: dict[int, str] = Field(description="Projects that wait to be connected, and why.")
     refused: dict[int, str] = Field(description="Further projects that can't be used, and why.")
@@ -254,6 +264,7 @@ class Status(Part):
     def needs_somebody(self) -> bool:
         """Whether something doesn't go on without a person."""
         waits = any(project.problems for project in self.projects)
+        waits = waits or bool(self.servers)
         return waits or bool(self.refused) or bool(self.problem) or self.stuck_connections
 
     @property

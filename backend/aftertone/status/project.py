@@ -10,6 +10,7 @@ from aftertone.status.classes import class_figures, histogram
 from aftertone.status.document import (
     Activity,
     Annotators,
+    Attribute,
     ClassMetrics,
     Counts,
     Disk,
@@ -80,6 +81,7 @@ def project_status(
         answered=figures.answered,
         in_progress=store.get(InProgress).clips,
         untouched=Untouched(**figures.untouched.as_json()),
+        attributes={name: Attribute(**row) for name, row in figures.attributes.items()},
         annotators=Annotators(**figures.annotators.as_json()),
         serving=store.current,
         rounds=_round_rows(store, rounds, steering),

@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from aftertone.attribute_names import count_values
 from aftertone.doctor.untouched import Untouched, find_untouched
 from aftertone.labelstudio.tasks import NO_ADDRESS, Answer, Task
 from aftertone.pipeline.annotators import Annotators, find_annotators
@@ -30,6 +32,7 @@ class TaskFigures:
     unfetched: int  # tasks whose audio nobody has tried to fetch yet
     unusable: Mapping[int, str]  # task -> why it has no usable audio
     untouched: Untouched
+    attributes: Mapping[str, Mapping[str, Any]]  # see `aftertone.attribute_names.count_values`
     annotators: Annotators
     found: Mapping[str, float]  # class, or dimension=rating -> clips that annotators gave it, votes in parts
     done: frozenset[int]  # tasks that have an answer
@@ -105,6 +108,7 @@ def _figures(store: ProjectStore) -> TaskFigures:
         unfetched=sum(bool(task.source) and task.source not in sources for task in tasks),
         unusable={task.id: reason for task in tasks if (reason := _unusable(task, sources))},
         untouched=find_untouched(tasks),
+        attributes=count_values(_attributes(tasks, sources)),
         annotators=find_annotators(tasks),
         found=_found(clips.values()),
         done=frozenset(task.id for task in tasks if task.answer.given),
@@ -132,6 +136,15 @@ def _speakers(tasks: tuple[Task, ...], sources: Mapping[str, Source]) -> dict[st
         if task.speaker and source is not None and source.clip is not None:
             found.setdefault(source.clip, task.speaker)
     return found
+
+
+def _attributes(tasks: Sequence[Task], sources: Mapping[str, Source]) -> Iterable[Mapping[str, str]]:
+    """The attributes of each usable clip."""
+    found: dict[str, dict[str, str]] = {}
+    for task in reversed(tasks):  # of several tasks with the same audio the first counts
+        if task.attributes and task.source in sources and (clip := sources[task.source].clip) is not None:
+            found.setdefault(clip, {}).update(task.attributes)
+    return found.values()
 
 
 def _unusable(task: Task, sources: Mapping[str, Source]) -> str:

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
+from aftertone.attribute_names import describe_counts
 from aftertone.doctor.disk import size
 from aftertone.labelstudio.download import refused_host
 from aftertone.labelstudio.relabel_tab import TITLE
@@ -34,7 +35,10 @@ def describe(project: ProjectStatus, workers: int = 0, now: float | None = None)
         lines.append(f"PAUSED {ago(project.paused, now)}; `aftertone resume {project.project}` goes on")
     if project.question is not None:
         lines.append(f"learns {_question(project.question)}")
-    lines += [_pool(project), *_rounds(project)]
+    lines.append(_pool(project))
+    if told := describe_counts({name: row.model_dump() for name, row in project.attributes.items()}):
+        lines.append(f"clips with attributes: {told}")
+    lines += _rounds(project)
     lines += [line for line in (project.advice and f"advice: {project.advice}", project.forecast) if line]
     lines += describe_annotators(project.annotators.model_dump())
     if again := len(project.relabel):
@@ -80,7 +84,8 @@ def _troubles(project: ProjectStatus) -> Iterator[str]:
 def _question(question: Question) -> str:
     shown = question.classes[:MOST_CLASSES]
     more = ", ..." if len(question.classes) > MOST_CLASSES else ""
-    return f'{question.tag} "{question.name}" ({question.kind}): {", ".join(shown)}{more}'
+    parts = ", of regions" if question.of_regions else ""
+    return f'{question.tag} "{question.name}" ({question.kind}{parts}): {", ".join(shown)}{more}'
 
 
 def _pool(project: ProjectStatus) -> str:

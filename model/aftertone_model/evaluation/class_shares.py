@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone_model.evaluation.bootstrap import UPPER, units_of
-from aftertone_model.evaluation.metrics import Estimate
+from aftertone_model.evaluation.estimate import Estimate
 
 DRAWS = 1_000
 FEWEST = 10  # test clips in the top bin; the next ones hold twice, four times as many
