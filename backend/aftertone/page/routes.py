@@ -183,12 +183,14 @@ def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route
 
 
 def shown(handle: Handler) -> Handler:
-    """What is wrong, told in a page where a browser asks for one."""
+    """What is wrong, told in a page where a browser asks for one; others get the server's usual answer."""
 
     async def handled(request: Request) -> Response:
         try:
             return await handle(request)
         except AftertoneError as error:
+            if not wants_page(request):
+                raise
             status = 403 if isinstance(error, NotAllowedError) else 404 if isinstance(error, NotKeptError) else 400
             return rendering.page("error.html", status, said=str(error))
 

@@ -27,7 +27,7 @@ from aftertone.errors import LabelConfigError, NotKeptError, TooManyProjectsErro
 from aftertone.faults import explain
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.tasks import SECRET_HEADER
-from aftertone.page import Page, page_routes, shown, wants_page
+from aftertone.page import NotAllowedError, Page, page_routes, shown, wants_page
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.bodies import Bodies
 from aftertone.server.errors import BusyError, RequestError, UnauthorisedError
@@ -48,7 +48,13 @@ WEBHOOK_BODY = 1_000_000  # bytes
 AT_ONCE = 64  # requests that are answered at a time, beside those to /health
 ASK_SECONDS = 10.0  # that Label Studio may take, where somebody wants a project to be forgotten
 LOGGED_A_MINUTE = 60  # refusals: a stranger fills no disk
-STATUS = {LabelConfigError: 422, NotKeptError: 404, UnknownProjectError: 403, TooManyProjectsError: 429}
+STATUS = {
+    LabelConfigError: 422,
+    NotAllowedError: 403,
+    NotKeptError: 404,
+    UnknownProjectError: 403,
+    TooManyProjectsError: 429,
+}
 
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -54,6 +54,7 @@ def describe(*, asks_password: bool) -> dict[str, Any]:
             "/predict": {"post": _takes(PredictRequest, predicted, odd_config) | guarded},
             "/webhook": {"post": _takes(WebhookRequest, _reply("Heard.", {}), {})},
             "/versions": {"get": {"responses": {"200": versions} | _errors({"401": BODY_STATUSES["401"]})} | guarded},
+            "/status": {"get": _status() | guarded},
             **{f"/projects/{{project}}/{name}": _steers(name, kind, guarded) for name, (kind, _) in COMMANDS.items()},
         },
         "components": {
@@ -61,6 +62,15 @@ def describe(*, asks_password: bool) -> dict[str, Any]:
             "securitySchemes": {"basic": {"type": "http", "scheme": "basic"}},
         },
     }
+
+
+def _status() -> dict[str, Any]:
+    summary = (
+        "How every project stands; docs/schemas/status.json is the schema. / and /projects/{project} show browsers it."
+    )
+    codes = {"401": BODY_STATUSES["401"], "403": "Without a password, only this machine may ask."}
+    reply = _reply("The status document.", {"projects": {"type": "array"}, "at": {"type": "number"}})
+    return {"summary": summary, "responses": {"200": reply} | _errors(codes)}
 
 
 def _steers(name: str, kind: type[BaseModel], guarded: dict[str, Any]) -> dict[str, Any]:
