@@ -1,8 +1,8 @@
 """How long the status page takes: `python -m benchmarks.status_page [--projects 20] [--rounds 30] [--clips 100000]`.
 
 One project has the large pool, the others 1,000 clips each; nothing is trained, all is written as rounds leave it. The
-first answer reads everything from disk, the second finds most of it in memory, and the one after a label has come reads
-the large project's tasks again.
+first answer reads everything from disk, the second finds most of it in memory, and the third comes after the worker has
+read a new label of the large project.
 """
 
 import argparse
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
+from aftertone.pipeline.figures import save_figures
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
 from aftertone.store.project import Store
@@ -42,7 +43,8 @@ def main() -> None:
         print("| page | first | again | after a label |\n| --- | --- | --- | --- |")
         for path in ("/", "/projects/1", "/projects/1/map", "/projects/1/search?class=sad", "/status"):
             times = [_seconds(client, path), _seconds(client, path)]
-            store.save(store.get(Tasks))
+            store.save(store.get(Tasks))  # as the worker does once a label has come
+            save_figures(store)
             times.append(_seconds(client, path))
             print(f"| {path} | {' | '.join(f'{wall:.2f} s ({cpu:.2f} CPU)' for wall, cpu in times)} |", flush=True)
 

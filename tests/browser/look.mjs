@@ -30,7 +30,9 @@ async function open(name, options, target = "/projects/1") {
 async function examine({ page, outside, errors, name }) {
   await page.evaluate(() => { for (const one of document.querySelectorAll("img[loading=lazy]")) one.loading = "eager"; });
   await page.waitForTimeout(500);
-  await page.screenshot({ path: path.join(pictures, `${name}.png`), fullPage: true });
+  const { width: wide } = page.viewportSize();
+  const clip = { x: 0, y: 0, width: wide, height: Math.min(await page.evaluate(() => document.documentElement.scrollHeight), 1500) };
+  await page.screenshot({ path: path.join(pictures, `${name}.png`), fullPage: true, clip });
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run());
   for (const one of found.violations) console.log(`     axe ${one.impact}: ${one.id}, ${one.nodes.length} x: ${one.nodes[0].html.slice(0, 160)}`);
@@ -44,12 +46,11 @@ async function examine({ page, outside, errors, name }) {
 const desk = { viewport: { width: 1280, height: 900 } };
 const phone = { viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true };
 for (const [name, options, target] of [
-  ["project-light", { ...desk, colorScheme: "light" }], ["project-dark", { ...desk, colorScheme: "dark" }],
-  ["project-phone", phone], ["map", desk, "/projects/1/map"], ["search", desk, "/projects/1/search?class=sad"], ["project-without-script", { ...desk, javaScriptEnabled: false }], ["projects", desk, "/"],
+  ["status-page", { ...desk, colorScheme: "light" }], ["status-page-dark", { ...desk, colorScheme: "dark" }],
+  ["status-page-phone", phone], ["status-page-map", desk, "/projects/1/map"], ["status-page-search", desk, "/projects/1/search?class=sad"], ["project-without-script", { ...desk, javaScriptEnabled: false }], ["status-page-projects", desk, "/"],
 ]) {
   const seen = await open(name, options, target);
   if (options.javaScriptEnabled === false) {
-    await seen.page.screenshot({ path: path.join(pictures, `${name}.png`), fullPage: true });
     const text = await seen.page.innerText("main");
     check(`${name}: it reads without JavaScript`, ["Rounds", "Classes", "Asked for next"].every((word) => text.includes(word)));
     await seen.page.click("button[value=pause]");

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from aftertone.page.search import Point
 from aftertone.status.document import ClassMetrics, Interval, Measured, RoundStatus
+from aftertone_model.evaluation.estimate import TOO_FEW
 
 WIDTH, HEIGHT = 640, 250
 Place = Callable[[float], float]  # a figure -> where it is drawn
@@ -28,7 +29,7 @@ def learning_curve(rounds: Sequence[RoundStatus]) -> Markup:
     points = [(record.labels, *main_figures(record.metrics)) for record in rounds if record.metrics is not None]
     if len(points) < 2:
         return Markup("")
-    most, least = max(labels for labels, *_ in points), min(0.0, min(first.low for _, first, _ in points))
+    most, least = max(labels for labels, *_ in points), min(0.0, *(_low(first) for _, first, _ in points))
 
     def x(labels: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * labels / max(most, 1)
@@ -39,8 +40,9 @@ def learning_curve(rounds: Sequence[RoundStatus]) -> Markup:
     def line(kind: str, each: Iterable[tuple[int, float]]) -> str:
         return f'<polyline class="{kind}" points="{" ".join(f"{x(a):.1f},{y(b):.1f}" for a, b in each)}"/>'
 
-    upper = [(x(labels), y(first.high)) for labels, first, _ in points]
-    lower = [(x(labels), y(first.low)) for labels, first, _ in reversed(points)]
+    ended = [(labels, first.ends) for labels, first, _ in points if first.ends is not None]
+    upper = [(x(labels), y(high)) for labels, (_, high) in ended]
+    lower = [(x(labels), y(low)) for labels, (low, _) in reversed(ended)]
     band = " ".join(f"{a:.1f},{b:.1f}" for a, b in [*upper, *lower])
     parts = [*_grid(x, y, least, most), f'<polygon class="band" points="{band}"/>']
     parts.append(line("first", ((labels, first.value) for labels, first, _ in points)))
@@ -48,7 +50,7 @@ def learning_curve(rounds: Sequence[RoundStatus]) -> Markup:
     if seconds:
         parts.append(line("second", seconds))
     for labels, first, _ in points:
-        said = f"{labels} labels: {first.value:.3f} [{first.low:.3f}, {first.high:.3f}]"
+        said = f"{labels} labels: {written(first)}"
         parts.append(
             f'<circle class="first" cx="{x(labels):.1f}" cy="{y(first.value):.1f}" r="4"><title>{said}</title></circle>'
         )
@@ -65,6 +67,21 @@ def _grid(x: Place, y: Place, least: float, most: int) -> Iterable[str]:
         anchor = "end" if step == 4 else "middle"
         yield f'<text x="{x(labels):.1f}" y="{HEIGHT - 14}" text-anchor="{anchor}">{labels:.0f}</text>'
     yield f'<text x="{(LEFT + WIDTH) / 2:.0f}" y="{HEIGHT - 1}" text-anchor="middle">labels</text>'
+
+
+def written(figure: Interval) -> str:
+    """A figure and its interval."""
+    return f"{figure.value:.3f} {ends(figure)}"
+
+
+def ends(figure: Interval) -> str:
+    """A figure's interval, or why there is none."""
+    found = figure.ends
+    return f"({TOO_FEW})" if found is None else f"[{found[0]:.3f} to {found[1]:.3f}]"
+
+
+def _low(figure: Interval) -> float:
+    return figure.value if figure.ends is None else figure.ends[0]
 
 
 def main_figures(metrics: Measured | None) -> tuple[Interval, Interval | None]:

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 
 from starlette.concurrency import run_in_threadpool
 
-from aftertone.status.tasks import task_figures
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Doing, Problem, Tasks, Warnings
 from aftertone.store.requests import Steering
@@ -35,7 +34,6 @@ async def events(store: ProjectStore, render_now: Callable[[], str]) -> AsyncIte
         if after[0] != before[0]:
             yield _event("now", await run_in_threadpool(render_now))
         if after[1] != before[1]:
-            await run_in_threadpool(task_figures, store)  # so that who asks again sees the new ones
             yield _event("changed", "")
         before = after
 

@@ -51,7 +51,7 @@ class Page:
     async def index(self, request: Request) -> Response:
         """Every project; the one that there is, where there is only one."""
         check_reader(request, asks_password=self._asks_password)
-        found = await run_in_threadpool(partial(status, self._store, late=True, ask=False))
+        found = await run_in_threadpool(partial(status, self._store, ask=False))
         return rendering.page("index.html", found=found)
 
     async def document(self, request: Request) -> Response:
@@ -133,7 +133,7 @@ class Page:
         return FileResponse(rendering.STATIC / name, headers={"Cache-Control": "max-age=3600"})
 
     def _read(self, project: int) -> tuple[Status, ProjectStatus]:
-        found = status(self._store, [project], late=True, ask=False)
+        found = status(self._store, [project], ask=False)
         if not found.projects:
             why = found.refused.get(project) or found.unconfirmed.get(project, "")
             raise NotKeptError(f"Project {project} isn't connected. {why}".rstrip())

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone.errors import NotKeptError
+from aftertone.pipeline.figures import task_figures
 from aftertone.status.scores import ScoreTable, score_table
-from aftertone.status.tasks import TaskFigures, task_figures
 from aftertone.store.project import ProjectStore
-from aftertone.store.records import HeldOut
 from aftertone.store.rounds import Round
 
 SHOWN = 20  # clips found
@@ -25,7 +24,6 @@ class Found:
 
     task: int
     clip: str
-    seconds: float
     prediction: str
     confidence: float
     likeness: float  # -1 to 1; of a class its probability
@@ -53,13 +51,12 @@ class Pool:
     embeddings: NDArray[np.float32]  # (N, D)
     likable: NDArray[np.float32]  # (N, D + C) rows of length 1: what two clips' likeness is the product of
 
-    def found(self, row: int, likeness: float, figures: TaskFigures) -> Found:
+    def found(self, row: int, likeness: float) -> Found:
         """A row for people."""
         clip, predictions = self.ids[row], self.table.predictions[self.rows[row]].tolist()
         return Found(
             task=int(self.table.tasks[self.rows[row]]),
             clip=clip,
-            seconds=figures.seconds.get(clip, 0.0),
             prediction=", ".join(self.record.label_schema.answer(predictions)),
             confidence=self.record.label_schema.confidence(predictions),
             likeness=likeness,
@@ -127,7 +124,7 @@ def points(store: ProjectStore, asked: Collection[int]) -> list[Point]:
     Args:
         asked: tasks that are asked for next.
     """
-    pool, figures = pool_of(store), task_figures(store, late=True)
+    pool = pool_of(store)
     known = pool.record.labelled | pool.record.tested
     tasks = pool.table.tasks[pool.rows]
     states = np.array(["asked" if t in asked else "labelled" if c in known else "open"
@@ -144,19 +141,19 @@ def points(store: ProjectStore, asked: Collection[int]) -> list[Point]:
     for row in sorted(rows.tolist(), key=lambda row: ("open", "labelled", "asked").index(states[row])):
         shares = known.get(pool.ids[row]) or pool.table.predictions[pool.rows[row]]
         drawn.append(
-            Point(found=pool.found(row, 0.0, figures), x=float(places[row, 0]), y=1 - float(places[row, 1]),
+            Point(found=pool.found(row, 0.0), x=float(places[row, 0]), y=1 - float(places[row, 1]),
                   column=int(np.argmax(shares)), state=str(states[row]))
         )  # fmt: skip
     return drawn
 
 
 def _best(store: ProjectStore, pool: Pool, likeness: NDArray[np.floating], but: str = "") -> list[Found]:
-    figures, held_out = task_figures(store, late=True), store.get(HeldOut).clips
+    figures = task_figures(store)
     found: list[Found] = []
     for row in np.argsort(-likeness, kind="stable").tolist():
         clip, task = pool.ids[row], int(pool.table.tasks[pool.rows[row]])
-        if clip != but and task not in figures.done and task not in figures.passed and not held_out.get(clip):
-            found.append(pool.found(row, float(likeness[row]), figures))
+        if clip != but and task not in figures.done and task not in figures.passed and clip not in figures.test:
+            found.append(pool.found(row, float(likeness[row])))
             if len(found) == SHOWN:
                 break
     return found

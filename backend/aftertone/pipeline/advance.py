@@ -38,6 +38,7 @@ from aftertone.options import known_settings
 from aftertone.pipeline.complete import awaited_clips
 from aftertone.pipeline.connecting import FINDING, READING, check_usable, confirm, protect_webhook, refresh
 from aftertone.pipeline.dataset import Dataset, join
+from aftertone.pipeline.figures import save_figures
 from aftertone.pipeline.housekeeping import keep_house
 from aftertone.pipeline.looking import look_at
 from aftertone.pipeline.method_needs import method_lacks
@@ -263,7 +264,9 @@ class Advance:
         refused = protect_webhook(label_studio, snapshot, store, connection.url)
         tabs = read_tabs(label_studio, self._project)
         look = look_at(store, snapshot, dataset, state, settings, connection, refused_secret=refused, tabs=tabs)
-        return snapshot, dataset, keep_house(store, state, snapshot, dataset, settings, now, examine(look))
+        state = keep_house(store, state, snapshot, dataset, settings, now, examine(look))
+        save_figures(store)
+        return snapshot, dataset, state
 
     def _do(self, step: Step, snapshot: Snapshot, dataset: Dataset, state: State, services: Services) -> None:
         store, settings = self._store, self._settings

@@ -1,18 +1,47 @@
 """Figures of each class: labels found, recall on the test set, and the share of the pool."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aftertone.pipeline.figures import TaskFigures
 from aftertone.status.document import ClassStatus, Interval
 from aftertone.status.scores import ScoreTable
+from aftertone.store.project import ProjectStore
 from aftertone.store.rounds import Round
 from aftertone_model.data.clips import file_of
 from aftertone_model.evaluation.class_shares import class_share
 from aftertone_model.evaluation.metrics import Metrics
 
 BINS = 20  # of the histogram
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedClasses:
+    """What a round says about its classes."""
+
+    classes: tuple[ClassStatus, ...] = ()
+    histogram: tuple[int, ...] = ()
+
+
+def learned_classes(
+    store: ProjectStore, record: Round, table: ScoreTable | None, figures: TaskFigures
+) -> LearnedClasses:
+    """Of the newest round that counts; computed once for each state of round and tasks."""
+    known = _known.get(store.folder)
+    made_of = (record.version, table, figures)
+    if known is None or known[0][0] != record.version or known[0][1] is not table or known[0][2] is not figures:
+        found = LearnedClasses(
+            classes=class_figures(record, figures.found, table, figures.speakers), histogram=histogram(record, table)
+        )
+        known = _known[store.folder] = made_of, found
+    return known[1]
+
+
+_known: dict[Path, tuple[tuple[str, ScoreTable | None, TaskFigures], LearnedClasses]] = {}
 
 
 def class_figures(

@@ -12,12 +12,11 @@ from aftertone.status.project import project_status
 from aftertone.store.project import Store
 
 
-def status(store: Store, only: Collection[int] | None = None, *, late: bool = False, ask: bool = True) -> Status:
+def status(store: Store, only: Collection[int] | None = None, *, ask: bool = True) -> Status:
     """Everything worth knowing about projects.
 
     Args:
         only: projects to speak of; all by default.
-        late: as for `task_figures`.
         ask: whether the addresses at which Label Studio calls the server are tried, for two seconds each.
 
     Raises:
@@ -42,7 +41,7 @@ def status(store: Store, only: Collection[int] | None = None, *, late: bool = Fa
         workers=sum(one.kind == "worker" for one in alive),
         servers=tuple(CHECKS["server"].finding(one.sentence).sentence for one in silent),
         projects=tuple(
-            project_status(number, store.project(number), free, refused.get(number, ""), late=late) for number in known
+            project_status(number, store.project(number), free, refused.get(number, "")) for number in known
         ),
         unconfirmed={number: why for number, why in unconfirmed.items() if number not in refused},
         refused={number: why for number, why in refused.items() if number not in known},

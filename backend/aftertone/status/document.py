@@ -23,8 +23,15 @@ class Interval(Part):
     """A figure with its 95 % interval."""
 
     value: float
-    low: float
-    high: float
+    low: float | None = Field(description="Lower end; null where there are too few clips for an interval.")
+    high: float | None = Field(description="Upper end; null likewise.")
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Both ends; None also for an interval without width, as earlier versions gave for a few clips."""
+        if self.low is None or self.high is None or self.low == self.high:
+            return None
+        return self.low, self.high
 
 
 class Activity(Part):

@@ -6,7 +6,8 @@ from aftertone.doctor.data_checks import too_full
 from aftertone.doctor.disk import needed
 from aftertone.doctor.registry import CHECKS
 from aftertone.options import options_of
-from aftertone.status.classes import class_figures, histogram
+from aftertone.pipeline.figures import TaskFigures, task_figures
+from aftertone.status.classes import LearnedClasses, learned_classes
 from aftertone.status.document import (
     Activity,
     Annotators,
@@ -26,14 +27,12 @@ from aftertone.status.document import (
 )
 from aftertone.status.forecast import forecast
 from aftertone.status.scores import score_table
-from aftertone.status.tasks import TaskFigures, task_figures
 from aftertone.status.waiting import next_clips
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import (
     DiskUse,
     Doing,
     Finding,
-    HeldOut,
     InProgress,
     LearnedQuestion,
     Problem,
@@ -48,17 +47,14 @@ from aftertone_model.evaluation.rating_metrics import RatingMetrics
 FULL = "disk-low"  # what was found then is found anew
 
 
-def project_status(
-    project: int, store: ProjectStore, free: int, refused: str = "", *, late: bool = False
-) -> ProjectStatus:
+def project_status(project: int, store: ProjectStore, free: int, refused: str = "") -> ProjectStatus:
     """Everything worth knowing about a project, from the store alone.
 
     Args:
         free: bytes that are free where the store lies.
         refused: why it couldn't be used when it was last set up; '' where it could.
-        late: as for `task_figures`.
     """
-    figures, steering = task_figures(store, late=late), store.steering
+    figures, steering = task_figures(store), store.steering
     rounds, damaged = _rounds(store)
     standing = [record for record in rounds if record.number not in steering.rolled_back]
     last = standing[-1] if standing else None
@@ -66,6 +62,7 @@ def project_status(
     findings = _findings(store, figures, free, disk)
     question = store.read(LearnedQuestion)
     table = score_table(store, last.number) if last is not None else None
+    learned = learned_classes(store, last, table, figures) if last is not None else LearnedClasses()
     failed = failure and Failure(**failure.model_dump(include={"step", "message", "times", "at"}))
     return ProjectStatus(
         project=project,
@@ -85,11 +82,11 @@ def project_status(
         annotators=Annotators(**figures.annotators.as_json()),
         serving=store.current,
         rounds=_round_rows(store, rounds, steering),
-        classes=class_figures(last, figures.found, table, figures.speakers) if last is not None else (),
-        histogram=histogram(last, table) if last is not None else (),
+        classes=learned.classes,
+        histogram=learned.histogram,
         advice=last.advice if last is not None else "",
         forecast=forecast(last, figures.labelled + figures.tested, figures.annotators) if last is not None else "",
-        next_clips=next_clips(last, store.read(Extension), table, figures, store.get(HeldOut), store.get(Asked).clips)
+        next_clips=next_clips(store, last, store.read(Extension), table, figures, store.get(Asked).clips)
         if last
         else (),
         relabel=last.relabel if last is not None else (),

@@ -2,21 +2,21 @@
 
 from collections.abc import Collection, Sequence
 
+from aftertone.pipeline.figures import TaskFigures
 from aftertone.status.document import NextClip
 from aftertone.status.scores import ScoreTable
-from aftertone.status.tasks import TaskFigures
-from aftertone.store.records import HeldOut
+from aftertone.store.project import ProjectStore
 from aftertone.store.rounds import Extension, Round
 
 SHOWN = 20  # clips
 
 
 def next_clips(
+    store: ProjectStore,
     record: Round,
     extension: Extension | None,
     table: ScoreTable | None,
     figures: TaskFigures,
-    held_out: HeldOut,
     asked: Collection[str] = (),
 ) -> tuple[NextClip, ...]:
     """The head of the queue that annotators are served, without what they have answered.
@@ -38,12 +38,12 @@ def next_clips(
             continue
         clip = table.clips[row]
         predictions = table.predictions[row].tolist()
-        why = _why_not_ranked(task, clip, again, held_out, figures, asked) or _why(record, predictions, table, row)
+        why = _why_not_ranked(task, clip, again, figures, asked) or _why(record, predictions, table, row)
         found.append(
             NextClip(
                 task=task,
                 clip=clip,
-                seconds=figures.seconds.get(clip, 0.0),
+                seconds=store.seconds(clip),
                 prediction=", ".join(record.label_schema.answer(predictions)) if predictions else "",
                 confidence=round(record.label_schema.confidence(predictions), 4) if predictions else None,
                 why=why,
@@ -52,15 +52,13 @@ def next_clips(
     return tuple(found)
 
 
-def _why_not_ranked(
-    task: int, clip: str, again: Collection[int], held_out: HeldOut, figures: TaskFigures, asked: Collection[str]
-) -> str:
+def _why_not_ranked(task: int, clip: str, again: Collection[int], figures: TaskFigures, asked: Collection[str]) -> str:
     """Why a clip is in the queue that no query strategy put there; '' for the others."""
     if task in again:
         return "its label is doubted: another vote would tell"
     if clip in asked:
         return "somebody asked for it"
-    if held_out.clips.get(clip):
+    if clip in figures.test:
         return "drawn by chance for the test set"
     return "skipped before" if task in figures.passed else ""
 

@@ -177,6 +177,11 @@ class ProjectStore(RequestFolder):
         start, _, seconds = part.partition("+")
         return samples[round(float(start) * SAMPLE_RATE) : round((float(start) + float(seconds)) * SAMPLE_RATE)]
 
+    def seconds(self, clip: str) -> float:
+        """How long a clip is; 0 where the project has no such clip."""
+        samples = self.samples(clip)
+        return 0.0 if samples is None else len(samples) / SAMPLE_RATE
+
     def adaptation(self) -> Adaptation | None:
         """How adapting the backbone went; None before."""
 

@@ -1,5 +1,6 @@
 """A store with rounds in it, written without training anything: for pages, commands and benchmarks that only read."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aftertone.labelstudio.tasks import Answer, Task, TaskCache, Work
+from aftertone.pipeline.figures import save_figures
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import (
     Connection,
@@ -61,16 +63,17 @@ def make_project(
         known += asked[:BATCH] if number < rounds else asked[: BATCH // 3]
     _save_tasks(store, ids, truth, known, random)
     store.set_current(rounds)
+    save_figures(store)
     return store
 
 
 def _sounds(store: ProjectStore, truth: NDArray[np.integer], random: np.random.Generator) -> list[str]:
-    pool, time = Pool(store.folder / "pool"), np.arange(int(SECONDS * 16_000)) / 16_000
+    pool, moments = Pool(store.folder / "pool"), np.arange(int(SECONDS * 16_000)) / 16_000
     found = []
     for label in truth.tolist():
         pitch = 160 * 1.4**label * random.uniform(0.95, 1.05)
-        voice = sum(np.sin(2 * np.pi * pitch * part * time) / part for part in (1, 2, 3, 4))
-        wave = 0.2 * voice * (1 + 0.5 * np.sin(2 * np.pi * 4 * time)) + 0.01 * random.standard_normal(len(time))
+        voice = sum(np.sin(2 * np.pi * pitch * part * moments) / part for part in (1, 2, 3, 4))
+        wave = 0.2 * voice * (1 + 0.5 * np.sin(2 * np.pi * 4 * moments)) + 0.01 * random.standard_normal(len(moments))
         found.append(pool.add(wave.astype(np.float32)).id)
     return found
 
@@ -83,10 +86,10 @@ def _save_records(store: ProjectStore, project: int, ids: Sequence[str], held_ou
     store.save(
         Warnings(findings=(Finding(key="tab-order", severity="note", what="The tab Default has an order of its own."),))
     )
-    store.save(Doing(stage="waiting for labels: 6 of 20 since round 3", done=0, total=0, at=START.timestamp()))
+    store.save(Doing(stage="waiting for labels: 6 of 20 since round 3", done=0, total=0, at=time.time()))
     store.save(
         DiskUse(pool=64_000_000, features=96_000_000, rounds=9_000_000, adapted=380_000_000, other=2_000_000,
-                at=START.timestamp(), current=3)
+                at=time.time(), current=3)
     )  # fmt: skip
 
 

@@ -8,9 +8,9 @@ from starlette.testclient import TestClient
 
 from aftertone.errors import NotKeptError
 from aftertone.page.search import POINTS, SHOWN, near_class, near_clip, points
+from aftertone.pipeline.figures import task_figures
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
-from aftertone.status.tasks import task_figures
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import HeldOut
 from tests.unit.aftertone.loops import MemoryLoop

@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 from aftertone.cli import app
 from aftertone.errors import NotKeptError
+from aftertone.pipeline.figures import task_figures
 from aftertone.settings import Settings
 from aftertone.status import ProjectStatus, Status, status
 from aftertone.status.forecast import forecast
 from aftertone.status.headline import headline
 from aftertone.status.moments import ago, duration, pace
 from aftertone.status.schema import schema
-from aftertone.status.tasks import task_figures
 from aftertone.status.text import describe, describe_rounds
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Doing, Problem

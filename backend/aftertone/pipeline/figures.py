@@ -2,8 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,77 +11,75 @@ from aftertone.doctor.untouched import Untouched, find_untouched
 from aftertone.labelstudio.tasks import NO_ADDRESS, Answer, Task
 from aftertone.pipeline.annotators import Annotators, find_annotators
 from aftertone.store.project import ProjectStore
-from aftertone.store.records import HeldOut, Source, Sources, Tasks
+from aftertone.store.records import HeldOut, Record, Source, Sources, Tasks
 
-MOST_KEPT = 64  # projects whose figures stay in memory
+FILES = (Tasks, Sources, HeldOut)  # what figures are made of
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskFigures:
-    """Of one project."""
+class TaskFigures(Record):
+    """Of one project. Written by the worker, so that who shows them needn't read a large project's tasks."""
+
+    FILE = "figures.json"
+    PRIVATE = True  # speakers are people
+    AFTER_DAMAGE = "They are counted again."
 
     tasks: int
     answered: int  # tasks
     clips: int
-    labelled: int  # clips, as `document.Counts` has them
+    labelled: int  # clips, as the status document has them
     tested: int
     untested: int
     skipped: int
     fetched: int  # audio addresses that were tried
     unfetched: int  # tasks whose audio nobody has tried to fetch yet
-    unusable: Mapping[int, str]  # task -> why it has no usable audio
+    unusable: dict[int, str]  # task -> why it has no usable audio
     untouched: Untouched
-    attributes: Mapping[str, Mapping[str, Any]]  # see `aftertone.attribute_names.count_values`
+    attributes: dict[str, dict[str, Any]]  # see `aftertone.attribute_names.count_values`
     annotators: Annotators
-    found: Mapping[str, float]  # class, or dimension=rating -> clips that annotators gave it, votes in parts
+    found: dict[str, float]  # class, or dimension=rating -> clips that annotators gave it, votes in parts
     done: frozenset[int]  # tasks that have an answer
     passed: frozenset[int]  # tasks that were skipped
-    seconds: Mapping[str, float]  # clip -> its length
-    speakers: Mapping[str, str] = field(repr=False)  # clip -> who speaks, where known
+    test: frozenset[str]  # clips of the test set
+    speakers: dict[str, str]  # labelled test clip -> who speaks, where known
 
 
-def task_figures(store: ProjectStore, *, late: bool = False) -> TaskFigures:
-    """Of the tasks as last read; computed once for each state of the files that it comes from.
-
-    Args:
-        late: whether those of an earlier state do while the new ones are computed, which takes seconds for a large
-            pool.
-    """
+def task_figures(store: ProjectStore) -> TaskFigures:
+    """Of the tasks as last read: as the worker wrote them, or counted where it hasn't yet."""
     with _lock:
         known = _known.setdefault(store.folder, _Known())
-        while len(_known) > MOST_KEPT:
-            del _known[next(iter(_known))]
-    if late and known.figures is not None:
-        if known.written != _written(store) and not known.refreshing.locked():
-            threading.Thread(target=known.refresh, args=(store.folder,), daemon=True).start()
-        return known.figures
-    return known.refresh(store.folder)
+    return known.today(store)
+
+
+def save_figures(store: ProjectStore) -> None:
+    """Write them, where what they are made of has changed since."""
+    if not _is_written(store):
+        store.save(_figures(store))
 
 
 class _Known:
-    """A project's figures, and of which state of its files; computed by one thread at a time."""
+    """A project's figures, and of which state of its files; read by one thread at a time."""
 
     def __init__(self) -> None:
-        self.written: tuple[int, ...] = ()
-        self.figures: TaskFigures | None = None
-        self.refreshing = threading.Lock()
+        self._written: tuple[int, ...] = ()
+        self._figures: TaskFigures | None = None
+        self._reading = threading.Lock()
 
-    def refresh(self, folder: Path) -> TaskFigures:
+    def today(self, store: ProjectStore) -> TaskFigures:
         """Today's figures."""
-        with self.refreshing:
-            store = ProjectStore(folder)
-            written = _written(store)
-            if self.figures is None or written != self.written:
-                self.figures, self.written = _figures(store), written
-            return self.figures
+        with self._reading:
+            written = tuple(store.written(kind.FILE) for kind in (TaskFigures, *FILES))
+            if self._figures is None or written != self._written:
+                read = store.read(TaskFigures) if _is_written(store) else None
+                self._figures, self._written = read or _figures(store), written
+            return self._figures
 
 
 _known: dict[Path, _Known] = {}
 _lock = threading.Lock()
 
 
-def _written(store: ProjectStore) -> tuple[int, ...]:
-    return tuple(store.written(record.FILE) for record in (Tasks, Sources, HeldOut))
+def _is_written(store: ProjectStore) -> bool:
+    return store.written(TaskFigures.FILE) > max(store.written(kind.FILE) for kind in FILES)
 
 
 def _figures(store: ProjectStore) -> TaskFigures:
@@ -113,12 +110,12 @@ def _figures(store: ProjectStore) -> TaskFigures:
         found=_found(clips.values()),
         done=frozenset(task.id for task in tasks if task.answer.given),
         passed=frozenset(task.id for task in tasks if task.answer.skipped),
-        seconds={source.clip: source.seconds for source in sources.values() if source.clip is not None},
-        speakers=_speakers(tasks, sources),
+        test=frozenset(test),
+        speakers=_speakers(tasks, sources, given & test),
     )
 
 
-def _found(clips: Iterable[Sequence[Answer]]) -> Mapping[str, float]:
+def _found(clips: Iterable[Sequence[Answer]]) -> dict[str, float]:
     """Each clip counts once, in parts where its votes differ; a vote for several classes counts for each."""
     found: Counter[str] = Counter()
     for answers in clips:
@@ -129,11 +126,11 @@ def _found(clips: Iterable[Sequence[Answer]]) -> Mapping[str, float]:
     return dict(found)
 
 
-def _speakers(tasks: tuple[Task, ...], sources: Mapping[str, Source]) -> dict[str, str]:
+def _speakers(tasks: Sequence[Task], sources: Mapping[str, Source], wanted: Collection[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for task in tasks:
         source = sources.get(task.source)
-        if task.speaker and source is not None and source.clip is not None:
+        if task.speaker and source is not None and source.clip is not None and source.clip in wanted:
             found.setdefault(source.clip, task.speaker)
     return found
 
