@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
+from PIL import Image
 
 from aftertone.demo.server import free_port
 from aftertone.server.app import create_app
@@ -31,7 +32,9 @@ PICTURES = HERE.parents[1] / "docs" / "images"
 def served(settings: Settings) -> Iterator[str]:
     """The address of a server that runs while the block does."""
     port = free_port()
-    server = uvicorn.Server(uvicorn.Config(create_app(settings, FakeJobs()), port=port, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(settings, FakeJobs()), port=port, log_level="warning", lifespan="off")
+    )
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -49,11 +52,14 @@ def main() -> int:
     pictures.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(model_dir=Path(folder))  # pyright: ignore[reportCallIssue] -- pydantic's defaults
-        store = make_project(settings.model_dir, clips=600, rounds=6, sounds=True)
+        store = make_project(settings.model_dir, clips=600, rounds=10, sounds=True)
         with Store(settings.model_dir).running.enter("worker", {}, {}), served(settings) as address:
             environment = {**os.environ, "PROGRESS": str(store.folder / "progress.json")}
             command = ["node", str(HERE / "look.mjs"), address, str(pictures)]
-            return subprocess.run(command, env=environment, check=False).returncode
+            code = subprocess.run(command, env=environment, check=False).returncode
+    for file in pictures.glob("status-page*.png"):
+        Image.open(file).quantize(96).save(file, optimize=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ def make_project(
     ids = _sounds(store, truth, random) if sounds else [f"{number:032x}" for number in range(1, clips + 1)]
     held_out = random.random(clips) < 0.2
     queue = random.permutation(clips)
-    _save_records(store, project, ids, held_out)
+    _save_records(store, project, ids, held_out, rounds)
     known: list[int] = []
     for number in range(rounds + 1):
         quality = 0.5 + 2.5 * number / (rounds + 1)
@@ -78,7 +78,9 @@ def _sounds(store: ProjectStore, truth: NDArray[np.integer], random: np.random.G
     return found
 
 
-def _save_records(store: ProjectStore, project: int, ids: Sequence[str], held_out: NDArray[np.bool_]) -> None:
+def _save_records(
+    store: ProjectStore, project: int, ids: Sequence[str], held_out: NDArray[np.bool_], rounds: int
+) -> None:
     store.connect(Connection(project=project, label_config="<View/>"))
     store.save(LearnedQuestion(name="emotion", tag="Choices", kind="single-choice", classes=CLASSES))
     store.save(Sources(sources={f"/a/{row}": Source(clip=clip, seconds=SECONDS) for row, clip in enumerate(ids, 1)}))
@@ -86,7 +88,7 @@ def _save_records(store: ProjectStore, project: int, ids: Sequence[str], held_ou
     store.save(
         Warnings(findings=(Finding(key="tab-order", severity="note", what="The tab Default has an order of its own."),))
     )
-    store.save(Doing(stage="waiting for labels: 6 of 20 since round 3", done=0, total=0, at=time.time()))
+    store.save(Doing(stage=f"waiting for labels: 6 of 20 since round {rounds}", done=0, total=0, at=time.time()))
     store.save(
         DiskUse(pool=64_000_000, features=96_000_000, rounds=9_000_000, adapted=380_000_000, other=2_000_000,
                 at=time.time(), current=3)
