@@ -64,12 +64,12 @@ class Page:
     async def project(self, request: Request) -> Response:
         """One project."""
         check_reader(request, asks_password=self._asks_password)
-        return await run_in_threadpool(self._show, request.path_params["project"])
+        return await run_in_threadpool(self._show, _project(request))
 
     async def press(self, request: Request) -> Response:
         """Do what a button says, and show the project with the sentence that follows."""
         check_button(request, asks_password=self._asks_password)
-        project, form = request.path_params["project"], await _form(request)
+        project, form = _project(request), await _form(request)
         do = BUTTONS.get(form.get("do", ""))
         if do is None:
             raise AftertoneError(f"There is no such button. There are: {', '.join(BUTTONS)}.")
@@ -84,18 +84,18 @@ class Page:
     async def search(self, request: Request) -> Response:
         """The unlabelled clips that are most like a clip, or most probably of a class."""
         check_reader(request, asks_password=self._asks_password)
-        query, number = request.query_params, request.path_params["project"]
+        query, number = request.query_params, _project(request)
         return await run_in_threadpool(self._search, number, query.get("clip", ""), query.get("class", ""))
 
     async def map(self, request: Request) -> Response:
         """The pool as a picture."""
         check_reader(request, asks_password=self._asks_password)
-        return await run_in_threadpool(self._map, request.path_params["project"])
+        return await run_in_threadpool(self._map, _project(request))
 
     async def events(self, request: Request) -> Response:
         """What moves, as long as somebody looks."""
         check_reader(request, asks_password=self._asks_password)
-        store = self._store.kept(request.path_params["project"])
+        store = self._store.kept(_project(request))
         if self._streams >= live.MOST:
             return Response(status_code=503, headers={"Retry-After": "10"})
         return StreamingResponse(self._stream(store), media_type="text/event-stream", headers=rendering.HEADERS)
@@ -118,7 +118,7 @@ class Page:
         """A clip as WAV, or as a picture."""
         check_reader(request, asks_password=self._asks_password)
         clip, ending = request.path_params["clip"], request.path_params["ending"]
-        store = self._store.kept(request.path_params["project"])
+        store = self._store.kept(_project(request))
         samples = await run_in_threadpool(store.samples, clip)
         if samples is None or ending not in ("wav", "png"):
             raise NotKeptError(f"There is no clip {clip!r} in project {store.folder.name}.")
@@ -172,12 +172,12 @@ def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route
 
     return [
         route("/status", page.document),
-        route("/projects/{project:int}", page.project),
-        route("/projects/{project:int}/do", page.press, "POST"),
-        route("/projects/{project:int}/events", page.events),
-        route("/projects/{project:int}/search", page.search),
-        route("/projects/{project:int}/map", page.map),
-        route("/projects/{project:int}/clips/{clip}.{ending}", page.sound),
+        route("/projects/{project}", page.project),
+        route("/projects/{project}/do", page.press, "POST"),
+        route("/projects/{project}/events", page.events),
+        route("/projects/{project}/search", page.search),
+        route("/projects/{project}/map", page.map),
+        route("/projects/{project}/clips/{clip}.{ending}", page.sound),
         Route("/static/{name}", shown(page.static)),
     ]
 
@@ -195,6 +195,13 @@ def shown(handle: Handler) -> Handler:
             return rendering.page("error.html", status, said=str(error))
 
     return handled
+
+
+def _project(request: Request) -> int:
+    text = request.path_params["project"]
+    if not text.isdecimal() or len(text) > 18:
+        raise NotKeptError("The address names no project. It looks like /projects/1.")
+    return int(text)
 
 
 async def _form(request: Request) -> dict[str, str]:
