@@ -84,6 +84,13 @@ if (process.env.PROGRESS) {
   await page.waitForFunction(() => document.querySelector("#now").innerText.includes("tapt 120/400"), null, { timeout: 8000 }).catch(() => null);
   doing(200);
   await page.waitForFunction(() => document.querySelector("#now").innerText.includes("tapt 200/400"), null, { timeout: 8000 }).catch(() => null);
+  const { utimesSync } = await import("node:fs");
+  const asked = [];
+  page.on("response", (reply) => asked.push(new URL(reply.url()).pathname));
+  utimesSync(path.join(path.dirname(process.env.PROGRESS), "tasks.json"), now + 5, now + 5);
+  await page.waitForTimeout(4000);
+  check("the rest follows without a reload", asked.filter((one) => one === "/projects/1").length === 2);
+  check("and is whole", await page.locator("#live h2").count() >= 5 && await page.locator("#next audio").count() === 20);
   check("progress moves without a reload", (await page.innerText("#now")).includes("tapt 200/400"));
 }
 await context.close();

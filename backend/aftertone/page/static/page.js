@@ -21,3 +21,9 @@ document.addEventListener("click", (event) => {
   audio.src = dot.dataset.sound;
   audio.play();
 });
+// The clips that are asked for next change with the rest, but not under somebody who is listening.
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target.id !== "live" || !document.getElementById("next")) return;
+  if ([...document.querySelectorAll("audio")].some((audio) => !audio.paused)) return;
+  htmx.ajax("GET", window.location.pathname, { source: "#next", target: "#next", select: "#next", swap: "outerHTML" });
+});
