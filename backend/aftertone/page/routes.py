@@ -51,7 +51,7 @@ class Page:
     async def index(self, request: Request) -> Response:
         """Every project; the one that there is, where there is only one."""
         check_reader(request, asks_password=self._asks_password)
-        found = await run_in_threadpool(partial(status, self._store, ask=False))
+        found = await run_in_threadpool(partial(status, self._store, ask=False, brief=True))
         return rendering.page("index.html", found=found)
 
     async def document(self, request: Request) -> Response:

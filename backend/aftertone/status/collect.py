@@ -12,12 +12,13 @@ from aftertone.status.project import project_status
 from aftertone.store.project import Store
 
 
-def status(store: Store, only: Collection[int] | None = None, *, ask: bool = True) -> Status:
+def status(store: Store, only: Collection[int] | None = None, *, ask: bool = True, brief: bool = False) -> Status:
     """Everything worth knowing about projects.
 
     Args:
         only: projects to speak of; all by default.
         ask: whether the addresses at which Label Studio calls the server are tried, for two seconds each.
+        brief: whether what comes from rounds' tables of scores is left out, for who shows many projects at once.
 
     Raises:
         NotKeptError: nothing is kept of one of these.
@@ -41,7 +42,8 @@ def status(store: Store, only: Collection[int] | None = None, *, ask: bool = Tru
         workers=sum(one.kind == "worker" for one in alive),
         servers=tuple(CHECKS["server"].finding(one.sentence).sentence for one in silent),
         projects=tuple(
-            project_status(number, store.project(number), free, refused.get(number, "")) for number in known
+            project_status(number, store.project(number), free, refused.get(number, ""), brief=brief)
+            for number in known
         ),
         unconfirmed={number: why for number, why in unconfirmed.items() if number not in refused},
         refused={number: why for number, why in refused.items() if number not in known},

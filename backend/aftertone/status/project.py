@@ -47,12 +47,15 @@ from aftertone_model.evaluation.rating_metrics import RatingMetrics
 FULL = "disk-low"  # what was found then is found anew
 
 
-def project_status(project: int, store: ProjectStore, free: int, refused: str = "") -> ProjectStatus:
+def project_status(
+    project: int, store: ProjectStore, free: int, refused: str = "", *, brief: bool = False
+) -> ProjectStatus:
     """Everything worth knowing about a project, from the store alone.
 
     Args:
         free: bytes that are free where the store lies.
         refused: why it couldn't be used when it was last set up; '' where it could.
+        brief: whether what comes from the round's table of scores is left out.
     """
     figures, steering = task_figures(store), store.steering
     rounds, damaged = _rounds(store)
@@ -61,8 +64,8 @@ def project_status(project: int, store: ProjectStore, free: int, refused: str = 
     failure, doing, disk = store.read(Problem), store.read(Doing), store.read(DiskUse)
     findings = _findings(store, figures, free, disk)
     question = store.read(LearnedQuestion)
-    table = score_table(store, last.number) if last is not None else None
-    learned = learned_classes(store, last, table, figures) if last is not None else LearnedClasses()
+    table = score_table(store, last.number) if last is not None and not brief else None
+    learned = learned_classes(store, last, table, figures) if last is not None and not brief else LearnedClasses()
     failed = failure and Failure(**failure.model_dump(include={"step", "message", "times", "at"}))
     return ProjectStatus(
         project=project,
