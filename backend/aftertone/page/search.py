@@ -13,6 +13,7 @@ from aftertone.pipeline.figures import task_figures
 from aftertone.status.scores import ScoreTable, score_table
 from aftertone.store.project import ProjectStore
 from aftertone.store.rounds import Round
+from aftertone_model.classification.pool_map import likable
 
 SHOWN = 20  # clips found
 POINTS = 1_500  # clips on the map
@@ -87,10 +88,9 @@ def _pool(folder: Path, number: int, _written: int) -> Pool | None:
         return None
     rows = np.fromiter(table.first.values(), np.int64)
     embeddings = np.asarray(embeddings, np.float32)
-    likable = np.concatenate([_unit(embeddings), _unit(np.sqrt(table.predictions[rows]))], axis=1) / np.sqrt(2)
     return Pool(
         record=store.round(number), table=table, ids=tuple(table.first), rows=rows, embeddings=embeddings,
-        likable=likable,
+        likable=likable(embeddings, table.predictions[rows]),
     )  # fmt: skip
 
 
@@ -157,7 +157,3 @@ def _best(store: ProjectStore, pool: Pool, likeness: NDArray[np.floating], but: 
             if len(found) == SHOWN:
                 break
     return found
-
-
-def _unit(rows: NDArray[np.floating]) -> NDArray[np.floating]:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)

@@ -37,3 +37,20 @@ class PoolMap:
         components *= np.sign(components[np.arange(len(components)), np.abs(components).argmax(axis=1)])[:, None]
         reduced = (embeddings - mean) @ components.T
         return (reduced / max(float(reduced[:, 0].std()), 1e-6)).astype(np.float16)
+
+
+def likable(reduced: NDArray[np.floating], predictions: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(N, K + C) rows of length 1, whose product says how alike two clips are, in [-1, 1].
+
+    Half of it is the cosine of their components, half the Bhattacharyya coefficient of their class probabilities.
+
+    Args:
+        reduced: (N, K) components.
+        predictions: (N, C) probabilities.
+    """
+    halves = [_unit(reduced.astype(np.float32)), _unit(np.sqrt(predictions).astype(np.float32))]
+    return np.concatenate(halves, axis=1) / np.float32(np.sqrt(2))
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
