@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from label_studio_sdk.label_interface.interface import LabelInterface
 
+from aftertone.pipeline.source import labelled_clips
 from aftertone.server.predict import predict
 from aftertone.settings import Settings
 from aftertone.status import describe, status
@@ -124,6 +125,8 @@ def test_a_model_trained_on_segments_tells_halves_apart_and_ranks_whole_clips(
 
     kept = {file.stem for file in (loop.store.pool.folder / "features").rglob("*.npy")}
     assert kept == {*loop.store.pool.clip_ids()}, "frames are those of files, and none are computed for segments"
+
+    assert {one.clip.id for one in labelled_clips(loop.store)} == {*record.labelled, *record.tested}, "as a source"
 
     shown = [row for row in loop.label_studio.state["predictions"] if row["result"]]
     assert len(shown) == len(record.published)
