@@ -11,7 +11,7 @@ from aftertone.store.project import ProjectStore
 from aftertone.store.records import HeldOut, Sources, Tasks
 from aftertone.store.rounds import Round
 from aftertone_model.classification.clip_head import FEWEST
-from aftertone_model.data.clips import Clip
+from aftertone_model.data.clips import Clip, file_of
 from aftertone_model.data.files import whole_folder
 from aftertone_model.evaluation.test_split import speaker_disjoint
 from aftertone_model.export.folder import export
@@ -46,6 +46,7 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
             labels=dict(zip(record.classes, record.training.per_class if record.training else (), strict=True)),
             strategy=record.strategy,
             question=record.question,
+            segments=any(file_of(clip) != clip for clip in record.labelled),
             metrics=record.metrics,
             plain_metrics=record.plain_metrics,
             clips_per_voice=_clips_per_voice(clips, held_out),

@@ -6,12 +6,13 @@ AFTER, TWO_STAGE, CONTRASTIVE = "after", "two-stage-adapters", "supervised-contr
 NAMES = (AFTER, TWO_STAGE, CONTRASTIVE)
 
 
-def check_method(name: str, *, predicts: str, source: str) -> None:
+def check_method(name: str, *, predicts: str, source: str, of_regions: bool = False) -> None:
     """Check that a method can learn a kind of label, and has the corpora that it needs.
 
     Args:
         predicts: what a model says about a clip: `probabilities` of classes, or `ratings`.
         source: the setting `source`.
+        of_regions: whether the question is about regions of the audio.
 
     Raises:
         MethodError: it can't, or hasn't; the message says what to change.
@@ -20,6 +21,11 @@ def check_method(name: str, *, predicts: str, source: str) -> None:
         raise MethodError(
             f"The method {name} learns classes, and the question asks for ratings. Ask by a Choices tag, or set the "
             f"method {AFTER}."
+        )
+    if name == TWO_STAGE and of_regions:
+        raise MethodError(
+            f"The method {name} learns transcripts of whole clips, and the question is about regions. Ask about the "
+            f"whole clip, or set the method {AFTER}."
         )
     if name == CONTRASTIVE and not source:
         raise MethodError(

@@ -51,6 +51,8 @@ def attribute_controls(controls: Sequence[Control]) -> tuple[AttributeControl, .
 def attribute_of(control: Control) -> str:
     """The attribute that a control asks for; '' where it asks for something else."""
     name = plain(control.name).replace("-", "_").replace(" ", "_")
+    if control.regions is not None:
+        return ""
     named = next((attribute for attribute, names in NAMES.items() if name in names), "")
     if control.tag.lower() == "textarea":
         return named if named == SPOKEN else ""

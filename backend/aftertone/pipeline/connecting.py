@@ -64,7 +64,8 @@ def check_usable(label_config: str, settings: Settings) -> Question:
     """
     question = parse_label_config(label_config, settings.question, settings.classes)
     schema = question.schema
-    check_method(settings.method, predicts=schema.predicts, source=settings.source)
+    of_regions = question.regions is not None
+    check_method(settings.method, predicts=schema.predicts, source=settings.source, of_regions=of_regions)
     if settings.strategy:
         check_strategy(settings.strategy, exclusive=schema.exclusive, predicts=schema.predicts)
     return question

@@ -25,9 +25,7 @@ class Entry:
     answers: tuple[Answer, ...]  # of each of its tasks
     work: tuple[Work, ...] = ()  # of all its tasks, in order of submission
     recording: str | None = None  # that it was cut from, where that is known
-    segments: tuple[Part, ...] | None = (
-        None  # that were marked, in order of time; None: the question is about all of it
-    )
+    segments: tuple[Part, ...] | None = None  # that were marked, in order of time; None: labels are of the whole clip
     too_short: int = 0  # regions that were marked and are too short to learn from
 
     @cached_property

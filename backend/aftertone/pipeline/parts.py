@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from aftertone.attribute_names import SPOKEN
 from aftertone.labelstudio.tasks import Answer, Task
 from aftertone_model.data.clips import MIN_SECONDS, Clip
 from aftertone_model.labels import LabelSchema
@@ -43,6 +44,8 @@ def segments_of(clip: Clip, tasks: Sequence[Task], schema: LabelSchema) -> tuple
     names = {f"{row} {who}": (row, who) for row, who in marked}
     found = join_regions(((name, marked[key]) for name, key in names.items()), clip.seconds, MIN_SECONDS)
     parts: list[Part] = []
+    told = {name: text for name, text in clip.attributes.items() if name != SPOKEN}  # which is of the whole clip
+    clip = replace(clip, attributes=told)
     for segment in found:
         by: dict[int, dict[str, tuple[str, ...]]] = {}  # task -> annotator -> words
         for name, chosen in segment.votes.items():

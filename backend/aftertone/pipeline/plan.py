@@ -113,7 +113,7 @@ def _next_step(snapshot: Snapshot, dataset: Dataset, state: State, settings: Set
         return Adapt()
     awaits = ""
     if _enough_to_train(dataset, state, settings):
-        trainable = [clip for clip in dataset.clips if clip.id in dataset.labels and clip.id not in state.test_clips]
+        trainable = [clip for clip in dataset.labelled_clips if clip.file not in state.test_clips]
         if not (awaits := method_awaits(trainable, settings)):
             return Train()
     if last is None:

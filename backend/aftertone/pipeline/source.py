@@ -11,7 +11,7 @@ from aftertone.settings import Settings
 from aftertone.source_names import parse_source
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Sources, Tasks
-from aftertone_model.data.clips import Clip
+from aftertone_model.data.clips import Clip, file_of
 from aftertone_model.data.manifest import read_manifest
 from aftertone_model.errors import AftertoneError
 from aftertone_model.progress import Progress
@@ -95,6 +95,7 @@ def labelled_clips(store: ProjectStore) -> Iterator[Labelled]:
         if task.speaker and source is not None and source.clip is not None:
             speakers.setdefault(source.clip, task.speaker)
     for clip, label in sorted({**record.labelled, **record.tested}.items()):
-        if clip in seconds and schema.clear(np.array([label]))[0]:
-            one = Clip(id=clip, seconds=seconds[clip], speaker=speakers.get(clip))
-            yield Labelled(clip=one, emotion=schema.classes[int(np.argmax(label))])
+        file = file_of(clip)
+        if file in seconds and schema.clear(np.array([label]))[0]:
+            whole = Clip(id=file, seconds=seconds[file], speaker=speakers.get(file))
+            yield Labelled(clip=whole.at(clip), emotion=schema.classes[int(np.argmax(label))])

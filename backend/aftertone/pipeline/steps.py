@@ -63,7 +63,7 @@ class LearningSteps:
             source = read_source(self._settings, self._store, self._progress)
         learner = self._learner(backbone=load_backbone(wanted, seed=self._settings.seed), source=source)
         test, known = self._state.test_clips, self._dataset.labels_by(learner.config.votes)
-        labels = {clip: label for clip, label in known.items() if clip not in test}
+        labels = {clip: label for clip, label in known.items() if file_of(clip) not in test}
         learner.adapt(self._dataset.clips, self._store.adapted, self._store.guard, labels, test)
 
     def seed(self) -> None:

@@ -39,6 +39,18 @@ class Clip:
             self, id=f"{self.file}{PART}{start:.3f}+{seconds:.3f}", seconds=seconds, audio=self.file, start=start
         )
 
+    def at(self, clip_id: str) -> "Clip":
+        """This file, or the segment of it that has this id.
+
+        Raises:
+            ValueError: it has no such part.
+        """
+        _, told, part = clip_id.partition(PART)
+        if not told:
+            return self
+        start, _, seconds = part.partition("+")
+        return self.segment(float(start), float(seconds))
+
 
 def file_of(clip_id: str) -> str:
     """Id of the decoded file that a clip is, or is a segment of."""

@@ -68,6 +68,7 @@ class Provenance:
     labels: Mapping[str, float]  # class, or dimension -> training labels; soft votes count in parts
     strategy: str  # acquisition strategy that chose what to label
     question: str = ""  # name of the question in the label config that was learned; '' where it isn't known
+    segments: bool = False  # whether labels were of segments of clips
     metrics: Metrics | RatingMetrics | None  # of the whole model on the held-out test set; None where there was none
     plain_metrics: Metrics | RatingMetrics | None = None
     """Of the transformers classifier alone, where a clip head judges beside it."""
@@ -82,6 +83,9 @@ def model_card(model: EmotionModel | Exported, provenance: Provenance) -> str:
     classes, wording = class_names(classifier), _wording(classifier)
     labels = "\n".join(f"| {name} | {provenance.labels.get(name, 0):g} |" for name in classes)
     question = f' It answers the question "{provenance.question}" of the label config.' if provenance.question else ""
+    question += (
+        " It learned from segments that annotators marked, and judges whole clips." if provenance.segments else ""
+    )
     adapted = "adapted to the pool without labels (TAPT)" if provenance.adapted else "unadapted"
     return f"""---
 library_name: transformers

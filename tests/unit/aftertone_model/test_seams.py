@@ -14,7 +14,7 @@ from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.classification.finetune import finetune
 from aftertone_model.classification.model import EmotionModel, load_model
 from aftertone_model.config import PRACTICAL, PretrainingConfig, Stage, Tuning
-from aftertone_model.data.clips import Clip
+from aftertone_model.data.clips import Clip, file_of
 from aftertone_model.data.pool import Pool
 from aftertone_model.errors import BackboneError
 from aftertone_model.evaluation.metrics import Metrics
@@ -226,6 +226,16 @@ def test_a_backbone_is_its_own_copy(backbone):
 def test_a_segment_outside_its_file_is_refused(start, seconds):
     with pytest.raises(ValueError, match="no part of a file"):
         Clip(id="a", seconds=1.0).segment(start, seconds)
+
+
+def test_a_segment_is_found_again_by_its_id():
+    file = Clip(id="a", seconds=2.5, speaker="s")
+    segment = file.segment(0.25, 1.125)
+    assert file.at(segment.id) == segment
+    assert file.at("a") == file
+    assert [file_of(clip.id) for clip in (file, segment)] == ["a", "a"]
+    with pytest.raises(ValueError, match="no part of a file"):
+        file.at("a@2.000+1.000")
 
 
 def test_an_unknown_tapt_profile_is_named(backbone, tones):

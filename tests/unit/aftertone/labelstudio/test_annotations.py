@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aftertone.labelstudio.annotations import count_votes
+from aftertone.labelstudio.annotations import count_votes, list_work
+from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Answer
 from aftertone.labelstudio.untouched import made_from_predictions
 from aftertone_model.labels import MultipleChoice, SingleChoice
+from tests.label_configs import AUDIO, choices
 from tests.unit.aftertone.records import QUESTION, SCHEMA
 
 
@@ -171,3 +173,14 @@ def test_who_voted_is_remembered_and_a_star_is_final() -> None:
     starred = count_votes([annotation(1, "happy"), annotation(2, "sad", ground_truth=True)], QUESTION)
     assert starred.by == {"2": ("sad",)}
     assert starred.final
+
+
+@pytest.mark.parametrize("attributes", [{}, {"required": "true"}], ids=["may be blank", "required"])
+def test_a_blank_multiple_choice_is_skipped_whatever_the_label_config_says(attributes: dict[str, str]) -> None:
+    """`required` keeps Label Studio's form from being submitted blank; what comes by API is no answer of a person."""
+    several = parse_label_config(f"<View>{AUDIO}{choices('happy', 'sad', choice='multiple', **attributes)}</View>")
+    answer = count_votes([annotation(1)], several)
+    assert answer.skipped
+    assert not answer.given
+    assert several.schema.target(answer.votes, answer.voters) is None
+    assert [work.chosen for work in list_work([annotation(1)], several)] == [()]

@@ -6,9 +6,11 @@ import pytest
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Answer, Task
 from aftertone.pipeline.dataset import join
+from aftertone.pipeline.parts import segments_of
 from aftertone.store.records import Source
+from aftertone_model.data.clips import Clip
 from aftertone_model.votes.regions import Region
-from tests.unit.aftertone.records import make_snapshot
+from tests.unit.aftertone.records import SCHEMA, make_snapshot
 
 
 def clip(name: str) -> Source:
@@ -98,3 +100,12 @@ def test_regions_of_the_same_audio_in_two_tasks_are_one_clips_segments() -> None
     assert [c.id for c in dataset.clips_and_segments] == ["same", "other", "same@0.000+1.000", "same@1.500+0.500"]
     assert dataset.entry_of("same@1.500+0.500").tasks == (1, 2)
     assert len([vote for part in dataset.parts.values() for vote in part.votes]) == 4
+
+
+def test_a_segment_has_its_clips_attributes_but_not_the_transcript_of_all_of_it() -> None:
+    marked = {"x": (Region(start=0, end=1, chosen=("sad",)),)}
+    answer = Answer(by={"x": ("sad",)}, regions=marked, votes={"sad": 1}, voters=1)
+    task = Task(id=1, source="/a/1", answer=answer, attributes={"gender": "f", "transcript": "all of it"})
+    (part,) = segments_of(Clip(id="a", seconds=2.0, attributes=task.attributes), [task], SCHEMA)
+    assert part.clip.attributes == {"gender": "f"}
+    assert part.clip.seconds == 1

@@ -154,14 +154,21 @@ def choice(name: str, value: str) -> dict[str, Any]:
     [
         ({"method": "supervised-contrastive"}, "Set `source`: a manifest.csv"),
         ({"method": "two-stage-adapters"}, "learns classes, and the question asks for ratings"),
+        (
+            {"method": "two-stage-adapters", "question": "emotion"},
+            "transcripts of whole clips, and the question is about",
+        ),
     ],
 )
 def test_what_can_never_work_is_refused_when_it_is_connected(
     settings: Settings, options: dict[str, str], said: str
 ) -> None:
     rated = '<View><Audio name="a" value="$a"/><Rating name="valence" toName="a"/></View>'
+    labels = '<Labels name="emotion" toName="a"><Label value="happy"/><Label value="sad"/></Labels>'
+    marked = f'<View><Audio name="a" value="$a"/>{labels}</View>'
+    config = CONFIG if "contrastive" in options["method"] else marked if "question" in options else rated
     with pytest.raises(MethodError, match=said):
-        check_usable(CONFIG if "contrastive" in options["method"] else rated, settings.for_project(options))
+        check_usable(config, settings.for_project(options))
 
 
 @pytest.mark.parametrize(
