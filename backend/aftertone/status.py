@@ -37,6 +37,7 @@ from aftertone.store.unconfirmed import PENDING
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.evaluation.rating_metrics import RatingMetrics
+from aftertone_model.labels import Ratings
 
 FULL = "disk-low"  # what was found then is found anew
 MOST_CLASSES = 12  # that are listed for people
@@ -94,7 +95,7 @@ def _project(number: int, store: ProjectStore, free: int) -> dict[str, Any]:
         "answered": sum(task.answer.given for task in tasks),
         "untouched": find_untouched(tasks).as_json(),
         "in_progress": store.get(InProgress).clips,
-        "annotators": find_annotators(tasks).as_json(),
+        "annotators": find_annotators(tasks, rated=learned is not None and learned.kind == Ratings.kind).as_json(),
         "relabel": [doubt.model_dump() for doubt in standing[-1].relabel] if standing else [],
         "clips": len({sources[task.source].clip for task in tasks if task.source in sources} - {None}),
         "attributes": count_values(_attributes(tasks, sources)),
