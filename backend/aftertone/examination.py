@@ -20,7 +20,7 @@ from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tabs import read_tabs
 from aftertone.pipeline.connecting import ASK_SECONDS, check_usable
-from aftertone.pipeline.dataset import join
+from aftertone.pipeline.dataset import heard_as, join
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.pipeline.looking import look_at
 from aftertone.pipeline.method_needs import method_lacks
@@ -175,7 +175,7 @@ def _look(project: int, settings: Settings, store: ProjectStore, label_studio: L
     connection = Connection(
         project=project, label_config=label_config, extra_params=options, url=first.url if first is not None else ""
     )
-    dataset = join(snapshot, state.sources, time.time())
+    dataset = join(snapshot, heard_as(state.sources, settings.channel), time.time())
     dataset = replace(dataset, lacking=method_lacks(snapshot, state, settings))
     tabs = read_tabs(label_studio, project)
     look = look_at(store, snapshot, dataset, state, settings, connection, models=models, tabs=tabs)

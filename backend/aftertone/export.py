@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 
 from aftertone.errors import StoreError
+from aftertone.options import known_settings
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import HeldOut, Sources, Tasks
@@ -49,6 +50,7 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
             segments=any(file_of(clip) != clip for clip in record.labelled),
             metrics=record.metrics,
             plain_metrics=record.plain_metrics,
+            channel=known_settings(settings, store).channel,
             clips_per_voice=_clips_per_voice(clips, held_out),
             speaker_disjoint=speaker_disjoint(clips, held_out),
             method=method.follows,

@@ -4,6 +4,7 @@ PROJECT_OPTIONS = (
     "attributes",
     "audio_field",
     "batch_size",
+    "channel",
     "classes",
     "count_untouched",
     "method",

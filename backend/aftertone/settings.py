@@ -14,6 +14,7 @@ from aftertone.errors import SettingsError
 from aftertone.setting_names import MAY_DIFFER, OLD_NAMES, PROJECT_OPTIONS, SECRETS
 from aftertone.source_names import FOLDER, PROJECT, parse_source
 from aftertone_model.config import PretrainingConfig, tapt_config
+from aftertone_model.data.channels import Channel
 
 MOST = 1_000_000_000  # clips that a size may ask for; more than any project has
 LEAST_SHARE = 0.0001
@@ -197,6 +198,11 @@ class Settings(BaseSettings):
     )
     most_per_speaker: int = Field(
         0, ge=0, le=MOST, description="Clips of one speaker in a batch, at most; 0: any number."
+    )
+    channel: Channel = Field(
+        "mix",
+        description="What is heard of a file with several channels: their mean (`mix`), the first (`left`) or the "
+        "second (`right`), such as one speaker of a telephone call. After a change these files are fetched again.",
     )
     audio_field: str = Field("", description="Task field of the audio; empty: what the label config says.")
     speaker_field: str = Field("speaker", description="Task field that names the speaker, where there is one.")

@@ -172,6 +172,8 @@ class Steering:
         later = (
             " A batch that is asked for already keeps its size." if {"batch_size", "seed_size"} & options.keys() else ""
         )
+        if "channel" in options:
+            later += " Files with several channels are fetched and heard again; their labels stay."
         return f"Set for project {project}: {said}. It counts from the next step on, {self._when(project)}.{later}"
 
     def forget(self, project: int, *, yes: bool, force: bool) -> str:

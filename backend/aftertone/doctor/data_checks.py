@@ -36,6 +36,14 @@ def _hosts(look: Look) -> Iterator[str]:
         yield f"{count} tasks have their audio at {host}, which isn't among AUDIO_HOSTS."
 
 
+def _channels(look: Look) -> Iterator[str]:
+    if look.differing and look.settings.channel == "mix":
+        yield (
+            f"In {look.differing} of {look.several} audio files with several channels these say different things, as "
+            "where each speaker of a call has one."
+        )
+
+
 def _empty(look: Look) -> Iterator[str]:
     tasks = look.snapshot.tasks.values()
     if count := sum(task.annotations > 0 and task.answer.skipped and not task.answer.untouched for task in tasks):
@@ -160,6 +168,15 @@ DATA_CHECKS: tuple[Check[Look], ...] = (
         cure="If you trust the host, add it to AUDIO_HOSTS of every worker and start them again. The tasks are tried "
         "again within a day, and at once where `projects/PROJECT/sources.json` in MODEL_DIR is removed.",
         find=_hosts,
+    ),
+    Check(
+        key="channels",
+        severity="note",
+        title="Channels of audio files say different things",
+        why="The mean of all channels is learned, so two voices may be heard as one.",
+        cure="If labels are about one of them, `aftertone set PROJECT channel=left`, or right; these files are then "
+        "fetched again. Otherwise nothing has to be done.",
+        find=_channels,
     ),
     Check(
         key="empty-answers",

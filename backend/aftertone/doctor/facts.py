@@ -26,6 +26,8 @@ class Look:
     clips: int = 0  # usable ones
     lacking: str = ""  # what the method lacks of the project, and how to get it
     failed: Mapping[int, str] = field(default_factory=dict)  # task -> why its audio can't be used
+    several: int = 0  # audio files with several channels
+    differing: int = 0  # of these, whose channels say different things
     unknown_labels: Mapping[str, int] = field(default_factory=dict)  # not in the label config -> clips
     short_regions: int = 0  # marked, and too short to learn from
     speakers: Mapping[str, Mapping[int, int]] = field(default_factory=dict)  # speaker -> class -> labelled clips

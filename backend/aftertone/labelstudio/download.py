@@ -16,6 +16,7 @@ from aftertone.labelstudio.deadlines import Deadlines
 CLOUD_SCHEMES = ("s3", "gs", "azure-blob")  # Label Studio resolves these itself
 SERVED_PATHS = re.compile(r"/(data|storage-data|tasks/\d+/(resolve|presign)|projects/\d+/(resolve|presign))/")
 MAX_REDIRECTS = 5
+STALE = (400, 401, 403)  # what storages answer to a signature whose time is over
 NOT_ALLOWED = "Audio at {host} is not fetched: add the host to AUDIO_HOSTS to allow it."
 UNREADABLE = "The audio address can't be read as a URL. Correct it in the task."
 PIECE = 2**20  # bytes that are unpacked at a time
@@ -71,21 +72,31 @@ class Fetcher:
             FetchError: the download failed; another attempt may succeed.
         """
         with self._deadlines.one():
-            self._fetch(self._absolute(task, source), file)
+            url = self._absolute(task, source)
+            try:
+                self._fetch(url, file)
+            except _StaleError:  # the signature ended on the way: Label Studio makes another one
+                file.seek(0)
+                file.truncate()
+                self._fetch(url, file)
 
     def _fetch(self, url: str, file: BinaryIO) -> None:
         trusted = False  # whether the address came from Label Studio rather than from the task
         for _ in range(MAX_REDIRECTS):
             ours = _origin(url) == _origin(self._label_studio.url)
             if ours and not self._serves_audio(url):
-                raise AddressError("The task's audio address is a page of Label Studio that serves no audio.")
+                raise AddressError(
+                    "The task's audio address is a page of Label Studio that serves no audio. Correct it in the task."
+                )
             if not ours and not trusted:
                 self._check_host(url)
-            location = self._get(url, file, authorized=ours)
+            location = self._get(url, file, authorized=ours, signed=trusted and not ours)
             if location is None:
                 return
             url, trusted = _redirected(url, location), trusted or ours
-        raise FetchError(f"More than {MAX_REDIRECTS} redirects on the way to the audio.")
+        raise FetchError(
+            f"More than {MAX_REDIRECTS} redirects on the way to the audio. Correct the address in the task."
+        )
 
     def _absolute(self, task: int, source: str) -> str:
         scheme = _split(source).scheme
@@ -97,7 +108,10 @@ class Fetcher:
             # Installations under a path hold addresses with that path and without.
             prefix = urlsplit(self._label_studio.url).path
             return self._label_studio.url + source.removeprefix(prefix)
-        raise AddressError(f"The audio address is of no kind that can be fetched (it starts with {source[:12]!r}).")
+        raise AddressError(
+            f"The audio address is of no kind that can be fetched (it starts with {source[:12]!r}). Upload the audio "
+            "to Label Studio, connect the storage that holds it, or give an http(s) address."
+        )
 
     def _serves_audio(self, url: str) -> bool:
         prefix = urlsplit(self._label_studio.url).path
@@ -107,13 +121,19 @@ class Fetcher:
     def _check_host(self, url: str) -> None:
         parts = urlsplit(url)
         host = parts.hostname or ""
+        if not host:
+            raise AddressError(UNREADABLE)
         if parts.scheme not in ("http", "https") or not any(fnmatch(host, pattern.lower()) for pattern in self._hosts):
-            raise AddressError(NOT_ALLOWED.format(host=host or "this address"))
+            raise AddressError(NOT_ALLOWED.format(host=host))
 
-    def _get(self, url: str, file: BinaryIO, *, authorized: bool) -> str | None:
+    def _get(self, url: str, file: BinaryIO, *, authorized: bool, signed: bool) -> str | None:
         """Write the content at `url`; or return the address that it redirects to.
 
         Messages never hold the address: it may be signed.
+
+        Args:
+            authorized: with Label Studio's token.
+            signed: whether Label Studio made the address, which is then good for a while only.
         """
         host = urlsplit(url).hostname
         try:
@@ -122,7 +142,8 @@ class Fetcher:
                 if reply.has_redirect_location:
                     return reply.headers["location"]
                 if reply.status_code != httpx.codes.OK:
-                    raise FetchError(f"{host} answered {reply.status_code} when asked for the audio.{_advice(reply)}")
+                    kind = _StaleError if signed and reply.status_code in STALE else FetchError
+                    raise kind(f"{host} answered {reply.status_code} when asked for the audio. {_advice(reply)}")
                 self._write(reply, file, host)
                 return None
         except httpx.InvalidURL:
@@ -133,7 +154,10 @@ class Fetcher:
                 "it needs longer."
             ) from None
         except httpx.HTTPError as error:
-            raise FetchError(f"{host} can't be reached for the audio ({type(error).__name__}).") from None
+            raise FetchError(
+                f"{host} can't be reached for the audio, or breaks off ({type(error).__name__}). It is tried again "
+                "later; if this stays, check the address in the task and that the host runs."
+            ) from None
         except LabelStudioError as error:
             raise FetchError(str(error)) from None
 
@@ -147,7 +171,10 @@ class Fetcher:
             file.write(piece)
             start = (start + piece[:100])[:100]
         if size > self._limit:
-            raise AddressError(f"The file is larger than MAX_AUDIO_MEGABYTES={self._limit / 1e6:g}.")
+            raise AddressError(
+                f"The file is larger than MAX_AUDIO_MEGABYTES={self._limit / 1e6:g}. Cut it into utterances, or raise "
+                "the limit."
+            )
         if not start:
             raise FetchError(f"{host} sent an empty file (0 bytes). Upload it again; it is also asked for again later.")
         if PAGE.match(start) or "html" in reply.headers.get("content-type", ""):
@@ -164,7 +191,10 @@ def _unpacked(reply: httpx.Response, host: str | None) -> Iterator[bytes]:
         yield from reply.iter_raw()
         return
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise FetchError(f"{host} sent the audio packed in a way that isn't understood ({encoding[:20]!r}).")
+        raise FetchError(
+            f"{host} sent the audio packed in a way that isn't understood ({encoding[:20]!r}). Let it send files as "
+            "they are."
+        )
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # finds out whether it is gzip
     try:
         for packed in reply.iter_raw():
@@ -175,16 +205,29 @@ def _unpacked(reply: httpx.Response, host: str | None) -> Iterator[bytes]:
         if not unpacker.eof:
             raise zlib.error("it breaks off")
     except zlib.error as error:
-        raise FetchError(f"{host} sent packed audio that can't be unpacked ({error}).") from None
+        raise FetchError(
+            f"{host} sent packed audio that can't be unpacked ({error}). Let it send files as they are."
+        ) from None
 
 
 def _advice(reply: httpx.Response) -> str:
     if reply.status_code == httpx.codes.NOT_FOUND and "/data/local-files/" in str(reply.url):
         return (
-            " Label Studio serves local files only with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and from a "
+            "Label Studio serves local files only with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and from a "
             "folder that is connected to the project as local storage."
         )
-    return ""
+    status = reply.status_code
+    if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        return (
+            "It wants a login, or a signed address has expired: put a fresh address into the task, or upload the audio."
+        )
+    if status in (httpx.codes.NOT_FOUND, httpx.codes.GONE):
+        return "Upload it again, or correct or delete the task."
+    return "It is tried again later; if this stays, look into that host's log."
+
+
+class _StaleError(FetchError):
+    """An address that Label Studio signed isn't good any more."""
 
 
 def _redirected(url: str, location: str) -> str:
@@ -194,7 +237,9 @@ def _redirected(url: str, location: str) -> str:
         return target
     except (ValueError, AddressError):
         host = urlsplit(url).hostname
-        raise FetchError(f"{host} redirects the audio to an address that can't be read as a URL.") from None
+        raise FetchError(
+            f"{host} redirects the audio to an address that can't be read as a URL. Correct the address in the task."
+        ) from None
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 UNCERTAINTY = "Uncertainty sampling"  # the project setting that serves tasks by ascending prediction score
 SECRET_HEADER = "X-Aftertone-Secret"  # of webhooks
-NO_ADDRESS = "The task has no audio address; check the audio field's name."
+NO_ADDRESS = (
+    "The task has no audio address: its audio field is missing, empty or holds no text. Correct the task's data, or "
+    "name the right field in AUDIO_FIELD."
+)
 VERSION_PREFIX = "aftertone-"  # of the model_version of every ranking that this backend publishes
 
 

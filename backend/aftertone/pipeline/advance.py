@@ -37,7 +37,7 @@ from aftertone.labelstudio.tasks import Snapshot
 from aftertone.options import known_settings
 from aftertone.pipeline.complete import awaited_clips
 from aftertone.pipeline.connecting import FINDING, READING, check_usable, confirm, protect_webhook, refresh
-from aftertone.pipeline.dataset import Dataset, join
+from aftertone.pipeline.dataset import Dataset, heard_as, join
 from aftertone.pipeline.figures import save_figures
 from aftertone.pipeline.housekeeping import keep_house
 from aftertone.pipeline.looking import look_at
@@ -255,7 +255,7 @@ class Advance:
             store.save(learned)
         self._all.refused.withdraw(self._project, snapshot.label_config)
         state, now = store.load(), time.time()
-        dataset = join(snapshot, state.sources, now)
+        dataset = join(snapshot, heard_as(state.sources, settings.channel), now)
         answered_at = label_studio.answered_at  # annotations carry moments of Label Studio's clock
         theirs = now if answered_at is None else answered_at.timestamp()
         awaited = awaited_clips(dataset.entries, settings, snapshot.overlap, theirs)

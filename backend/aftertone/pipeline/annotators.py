@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from aftertone.labelstudio.tasks import Task, Work
-from aftertone_model.votes.agreement import agreements, krippendorff_alpha
+from aftertone_model.votes.agreement import agreements, krippendorff_alpha, rated_alpha
 from aftertone_model.votes.fatigue import agrees_less, hurries
 from aftertone_model.votes.regions import Segment, join_regions
 from aftertone_model.votes.vote import Vote
@@ -51,8 +51,12 @@ def describe_annotators(found: Mapping[str, Any]) -> list[str]:
     return [*agreement, *map(_sentence, each)]
 
 
-def find_annotators(tasks: Iterable[Task]) -> Annotators:
-    """Their figures. Of several answers by one annotator to one task the last counts."""
+def find_annotators(tasks: Iterable[Task], *, rated: bool = False) -> Annotators:
+    """Their figures. Of several answers by one annotator to one task the last counts.
+
+    Args:
+        rated: answers are ratings, of which the same one twice is rare: nobody's agreement, and no gold clips.
+    """
     tasks = [task for task in tasks if task.work]
     done: dict[str, list[Work]] = defaultdict(list)
     for task in tasks:
@@ -61,15 +65,15 @@ def find_annotators(tasks: Iterable[Task]) -> Annotators:
     dated = [vote for task in tasks for vote in _votes(task)]
     votes = [vote for _, vote in sorted(dated, key=lambda vote: vote[0])]
     agreed: dict[str, list[float]] = defaultdict(list)
-    for row, value in agreements(votes).items():
+    for row, value in ({} if rated else agreements(votes)).items():
         agreed[votes[row].annotator].append(value)
-    examined = _examine(tasks)
+    examined = {} if rated else _examine(tasks)
     each = [
         _figures(who, sorted(work, key=lambda one: one.at), agreed[who], examined.get(who, (0, 0)))
         for who, work in done.items()
     ]
     ordered = sorted(each, key=lambda one: (-one.labels, one.annotator))
-    return Annotators(each=tuple(ordered), alpha=krippendorff_alpha(votes))
+    return Annotators(each=tuple(ordered), alpha=rated_alpha(votes) if rated else krippendorff_alpha(votes))
 
 
 def _sentence(one: Mapping[str, Any]) -> str:

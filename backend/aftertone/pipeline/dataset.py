@@ -11,6 +11,7 @@ from aftertone.labelstudio.tasks import NO_ADDRESS, Answer, Snapshot, Task, Work
 from aftertone.pipeline.parts import Part, count_short, segments_of
 from aftertone.store.clock import elapsed
 from aftertone.store.records import Source
+from aftertone_model.data.channels import Channel
 from aftertone_model.data.clips import Clip, file_of
 from aftertone_model.labels import LabelSchema
 from aftertone_model.votes.soft_labels import Method, soft_labels
@@ -134,6 +135,11 @@ class Dataset:
             for label in (word for word in entry.answer.votes if not self.schema.knows(word)):
                 counts[label] = counts.get(label, 0) + 1
         return counts
+
+
+def heard_as(sources: Mapping[str, Source], channel: Channel) -> Mapping[str, Source]:
+    """The addresses whose audio was heard by this channel, or has no other; the rest has to be heard anew."""
+    return {url: row for url, row in sources.items() if row.channel == channel or row.channels == 1}
 
 
 def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Dataset:

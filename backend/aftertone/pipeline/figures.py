@@ -11,9 +11,10 @@ from aftertone.doctor.untouched import Untouched, find_untouched
 from aftertone.labelstudio.tasks import NO_ADDRESS, Answer, Task
 from aftertone.pipeline.annotators import Annotators, find_annotators
 from aftertone.store.project import ProjectStore
-from aftertone.store.records import HeldOut, Record, Source, Sources, Tasks
+from aftertone.store.records import HeldOut, LearnedQuestion, Record, Source, Sources, Tasks
+from aftertone_model.labels import Ratings
 
-FILES = (Tasks, Sources, HeldOut)  # what figures are made of
+FILES = (Tasks, Sources, HeldOut, LearnedQuestion)  # what figures are made of
 
 
 class TaskFigures(Record):
@@ -84,7 +85,7 @@ def _is_written(store: ProjectStore) -> bool:
 
 def _figures(store: ProjectStore) -> TaskFigures:
     sources, tasks = store.get(Sources).sources, store.get(Tasks).cache.tasks
-    held_out = store.get(HeldOut).clips
+    held_out, learned = store.get(HeldOut).clips, store.read(LearnedQuestion)
     clips: dict[str, list[Answer]] = {}
     for task in tasks:
         source = sources.get(task.source)
@@ -106,7 +107,7 @@ def _figures(store: ProjectStore) -> TaskFigures:
         unusable={task.id: reason for task in tasks if (reason := _unusable(task, sources))},
         untouched=find_untouched(tasks),
         attributes=count_values(_attributes(tasks, sources)),
-        annotators=find_annotators(tasks),
+        annotators=find_annotators(tasks, rated=learned is not None and learned.kind == Ratings.kind),
         found=_found(clips.values()),
         done=frozenset(task.id for task in tasks if task.answer.given),
         passed=frozenset(task.id for task in tasks if task.answer.skipped),

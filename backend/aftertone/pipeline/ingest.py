@@ -13,17 +13,14 @@ from itertools import islice
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from aftertone.errors import AddressError, FetchError, FetchTimeoutError
 from aftertone.faults import DISK
 from aftertone.labelstudio.download import Fetcher, refused_host
 from aftertone.labelstudio.tasks import Task
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
-from aftertone.store.records import Source, Sources
-from aftertone_model.data.decoders import Decoders
+from aftertone.store.records import HeldOut, Source, Sources
+from aftertone_model.data.decoders import Decoders, Heard
 from aftertone_model.errors import AudioError, DecoderLostError
 from aftertone_model.progress import Progress, throttled
 
@@ -55,6 +52,7 @@ def ingest(
     sources, progress = dict(known), throttled(progress)
     pool = store.pool
     wanted = {task.source: task for task in tasks}
+    moved: dict[str, str] = {}  # clip that an address had -> clip that it has now
     work = _Work(store, fetcher, decoders, settings)
     saved = time.monotonic()
     try:
@@ -62,16 +60,30 @@ def ingest(
             for done, (task, outcome) in enumerate(outcomes, 1):
                 if isinstance(outcome, Exception):
                     before = sources.get(task.source, Source())
-                    sources[task.source] = _failure(task, outcome, before.tries + 1)
+                    failure = _failure(task, outcome, before.tries + 1)
+                    sources[task.source] = failure.model_copy(update={"channel": settings.channel})
                 else:
-                    clip = pool.add(outcome)
-                    sources[task.source] = Source(clip=clip.id, seconds=clip.seconds, at=time.time())
+                    clip = pool.add(outcome.samples)
+                    if (old := known.get(task.source, Source()).clip) is not None:
+                        moved[old] = clip.id
+                    sources[task.source] = Source(
+                        clip=clip.id, seconds=clip.seconds, at=time.time(), channel=settings.channel,
+                        channels=outcome.channels, differ=outcome.differ,
+                    )  # fmt: skip
                 if time.monotonic() - saved > SAVE_SECONDS:
-                    store.save(Sources(sources=sources))
+                    _save(store, sources, moved)
                     saved = time.monotonic()
                 progress("fetch", done, len(wanted))
     finally:
-        store.save(Sources(sources=sources))
+        _save(store, sources, moved)
+
+
+def _save(store: ProjectStore, sources: dict[str, Source], moved: Mapping[str, str]) -> None:
+    """Save what became of the addresses. A clip that is heard anew keeps its side of the test split."""
+    split = store.get(HeldOut).clips
+    if kept := {new: split[old] for old, new in moved.items() if old in split and new not in split}:
+        store.save(HeldOut(clips={**split, **kept}))
+    store.save(Sources(sources=sources))
 
 
 class _Work:
@@ -79,18 +91,18 @@ class _Work:
 
     def __init__(self, store: ProjectStore, fetcher: Fetcher, decoders: Decoders, settings: Settings) -> None:
         self._folder, self._fetcher, self._decoders = store.folder, fetcher, decoders
-        self._max_seconds = settings.max_clip_seconds
+        self._max_seconds, self._channel = settings.max_clip_seconds, settings.channel
         self._turns = threading.Semaphore(DOWNLOADS)
         self._timeouts: Counter[str] = Counter()  # host -> time-outs in a row
 
-    def on(self, tasks: Sequence[Task]) -> Generator[tuple[Task, NDArray[np.float32] | Exception]]:
-        """What becomes of each task's audio, as it is done: its samples (S,), or why there are none.
+    def on(self, tasks: Sequence[Task]) -> Generator[tuple[Task, Heard | Exception]]:
+        """What becomes of each task's audio, as it is done: what was heard, or why nothing was.
 
         Raises:
             OSError: this machine can't do the work; or MemoryError.
         """
         waiting = iter(tasks)
-        futures: dict[Future[NDArray[np.float32]], Task] = {}
+        futures: dict[Future[Heard], Task] = {}
         threads = ThreadPoolExecutor(IN_WORK, thread_name_prefix="download")
         try:
             while True:
@@ -106,11 +118,11 @@ class _Work:
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
 
-    def _clip(self, task: Task) -> NDArray[np.float32]:
+    def _clip(self, task: Task) -> Heard:
         with TemporaryFile(dir=self._folder) as file:
             with self._turns:
                 self._patiently_fetch(task, file)
-            return self._decoders.decode(file, max_seconds=self._max_seconds)
+            return self._decoders.hear(file, max_seconds=self._max_seconds, channel=self._channel)
 
     def _patiently_fetch(self, task: Task, file: BinaryIO) -> None:
         host = self._fetcher.host(task.source)

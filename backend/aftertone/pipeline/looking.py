@@ -33,6 +33,7 @@ def look_at(
         more: further fields of a Look, where somebody asked for them.
     """
     published = set(state.queue.published) if state.queue is not None else set()
+    held = {task.source: state.sources[task.source] for task in snapshot.tasks.values() if task.source in state.sources}
     on_queue = [dataset.entries[clip.id].tasks[0] in published for clip in dataset.open_clips]
     return Look(
         settings=settings,
@@ -46,6 +47,8 @@ def look_at(
             "lacking": dataset.lacking,
             "failed": dataset.failed,
             "short_regions": dataset.too_short,
+            "several": sum(row.channels > 1 for row in held.values()),
+            "differing": sum(row.differ for row in held.values()),
             "unknown_labels": dataset.labels_not_in_config(),
             "speakers": _speakers(dataset),
             "queue_left": sum(on_queue),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from aftertone.errors import StoreError
 from aftertone.labelstudio.tasks import TaskCache
 from aftertone.store.clock import Moment, elapsed
+from aftertone_model.data.channels import Channel
 
 LONGEST = 1e6  # seconds of one clip; MAX_CLIP_SECONDS is far below
 FIRST_RETRY, LAST_RETRY = 600.0, 86_400.0  # seconds after which audio that couldn't be fetched is asked for again
@@ -182,6 +183,9 @@ class Source(Part):
     retry: bool = False  # whether another attempt may succeed
     at: Moment = 0.0  # of the last attempt
     tries: int = 0  # attempts in a row that failed; 0 also where an earlier version didn't count them
+    channel: Channel = "mix"  # what was heard of it
+    channels: int = Field(default=0, ge=0)  # of the file; 0 where there is no clip, or an earlier version didn't count
+    differ: bool = False  # whether its channels say different things
 
     @property
     def pause(self) -> float:

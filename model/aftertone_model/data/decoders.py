@@ -10,12 +10,14 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aftertone_model.data.channels import CHANNELS, Channel
 from aftertone_model.data.decoding_protocol import HIGHEST_RATE, LOWEST_RATE, REPLY, REQUEST, seconds_allowed
 from aftertone_model.errors import AudioError, DecoderLostError
 
@@ -25,6 +27,15 @@ PATIENCE = 4  # a file may take so many times its computing time, on a machine t
 LONGEST = 1e6  # seconds; a limit on clips beyond it is none
 LONGEST_REASON = 10_000  # bytes
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME", "TMPDIR")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """A decoded file."""
+
+    samples: NDArray[np.float32]  # (S,) as `audio.decode` gives them
+    channels: int = 1  # of the file
+    differ: bool = False  # whether its channels say different things, as two speakers of a call do
 
 
 class Decoders:
@@ -55,9 +66,17 @@ class Decoders:
         Raises:
             AudioError: it can't be used, or its decoder crashed or went beyond a limit; the message says which.
         """
-        return self._threads.submit(self._decode, file, min(max_seconds, LONGEST)).result()
+        return self.hear(file, max_seconds=max_seconds).samples
 
-    def _decode(self, file: BinaryIO, max_seconds: float) -> NDArray[np.float32]:
+    def hear(self, file: BinaryIO, *, max_seconds: float = 60.0, channel: Channel = "mix") -> Heard:
+        """The same of one channel, with what is known about the others.
+
+        Raises:
+            AudioError: as for `decode`.
+        """
+        return self._threads.submit(self._hear, file, min(max_seconds, LONGEST), channel).result()
+
+    def _hear(self, file: BinaryIO, max_seconds: float, channel: Channel) -> Heard:
         from aftertone_model.data.audio import (
             at_sample_rate,
         )  # brings FFmpeg and libsndfile, which a look at a project never needs
@@ -70,15 +89,22 @@ class Decoders:
             decoder = self._own.decoder = _Decoder()
             self._open.add(decoder)
         try:
-            samples, rate = decoder.decode(file, max_seconds)
+            found = decoder.decode(file, max_seconds, channel)
         except _Lost as lost:
             raise _reason(self._end(decoder), lost, max_seconds) from None
-        return at_sample_rate(samples, rate)
+        return Heard(samples=at_sample_rate(found.samples, found.rate), channels=found.channels, differ=found.differ)
 
     def _end(self, decoder: "_Decoder") -> int:
         self._own.decoder = None
         self._open.discard(decoder)
         return decoder.end()
+
+
+class _Answer(NamedTuple):
+    samples: NDArray[np.float32]  # (S,) at the file's own rate
+    rate: int  # Hz
+    channels: int  # of the file
+    differ: bool  # whether its channels say different things
 
 
 class _Lost(Exception):
@@ -112,18 +138,19 @@ class _Decoder:
         self._process.wait()
         return 0
 
-    def decode(self, file: BinaryIO, max_seconds: float) -> tuple[NDArray[np.float32], int]:
-        """The file's samples (S,) at its own rate, and this rate in Hz."""
+    def decode(self, file: BinaryIO, max_seconds: float, channel: Channel) -> "_Answer":
+        """What the process says about a file."""
         deadline = max(self._ready_by, time.monotonic()) + PATIENCE * seconds_allowed(max_seconds)
         file.seek(0)
         try:
-            socket.send_fds(self._channel, [REQUEST.pack(max_seconds)], [file.fileno()])
-            rate, size = REPLY.unpack(self._receive(REPLY.size, deadline))
+            socket.send_fds(self._channel, [REQUEST.pack(max_seconds, CHANNELS.index(channel))], [file.fileno()])
+            rate, size, channels, differ = REPLY.unpack(self._receive(REPLY.size, deadline))
             if rate == 0 and 0 < size <= LONGEST_REASON:
                 raise AudioError(self._receive(size, deadline).decode(errors="replace"))
             if not LOWEST_RATE <= rate <= HIGHEST_RATE or size % 4 or not 0 < size <= 8 * rate * max_seconds:
                 raise _Lost("answered nonsense")
-            return np.frombuffer(self._receive(size, deadline), np.float32), rate
+            samples = np.frombuffer(self._receive(size, deadline), np.float32)
+            return _Answer(samples, rate, channels, bool(differ))
         except TimeoutError:
             raise _Lost("took too long") from None
         except OSError:

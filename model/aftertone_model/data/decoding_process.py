@@ -16,6 +16,7 @@ import wave
 from contextlib import suppress
 from pathlib import Path
 
+from aftertone_model.data.channels import CHANNELS, Channel
 from aftertone_model.data.decoding_protocol import HIGHEST_RATE, REPLY, REQUEST, seconds_allowed
 from aftertone_model.data.formats import ffmpeg_stream
 from aftertone_model.data.recording import read_recording
@@ -37,26 +38,26 @@ def main() -> None:
         request, descriptors, _, _ = socket.recv_fds(channel, REQUEST.size, 1)
         if not request:
             return
-        (max_seconds,) = REQUEST.unpack(request)
+        max_seconds, wanted = REQUEST.unpack(request)
         _limit_file(max_seconds, idle_memory)
-        rate, content = _outcome(descriptors[0], max_seconds)
-        channel.sendall(REPLY.pack(rate, content.nbytes))
+        about, content = _outcome(descriptors[0], max_seconds, CHANNELS[wanted])
+        channel.sendall(REPLY.pack(about[0], content.nbytes, *about[1:]))
         channel.sendall(content)
 
 
-def _outcome(descriptor: int, max_seconds: float) -> tuple[int, memoryview]:
-    """Rate and bytes of the reply about one file."""
+def _outcome(descriptor: int, max_seconds: float, channel: Channel) -> tuple[tuple[int, int, bool], memoryview]:
+    """What the reply says about one file, its rate, channels and whether they differ, and the bytes of it."""
     try:
         with os.fdopen(descriptor, "rb") as file:
-            recording = read_recording(file, max_seconds=max_seconds)
-        return recording.rate, recording.samples.data.cast("B")
+            found = read_recording(file, max_seconds=max_seconds, channel=channel)
+        return (found.rate, found.channels, found.differ), found.samples.data.cast("B")
     except AudioError as error:
         reason = str(error)
     except MemoryError:
         reason = "The file takes too much memory to decode. Export it again as 16-bit WAV."
     except Exception as error:
         reason = f"The file can't be decoded ({type(error).__name__}). Export it again as 16-bit WAV."
-    return 0, memoryview(reason.encode())
+    return (0, 0, False), memoryview(reason.encode())
 
 
 def _end_with_parent() -> None:

@@ -1,8 +1,8 @@
-"""The audio formats that are taken, and a file of one as a stream of mono blocks. Nothing else is ever opened."""
+"""The audio formats that are taken, and a file of one as a stream of blocks. Nothing else is ever opened."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -45,7 +45,7 @@ class Stream:
 
     rate: int  # samples per second of one channel
     header_seconds: float | None  # duration by the header, where it names one
-    blocks: Iterator[NDArray[np.float32]]  # mono blocks (S,), full scale at 1
+    blocks: Iterator[NDArray[np.float32]]  # (S, C) each, a column per channel; full scale at 1
 
 
 def open_stream(file: BinaryIO) -> Stream:
@@ -79,7 +79,7 @@ def soundfile_stream(file: BinaryIO) -> Stream | None:
         length = max(1, min(sound.samplerate, BLOCK_SAMPLES // sound.channels))
         try:
             while (block := sound.read(length, dtype="float32", always_2d=True)).size:  # (S, channels)
-                yield _mono(block)
+                yield block
         except soundfile.LibsndfileError:
             return
 
@@ -112,7 +112,7 @@ def ffmpeg_stream(file: BinaryIO) -> Stream:
         try:
             for decoded in container.decode(audio):
                 for frame in to_float.resample(decoded):
-                    yield _mono(frame.to_ndarray().reshape(-1, frame.layout.nb_channels))  # (S, channels)
+                    yield frame.to_ndarray().reshape(-1, frame.layout.nb_channels)  # (S, channels)
         except BROKEN:
             return
         finally:
@@ -120,11 +120,6 @@ def ffmpeg_stream(file: BinaryIO) -> Stream:
 
     seconds = container.duration / av.time_base if container.duration else None
     return Stream(rate=codec.sample_rate, header_seconds=seconds, blocks=blocks())
-
-
-def _mono(block: NDArray[Any]) -> NDArray[np.float32]:
-    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf: the samples are checked as a whole later
-        return block.mean(axis=1, dtype=np.float32)
 
 
 def _not_audio() -> AudioError:

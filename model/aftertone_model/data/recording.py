@@ -6,6 +6,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from aftertone_model.data.channels import Channel, ChannelLevels, heard
 from aftertone_model.data.clips import MIN_SECONDS
 from aftertone_model.data.formats import Stream, open_stream
 from aftertone_model.errors import AudioError
@@ -19,10 +20,12 @@ class Recording:
 
     samples: NDArray[np.float32]  # (S,), finite, full scale at 1; float formats may go beyond
     rate: int  # Hz
+    channels: int = 1  # of the file
+    differ: bool = False  # whether its first two channels say different things; see `ChannelLevels.differ`
 
 
-def read_recording(file: BinaryIO, *, max_seconds: float) -> Recording:
-    """Read an open audio file, which may be anything; channels are averaged.
+def read_recording(file: BinaryIO, *, max_seconds: float, channel: Channel = "mix") -> Recording:
+    """Read an open audio file, which may be anything.
 
     The duration is checked in the header and again while the samples stream by, so that a file of hours is refused
     without being held in memory.
@@ -37,7 +40,8 @@ def read_recording(file: BinaryIO, *, max_seconds: float) -> Recording:
     stream = open_stream(file)
     if stream.header_seconds is not None and stream.header_seconds > max_seconds:
         raise _too_long(stream.header_seconds, max_seconds)
-    samples = _collect(stream, max_seconds)
+    levels = ChannelLevels()
+    samples = _collect(stream, max_seconds, channel, levels)
     if samples.size == 0:
         raise AudioError("The file is truncated: it has an audio header but no samples. Upload it again.")
     if not np.isfinite(samples).all():
@@ -49,15 +53,17 @@ def read_recording(file: BinaryIO, *, max_seconds: float) -> Recording:
             f"The clip lasts {samples.size / stream.rate:.3f} s; the shortest usable clip is {MIN_SECONDS} s."
         )
     if np.abs(samples).max() < SILENCE:
-        raise AudioError("The clip is silent: no sample is louder than -80 dBFS. Check the recording.")
-    return Recording(samples=samples, rate=stream.rate)
+        where = "" if channel == "mix" or levels.channels < 2 else f" in its {channel} channel"
+        raise AudioError(f"The clip is silent{where}: no sample is louder than -80 dBFS. Check the recording.")
+    return Recording(samples=samples, rate=stream.rate, channels=levels.channels, differ=levels.differ(samples.size))
 
 
-def _collect(stream: Stream, max_seconds: float) -> NDArray[np.float32]:
+def _collect(stream: Stream, max_seconds: float, channel: Channel, levels: ChannelLevels) -> NDArray[np.float32]:
     kept: list[NDArray[np.float32]] = []
     count = 0
     for block in stream.blocks:
-        kept.append(block)
+        levels.add(block, stream.rate)
+        kept.append(heard(block, channel))
         count += len(block)
         if count > max_seconds * stream.rate:
             raise _too_long(count / stream.rate, max_seconds, at_least=True)

@@ -159,8 +159,8 @@ def receptive_field(kernels: Sequence[int], strides: Sequence[int]) -> int:
     return field
 
 
-def read(path: Path) -> NDArray[np.float32]:
-    """The samples (S,) of a file, its channels averaged, at 16 kHz.
+def read(path: Path, channel: str = "mix") -> NDArray[np.float32]:
+    """The samples (S,) of a file at 16 kHz: the mean of its channels, or its first (`left`) or second (`right`) one.
 
     Raises:
         ValueError: it can't be used; the message says why.
@@ -169,7 +169,8 @@ def read(path: Path) -> NDArray[np.float32]:
         channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, TypeError):  # TypeError: a name that ends in .raw
         raise ValueError("soundfile can't read it; convert it to WAV or FLAC") from None
-    samples = channels.mean(axis=1)
+    columns = {"left": 0, "right": min(1, channels.shape[1] - 1)}
+    samples = channels.mean(axis=1) if channel == "mix" else np.ascontiguousarray(channels[:, columns[channel]])
     if len(samples) < SHORTEST * rate:
         raise ValueError(f"it is shorter than {SHORTEST} s")
     if not np.isfinite(samples).all():
@@ -211,6 +212,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Judge the emotion of the clips in a folder; prints CSV.")
     parser.add_argument("folder", type=Path, help="clips of one voice")
     parser.add_argument("--strangers", action="store_true", help="they are of various voices: judge each by itself")
+    parser.add_argument(
+        "--channel", choices=("mix", "left", "right"), default="mix", help="what is heard of files with several"
+    )
     asked = parser.parse_args()
     if not asked.folder.is_dir():
         parser.error(f"there is no folder {asked.folder}")
@@ -219,7 +223,7 @@ def main() -> int:
         if path.is_dir() or path.name.startswith("."):
             continue
         try:
-            described.append(model.features([read(path)]))
+            described.append(model.features([read(path, asked.channel)]))
         except ValueError as error:
             print(f"{path.name} is left out: {error}.", file=sys.stderr)
         else:

@@ -8,6 +8,7 @@ from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.classification.classifier import class_names
 from aftertone_model.classification.clip_head import FEWEST
 from aftertone_model.classification.model import EmotionModel
+from aftertone_model.data.channels import Channel
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.evaluation.rating_metrics import RatingMetrics
 from aftertone_model.export.exported import Exported
@@ -16,6 +17,14 @@ from aftertone_model.labels import MultipleChoice, Ratings, SingleChoice
 
 NOT_TESTED = "Unknown: no clip was held out to test it on."
 NOT_KEPT = "Unknown: this round kept no figures for it. Later rounds do."
+
+
+HEARD: dict[Channel, str] = {
+    "mix": "samples.mean(axis=1)",
+    "left": "samples[:, 0]",
+    "right": "samples[:, min(1, samples.shape[1] - 1)]",
+}
+"""What was heard of the samples (S, C) of a file, as Python."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +81,7 @@ class Provenance:
     metrics: Metrics | RatingMetrics | None  # of the whole model on the held-out test set; None where there was none
     plain_metrics: Metrics | RatingMetrics | None = None
     """Of the transformers classifier alone, where a clip head judges beside it."""
+    channel: Channel = "mix"  # that was heard of files with several
     clips_per_voice: int | None = None  # median, in the pool, of the test set's known speakers; None where it has none
     speaker_disjoint: bool  # no speaker is both trained on and tested on, and all are known
     method: str = "AFTER (arXiv 2310.00283)"  # that the model was trained by
@@ -98,7 +108,7 @@ tags: [speech-emotion-recognition, {classifier.config.model_type}, active-learni
 {wording.task} {", ".join(map(_named(classifier), classes))}.{question} Made with Aftertone, which follows
 {provenance.method}.
 
-{_use(model)}
+{_use(model, provenance.channel)}
 
 ## Data
 
@@ -147,15 +157,16 @@ def _judged_by_classifier(model: EmotionModel | Exported) -> bool:
     return isinstance(model, EmotionModel) and model.head is None
 
 
-def _use(model: EmotionModel | Exported) -> str:
+def _use(model: EmotionModel | Exported, channel: Channel) -> str:
     wording = _wording(model.classifier)
+    option = "" if channel == "mix" else f" --channel {channel}"
     pipeline = f"""```python
 import soundfile
 from transformers import pipeline
 
 samples, rate = soundfile.read("clip.wav", dtype="float32", always_2d=True)
 classify = pipeline("audio-classification", model="path/to/this/folder")
-classify({{"raw": samples.mean(axis=1), "sampling_rate": rate}}{wording.options})
+classify({{"raw": {HEARD[channel]}, "sampling_rate": rate}}{wording.options})
 ```{wording.answers}"""
     if _judged_by_classifier(model):
         return pipeline
@@ -167,7 +178,7 @@ classify({{"raw": samples.mean(axis=1), "sampling_rate": rate}}{wording.options}
 clip is judged by itself.
 
 ```sh
-python emotions.py path/to/clips
+python emotions.py path/to/clips{option}
 ```
 
 `transformers` alone gives single clips to a simpler classifier, {plain}:
@@ -180,8 +191,8 @@ better; `emotions.py` takes out what is particular to the voice and prints CSV. 
 safetensors and soundfile.
 
 ```sh
-python emotions.py path/to/clips
-python emotions.py path/to/clips --strangers    # of various voices: each clip is judged by itself
+python emotions.py path/to/clips{option}
+python emotions.py path/to/clips{option} --strangers    # of various voices: each clip is judged by itself
 ```
 
 **Single clips through `transformers` alone.** A simpler classifier, trained on the same labels:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
@@ -23,6 +24,37 @@ def krippendorff_alpha(votes: Sequence[Vote]) -> float | None:
 
     rows = [(vote.clip, vote.annotator, "\n".join(sorted(vote.chosen))) for vote in shared]
     return float(alpha_krippendorff(pd.DataFrame(rows, columns=pd.Index(["task", "worker", "label"]))))
+
+
+def rated_alpha(votes: Sequence[Vote]) -> float | None:
+    """The same for ratings, where near values count as near: interval data, the mean over the dimensions.
+
+    None where no clip has two ratings in a dimension, or all ratings are the same.
+
+    Args:
+        votes: whose words are `dimension=value`, as those of `labels.Ratings`.
+
+    Source: Krippendorff 2019, Content Analysis, chapter 12: squared differences within clips, over those of any two.
+    """
+    units: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
+    for vote in votes:
+        for word in vote.chosen:
+            dimension, _, value = word.rpartition("=")
+            with suppress(ValueError):  # an answer from before the question asked for ratings
+                units[dimension][vote.clip][vote.annotator] = float(value)
+    alphas = [_interval_alpha([list(by.values()) for by in clips.values()]) for clips in units.values()]
+    known = [alpha for alpha in alphas if alpha is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _interval_alpha(units: Sequence[Sequence[float]]) -> float | None:
+    shared = [np.array(values) for values in units if len(values) > 1]
+    if not shared:
+        return None
+    every = np.concatenate(shared)
+    within = sum(2 * len(values) * values.var() * len(values) / (len(values) - 1) for values in shared)
+    between = 2 * len(every) ** 2 * every.var() / (len(every) - 1)
+    return float(1 - within / between) if between > 0 else None
 
 
 def agreements(votes: Sequence[Vote]) -> dict[int, float]:

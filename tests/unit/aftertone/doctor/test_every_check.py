@@ -331,6 +331,10 @@ def audio_hosts(cycle: Cycle) -> None:
     cycle.sources(lambda place, row: refused if place < 3 else row)
 
 
+def channels(cycle: Cycle) -> None:
+    cycle.sources(lambda place, row: row.model_copy(update={"channels": 2, "differ": place < 3}))
+
+
 def empty_answers(cycle: Cycle) -> None:
     cycle.loop.label_studio.annotate(1)
 
@@ -435,6 +439,7 @@ BROKEN: tuple[tuple[str, Callable[[Cycle], None]], ...] = (
     ("no-audio", no_audio),
     ("audio-unusable", audio_unusable),
     ("audio-hosts", audio_hosts),
+    ("channels", channels),
     ("empty-answers", empty_answers),
     ("short-regions", short_regions),
     ("untouched-answers", untouched_answers),

@@ -26,6 +26,8 @@ class Handler(BaseHTTPRequestHandler):
         other = f"http://127.0.0.1:{self.connection.getsockname()[1]}"  # another name of this machine: another origin
         targets = {
             "/tasks/7/resolve/": f"{other}/signed?key=1",
+            "/tasks/8/resolve/": f"{other}/over-once",
+            "/tasks/9/resolve/": f"{other}/over",
             "/data/loop": "/data/loop",
             "/data/away": f"{other}/signed",
         }
@@ -39,12 +41,14 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "text/html; charset=utf-8" if "page" in path else "audio/wav")
             self.end_headers()
             self.wfile.write(b"<html>Sign in</html>" if "page" in path else b"")
+        elif path == "/over" or (path == "/over-once" and [p for p, _ in self.seen].count(path) == 1):
+            self.send_error(403, "Request has expired")
         elif path == "/data/upload/cut.wav":
             self.send_response(200)
             self.send_header("Content-Length", str(2 * len(AUDIO)))
             self.end_headers()
             self.wfile.write(AUDIO)
-        elif path in ("/data/upload/a.wav", "/signed", "/ls/data/upload/a.wav"):
+        elif path in ("/data/upload/a.wav", "/signed", "/over-once", "/ls/data/upload/a.wav"):
             self.send_response(200)
             self.end_headers()
             self.wfile.write(AUDIO)
@@ -104,6 +108,19 @@ def _closed() -> Iterator[None]:
 def test_uploads_come_from_label_studio_with_its_token(port: int) -> None:
     assert fetcher(f"http://localhost:{port}").read(1, "/data/upload/a.wav") == AUDIO
     assert Handler.seen == [("/data/upload/a.wav", "Bearer secret")]
+
+
+def test_a_signature_that_is_over_on_the_way_is_made_anew_once(port: int) -> None:
+    own = fetcher(f"http://localhost:{port}")
+    assert own.read(8, "s3://bucket/a.wav") == AUDIO
+    assert [path.partition("?")[0] for path, _ in Handler.seen] == ["/tasks/8/resolve/", "/over-once"] * 2
+    with pytest.raises(FetchError, match="a signed address has expired: put a fresh address into the task"):
+        own.read(9, "s3://bucket/a.wav")
+    assert [path for path, _ in Handler.seen].count("/over") == 2
+    Handler.seen.clear()
+    with pytest.raises(FetchError, match="answered 403"):  # an address that the task itself holds stays as it is
+        fetcher(f"http://localhost:{port}", "127.0.0.1").read(1, f"http://127.0.0.1:{port}/over")
+    assert len(Handler.seen) == 1
 
 
 def test_an_installation_under_a_path_is_found_with_and_without_it(port: int) -> None:

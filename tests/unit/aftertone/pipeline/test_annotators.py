@@ -80,3 +80,12 @@ def test_one_annotator_alone_is_not_spoken_of() -> None:
     assert describe_annotators(found.as_json()) == []
     assert found.alpha is None
     assert find_annotators([]).each == ()
+
+
+def test_of_ratings_near_values_agree_and_nothing_is_said_of_equal_ones() -> None:
+    tasks = [task(n, work("1", f"valence={n % 5 + 1}"), work("2", f"valence={n % 5 + 1.1}")) for n in range(1, 21)]
+    found = find_annotators(tasks, rated=True)
+    assert found.alpha is not None
+    assert found.alpha > 0.99
+    assert {(one.agreement, one.compared, one.gold) for one in found.each} == {(None, 0, 0)}
+    assert describe_annotators(found.as_json())[0].startswith("annotators' agreement: Krippendorff's alpha 1.00")

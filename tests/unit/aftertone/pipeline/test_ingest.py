@@ -10,7 +10,6 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from aftertone.errors import AddressError, FetchError, FetchTimeoutError
 from aftertone.labelstudio.tasks import Task
@@ -19,7 +18,7 @@ from aftertone.pipeline.ingest import DOWNLOADS, HOST_TIMEOUTS, IN_WORK, ingest
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import FIRST_RETRY, LAST_RETRY, Source, Sources
-from aftertone_model.data.decoders import Decoders
+from aftertone_model.data.decoders import Decoders, Heard
 from aftertone_model.errors import AudioError, DecoderLostError
 from aftertone_model.progress import silent
 from tests.unit.aftertone.loops import MemoryLoop, decoders
@@ -52,11 +51,11 @@ class StubDecoders:
     def __init__(self, do: Callable[[int], None] = lambda task: None) -> None:
         self._do = do
 
-    def decode(self, file: BytesIO, *, max_seconds: float) -> NDArray[np.float32]:
+    def hear(self, file: BytesIO, *, max_seconds: float, channel: str) -> Heard:
         file.seek(0)
         task = int(file.read())
         self._do(task)
-        return np.full(1_600, task / 1_000, np.float32)
+        return Heard(samples=np.full(1_600, task / 1_000, np.float32))
 
 
 @pytest.fixture

@@ -92,9 +92,10 @@ def test_a_rate_that_no_recording_has_is_refused_before_anything_is_read(rate: i
 def test_a_thousand_channels_are_read_in_small_blocks() -> None:
     content = wav(192_000, 1_000) + bytes(8_000_000)
     content = content[:40] + struct.pack("<I", len(content) - 44) + content[44:]
-    sizes = [block.size for block in open_stream(io.BytesIO(content)).blocks]
-    assert sum(sizes) > 4_000
-    assert max(sizes) <= BLOCK_SAMPLES // 1_000
+    sizes = [block.shape for block in open_stream(io.BytesIO(content)).blocks]
+    assert {channels for _, channels in sizes} == {1_000}
+    assert sum(length for length, _ in sizes) > 4_000
+    assert max(length for length, _ in sizes) <= BLOCK_SAMPLES // 1_000
 
 
 def test_hours_behind_a_header_that_names_no_length_are_not_read_to_their_end() -> None:

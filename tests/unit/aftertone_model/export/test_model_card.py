@@ -98,6 +98,14 @@ def test_a_round_of_an_earlier_version_has_no_figures_for_the_pipeline(plain):
     assert single.startswith(" Unknown: this round kept no figures for it.")
 
 
+def test_it_says_which_channel_is_to_be_heard(plain):
+    assert "samples.mean(axis=1)" in told(plain)
+    assert "samples[:, 0]" in told(plain, channel="left")
+    card = told(headed(plain, "anna"), channel="right")
+    assert "emotions.py path/to/clips --channel right --strangers" in card
+    assert "samples.mean" not in card
+
+
 def test_it_admits_that_nothing_was_tested(plain):
     for model in (plain, headed(plain, "a")):
         assert "Unknown: no clip was held out" in told(model, metrics=None)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from aftertone_model.votes.agreement import agreements, krippendorff_alpha
+from aftertone_model.votes.agreement import agreements, krippendorff_alpha, rated_alpha
 from aftertone_model.votes.vote import Vote
 
 
@@ -19,6 +19,18 @@ def test_alpha_is_that_of_the_textbook() -> None:
     ]
     votes = [vote(c, str(a), v) for a, row in enumerate(values) for c, v in enumerate(row) if v != "."]
     assert krippendorff_alpha(votes) == pytest.approx(0.743, abs=0.001)
+
+
+def test_alpha_of_ratings_is_that_of_the_textbook_for_interval_data() -> None:
+    """The same example as interval data: 0.849. The mean over dimensions; one that nobody shares counts for nothing."""
+    values = ["123321412...", "1233224125.3", ".3332342251.", "12332441251."]
+    rated = [(c, str(a), v) for a, row in enumerate(values) for c, v in enumerate(row) if v != "."]
+    one = [vote(c, who, f"valence={v}") for c, who, v in rated]
+    assert rated_alpha(one) == pytest.approx(0.849, abs=0.001)
+    both = [vote(c, who, f"valence={v}", f"arousal={c}", f"{who}={v}") for c, who, v in rated]
+    assert rated_alpha(both) == pytest.approx((0.849 + 1) / 2, abs=0.001)
+    assert rated_alpha([vote(1, "x", "valence=1"), vote(2, "y", "valence=2")]) is None
+    assert rated_alpha([vote(1, "x", "valence=1"), vote(1, "y", "valence=1")]) is None
 
 
 def test_alpha_of_those_who_agree_and_of_those_who_guess() -> None:
