@@ -92,8 +92,8 @@ def main() -> None:
     print(
         f"# Does search by example find the emotion?\n\nPrinted by `python -m benchmarks.search MANIFEST`.\n\n"
         f"{len(chosen)} clips: {counts}; some of them, drawn by chance, are labelled. {EXAMPLES} examples of each "
-        f"class and the {FOUND} unlabelled clips most like each. {BACKBONE} without TAPT. Intervals are Student's over "
-        f"{args.seeds} seeds, 95 %.\n\n{platform.machine()}, {os.cpu_count()} cores, Python "
+        f"class, and the {FOUND} unlabelled clips that are most like each. {BACKBONE} without TAPT. Intervals are "
+        f"Student's over {args.seeds} seeds, 95 %.\n\n{platform.machine()}, {os.cpu_count()} cores, Python "
         f"{platform.python_version()}, "
         f"{versions}.\n\nPrecision at {FOUND}, in %:\n"
     )
