@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -53,12 +54,14 @@ def test_a_long_stage_says_how_long_it_will_take(settings: Settings) -> None:
     store.connect(Connection(project=5, label_config="x"))
     doing = Doing(stage="fetch", done=600, total=3_000, at=1_060.0, began=1_000.0, first=0)
     store.save(doing)
-    assert "fetch 600/3000, about 4 min left (" in run("status")
-    assert doing.left == 240
-    for started in (doing.model_copy(update={"done": 0}), doing.model_copy(update={"began": 0.0})):
-        store.save(started)
-        assert started.left is None
-        assert "left" not in run("status")
+    assert "stopped during fetch 600/3000, as no worker runs" in run("status")
+    with Store(settings.model_dir).running.enter("worker", {}, {}):
+        assert "fetch 600/3000, 10 a second, about 4 min left (" in run("status")
+        assert doing.left == 240
+        for started in (doing.model_copy(update={"done": 0}), doing.model_copy(update={"began": 0.0})):
+            store.save(started)
+            assert started.left is None
+            assert "left" not in run("status")
 
 
 @pytest.mark.usefixtures("environment")
@@ -69,7 +72,7 @@ def test_rounds_with_their_metrics_and_an_export(make_loop: Callable[..., Memory
     loop.advance()
     shown = run("status")
     assert "Project 1: waiting for labels: 0 of 6 since round 1" in shown
-    assert "20 tasks, 8 answered; 20 clips decoded, 0 tasks with unusable audio" in shown
+    assert re.search(r"20 tasks, 8 answered; 20 clips decoded, \d of \d test clips labelled, 0 tasks with unus", shown)
     assert "round   0      0 labels  seed set, no model yet" in shown
     assert '  learns Choices "emotion" (single-choice): neutral, happy' in shown
     assert "<- served to annotators" in shown.splitlines()[4]
@@ -230,9 +233,10 @@ def test_no_headline_says_that_all_goes_on_beside_a_problem(settings: Settings) 
     shown = run("status")
     assert shown.startswith("Project 5: can't read the project, 2 times in a row (")
     assert "no worker has looked" not in shown
-    for at, headline in ((1_050.0, "can't read"), (1_200.0, "tries again to read the project: fetch 1/2")):
-        store.save(Doing(stage="fetch", done=1, total=2, at=at))
-        assert run("status").startswith(f"Project 5: {headline}")
+    with Store(settings.model_dir).running.enter("worker", {}, {}):
+        for at, headline in ((1_050.0, "can't read"), (1_200.0, "tries again to read the project: fetch 1/2")):
+            store.save(Doing(stage="fetch", done=1, total=2, at=at))
+            assert run("status").startswith(f"Project 5: {headline}")
 
 
 @pytest.mark.usefixtures("environment")
