@@ -62,9 +62,9 @@ def test_a_signed_address_in_a_task_that_is_over_says_what_to_do_and_a_fresh_one
     loop.check_queue()
 
     def unusable() -> dict[int, str]:
-        (shown,) = [row for row in status(Store(loop.settings.model_dir))["projects"] if row["project"] == loop.project]
-        assert shown["clips"] == COUNT + 1 - len(shown["unusable"])
-        return {row["task"]: row["reason"] for row in shown["unusable"]}
+        (shown,) = [row for row in status(Store(loop.settings.model_dir)).projects if row.project == loop.project]
+        assert shown.clips == COUNT + 1 - len(shown.unusable)
+        return {row.task: row.reason for row in shown.unusable}
 
     assert "a signed address has expired: put a fresh address into the task" in unusable()[task]
     assert "X-Amz" not in str(unusable())

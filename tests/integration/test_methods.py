@@ -51,7 +51,7 @@ def answer(loop: Loop, count: int) -> None:
 
 def told(loop: Loop) -> str:
     """What `aftertone status` says of the project."""
-    return describe(status(Store(loop.settings.model_dir))["projects"][0])
+    return describe(status(Store(loop.settings.model_dir)).projects[0])
 
 
 def test_two_rounds_of_two_stage_adapters_with_controls_for_gender_and_style(

@@ -45,8 +45,8 @@ def test_every_broken_task_has_its_reason_and_the_good_ones_are_learned_from(
         monkeypatch.setattr(loop, "fetcher", fetcher)
         loop.advance()
         assert loop.problem == ""
-        (found,) = status(Store(loop.settings.model_dir))["projects"]
-        reasons = {row["task"]: row["reason"] for row in found["unusable"]}
+        (found,) = status(Store(loop.settings.model_dir)).projects
+        reasons = {row.task: row.reason for row in found.unusable}
         wrong = [
             f"{one.name}: {reasons.get(task)!r}"
             for task, one in tasks.items()
@@ -59,7 +59,7 @@ def test_every_broken_task_has_its_reason_and_the_good_ones_are_learned_from(
             assert len(reason) < 500
             assert "secret-token" not in reason
             assert PREFIX not in reason
-        assert found["clips"] == GOOD
+        assert found.clips == GOOD
         assert loop.store.round_numbers() == [0]
         assert set(loop.last.published) <= set(good)
         loop.label(6)

@@ -12,7 +12,7 @@ from aftertone.pipeline.connecting import check_usable
 from aftertone.pipeline.method_needs import method_lacks
 from aftertone.settings import Settings
 from aftertone.source_names import SourceNames, parse_source
-from aftertone.status import describe, needs_somebody, status
+from aftertone.status import describe, status
 from aftertone.store.project import Store
 from aftertone.store.records import Doing
 from aftertone.store.state import State
@@ -66,8 +66,8 @@ def test_two_stage_adapters_from_task_fields_to_an_export(settings: Settings, na
     export_model(loop.store, loop.settings, tmp_path / "export")
     assert "two-stage fine-tuning" in (tmp_path / "export" / "README.md").read_text()
     assert Emotions(tmp_path / "export").classes == LABELS
-    (shown,) = status(Store(loop.settings.model_dir))["projects"]
-    assert shown["options"]["method"]["value"] == "two-stage-adapters"
+    (shown,) = status(Store(loop.settings.model_dir)).projects
+    assert shown.options["method"].value == "two-stage-adapters"
     assert "gender of 18 (" in describe(shown)
 
 
@@ -108,8 +108,8 @@ def test_what_is_lacking_is_a_problem_that_says_how_to_get_it(settings: Settings
     loop.advance()
     assert loop.store.round_numbers() == []
     found = status(Store(loop.settings.model_dir))
-    assert needs_somebody(found)
-    told = describe(found["projects"][0])
+    assert found.needs_somebody
+    told = describe(found.projects[0])
     assert "PROBLEM: The method two-stage-adapters lacks" in told
     assert "No clip has a transcript: give tasks a field transcript, or add <TextArea" in told
     assert 'No clip has a gender or a style: give tasks a field gender or style, or add <Choices name="gender"' in told

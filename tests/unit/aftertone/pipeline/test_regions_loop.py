@@ -136,7 +136,7 @@ def test_a_model_trained_on_segments_tells_halves_apart_and_ranks_whole_clips(
     (answer,) = predict(loop.store, [(tasks[0], True)], config, loop.settings)
     assert [item["type"] for item in answer["result"]] == [item["type"] for item in marked(config, (0, 1, "sad"))]
     assert LabelInterface(config).validate_prediction(answer, return_errors=True) == []
-    assert "(single-choice, of regions): happy, sad" in describe(status(Store(loop.settings.model_dir))["projects"][0])
+    assert "(single-choice, of regions): happy, sad" in describe(status(Store(loop.settings.model_dir)).projects[0])
 
 
 def test_what_cannot_be_learned_of_an_annotation_is_counted_and_costs_nothing_else(
@@ -154,7 +154,7 @@ def test_what_cannot_be_learned_of_an_annotation_is_counted_and_costs_nothing_el
     record = loop.last
     assert (record.number, record.labels) == (1, 6)
     assert sum("@0.500+0.400" in clip for clip in record.labelled) == 1
-    said = describe(status(Store(loop.settings.model_dir))["projects"][0])
+    said = describe(status(Store(loop.settings.model_dir)).projects[0])
     assert "2 regions that were marked are shorter than 0.1 s" in said
     assert "1 tasks were submitted without an answer" in said
     assert loop.store.load().queue.published[-1] == empty or empty not in loop.label_studio.queue()  # asked for last
@@ -181,9 +181,9 @@ def test_two_annotators_marks_of_the_same_part_are_one_segment_with_two_votes(
     assert (record.number, record.labels) == (1, 12)
     assert sorted(record.labelled.values()).count((0.5, 0.5)) == 1
     assert {clip.partition("@")[2] for clip in record.labelled} == {"0.000+0.500", "0.600+0.300"}
-    (first, second) = status(Store(loop.settings.model_dir))["projects"][0]["annotators"]["each"]
-    assert first["compared"] == second["compared"] == 6
-    assert first["agreement"] == pytest.approx(5 / 6)
+    (first, second) = status(Store(loop.settings.model_dir)).projects[0].annotators.each
+    assert first.compared == second.compared == 6
+    assert first.agreement == pytest.approx(5 / 6)
 
 
 def test_choices_that_tasks_bring_along_are_learned_by_the_classes_that_options_name(
@@ -204,7 +204,7 @@ def test_choices_that_tasks_bring_along_are_learned_by_the_classes_that_options_
         assert len(row["result"]) == 1
         assert LabelInterface(config).validate_prediction(row, return_errors=True) == []
     assert "'bored', which the label config no longer offers" in describe(
-        status(Store(loop.settings.model_dir))["projects"][0]
+        status(Store(loop.settings.model_dir)).projects[0]
     )
     loop.label_studio.state["models"] = [{"url": "http://b", "extra_params": None}]
     loop.store.request_setup()
