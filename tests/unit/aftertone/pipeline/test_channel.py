@@ -34,7 +34,9 @@ def loop(make_loop: MakeLoop, monkeypatch: pytest.MonkeyPatch) -> MemoryLoop:
 
 
 def clips(loop: MemoryLoop) -> list[str | None]:
-    return [row.clip for row in loop.store.get(Sources).sources.values()]
+    """By task."""
+    sources = loop.store.get(Sources).sources
+    return [sources[task["data"]["audio"]].clip for task in loop.label_studio.state["tasks"]]
 
 
 def test_files_whose_channels_differ_are_told_with_the_option(loop: MemoryLoop) -> None:
