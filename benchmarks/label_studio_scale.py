@@ -216,7 +216,8 @@ def run(arguments: argparse.Namespace, folder: Path, processes: Processes) -> tu
         import_audio(session, project, server.documents, audio, arguments.tasks)
     os.environ.update(
         LABEL_STUDIO_URL=server.url, LABEL_STUDIO_API_KEY=token, MODEL_DIR=str(folder / "model"),
-        BACKBONE=str(backbones.nano(folder / "nano")), SETTLE_SECONDS="0", SEED_SIZE=str(BATCH), BATCH_SIZE=str(BATCH),
+        BACKBONE=str(backbones.nano(folder / "nano")), LABEL_STUDIO_TIMEOUT="600",
+        SETTLE_SECONDS="0", SEED_SIZE=str(BATCH), BATCH_SIZE=str(BATCH),
         SERVE_PREDICTIONS="true", TAPT='{"max_steps": 20}', DEVICE="cpu", PORT=str(free_port()),
     )  # fmt: skip
     backend = processes.start("aftertone serve", [*AFTERTONE, "serve"], dict(os.environ))

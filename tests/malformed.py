@@ -236,7 +236,7 @@ def serve(files: Mapping[str, Reply]) -> Iterator[str]:
             with suppress(OSError):  # who asked has read enough
                 self.wfile.write(reply.content)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *_: object) -> None:
             pass
 
     class Server(ThreadingHTTPServer):

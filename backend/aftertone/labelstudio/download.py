@@ -214,7 +214,7 @@ def _advice(reply: httpx.Response) -> str:
     if reply.status_code == httpx.codes.NOT_FOUND and "/data/local-files/" in str(reply.url):
         return (
             "Label Studio serves local files only with LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true and from a "
-            "folder that is connected to the project as local storage."
+            "folder that is connected to the project as local storage. Check both, and that the file is there."
         )
     status = reply.status_code
     if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):

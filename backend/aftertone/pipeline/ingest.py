@@ -20,6 +20,7 @@ from aftertone.labelstudio.tasks import Task
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import HeldOut, Source, Sources
+from aftertone_model.data.channels import Channel
 from aftertone_model.data.decoders import Decoders, Heard
 from aftertone_model.errors import AudioError, DecoderLostError
 from aftertone_model.progress import Progress, throttled
@@ -91,7 +92,8 @@ class _Work:
 
     def __init__(self, store: ProjectStore, fetcher: Fetcher, decoders: Decoders, settings: Settings) -> None:
         self._folder, self._fetcher, self._decoders = store.folder, fetcher, decoders
-        self._max_seconds, self._channel = settings.max_clip_seconds, settings.channel
+        self._max_seconds = settings.max_clip_seconds
+        self._channel: Channel = settings.channel
         self._turns = threading.Semaphore(DOWNLOADS)
         self._timeouts: Counter[str] = Counter()  # host -> time-outs in a row
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
-import numpy as np
 import soundfile
 from av.error import FFmpegError
 from numpy.typing import NDArray
@@ -45,7 +44,7 @@ class Stream:
 
     rate: int  # samples per second of one channel
     header_seconds: float | None  # duration by the header, where it names one
-    blocks: Iterator[NDArray[np.float32]]  # (S, C) each, a column per channel; full scale at 1
+    blocks: Iterator[NDArray[Any]]  # float32, (S, C) each, a column per channel; full scale at 1
 
 
 def open_stream(file: BinaryIO) -> Stream:
@@ -75,7 +74,7 @@ def soundfile_stream(file: BinaryIO) -> Stream | None:
     if sound.format not in SOUNDFILE_FORMATS:
         raise _not_audio()
 
-    def blocks() -> Iterator[NDArray[np.float32]]:
+    def blocks() -> Iterator[NDArray[Any]]:
         length = max(1, min(sound.samplerate, BLOCK_SAMPLES // sound.channels))
         try:
             while (block := sound.read(length, dtype="float32", always_2d=True)).size:  # (S, channels)
@@ -107,7 +106,7 @@ def ffmpeg_stream(file: BinaryIO) -> Stream:
         raise _not_audio()
     codec.thread_count = 1
 
-    def blocks() -> Iterator[NDArray[np.float32]]:
+    def blocks() -> Iterator[NDArray[Any]]:
         to_float = av.AudioResampler(format="flt")  # in one plane: PyAV reads beyond the planes of more than 8 channels
         try:
             for decoded in container.decode(audio):

@@ -170,7 +170,8 @@ def read(path: Path, channel: str = "mix") -> NDArray[np.float32]:
     except (soundfile.LibsndfileError, TypeError):  # TypeError: a name that ends in .raw
         raise ValueError("soundfile can't read it; convert it to WAV or FLAC") from None
     columns = {"left": 0, "right": min(1, channels.shape[1] - 1)}
-    samples = channels.mean(axis=1) if channel == "mix" else np.ascontiguousarray(channels[:, columns[channel]])
+    picked = channels.mean(axis=1) if channel == "mix" else channels[:, columns[channel]]
+    samples = np.ascontiguousarray(picked, np.float32)
     if len(samples) < SHORTEST * rate:
         raise ValueError(f"it is shorter than {SHORTEST} s")
     if not np.isfinite(samples).all():

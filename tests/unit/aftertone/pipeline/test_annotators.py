@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from aftertone.pipeline.annotators import describe_annotators, find_annotators
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def work(who: str, chosen: str = "", minute: float = 0, seconds: float | None = 4.0, **fields: bool) -> Work:
+def work(who: str, chosen: str = "", minute: float = 0, seconds: float | None = 4.0, **fields: Any) -> Work:
     at = (START + timedelta(minutes=minute)).isoformat()
     return Work(
         annotator=who, at=at, changed=at, seconds=seconds, chosen=(chosen,) if chosen else (), **fields
