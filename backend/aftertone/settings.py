@@ -104,15 +104,14 @@ class Settings(BaseSettings):
     )
     method: Literal["after", "two-stage-adapters", "supervised-contrastive"] = Field(
         "after",
-        description="How a round learns: `after`; `two-stage-adapters`, which needs transcripts and genders or styles; "
-        "or `supervised-contrastive`, which needs SOURCE. See docs/training.md.",
+        description="How a round learns (docs/training.md): `after`; `two-stage-adapters`, which needs transcripts and "
+        "genders or styles; or `supervised-contrastive`, which needs SOURCE.",
     )
     source: str = Field(
         "",
         description="Corpora with labels that the method `supervised-contrastive` learns from first, comma-separated: "
-        "a manifest in MODEL_DIR/sources, such as `manifest.csv`; an absolute path of one, which extra params may not "
-        "give; or an earlier project, such as `project:3`. A manifest has the columns path, emotion, corpus and "
-        "speaker.",
+        "a manifest in MODEL_DIR/sources, such as `manifest.csv`, or elsewhere, which extra params may not name; or an "
+        "earlier project, such as `project:3`. A manifest has the columns path, emotion, corpus and speaker.",
     )
     tapt: str = Field(
         "",

@@ -16,12 +16,13 @@ from aftertone.doctor.disk import size
 from aftertone.errors import DamagedRecordError, LabelStudioError, SettingsError, StoreError
 from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
 from aftertone.labelstudio.label_config import parse_label_config
-from aftertone.options import shown
+from aftertone.options import known_settings, shown
 from aftertone.settings import OLD_NAMES, PROJECT_OPTIONS, Settings
 from aftertone.store.leftovers import size_on_disk
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Sources
 from aftertone.store.requests import Steering as SteeringRecord
+from aftertone_model.method_names import check_method
 from aftertone_model.strategy_names import check_strategy_name
 
 Ask = Callable[[], AbstractContextManager[LabelStudio]]
@@ -146,6 +147,7 @@ class Steering:
         Raises:
             SettingsError: an option isn't one of a project, or its value doesn't fit.
             LabelConfigError: the label config, as last seen, doesn't ask the question that is named.
+            MethodError: the method needs a SOURCE, and none is set.
         """
         store = self._project(project)
         options = {OLD_NAMES.get(name, name): value for name, value in options.items()}
@@ -159,6 +161,8 @@ class Steering:
             check_strategy_name(checked.strategy)
         if checked.question:
             _check_question(store, checked.question)
+        after_all = known_settings(self._settings, store).for_project({}, given)
+        check_method(after_all.method, predicts="probabilities", source=after_all.source)
         values = {name: _plain(getattr(checked, name)) for name in given}
 
         def change(steering: SteeringRecord) -> SteeringRecord:

@@ -37,11 +37,8 @@ def answer(loop: Loop, count: int) -> None:
     for _ in range(count):
         task = loop.anna.next_task(loop.project)
         assert task is not None, "the queue is empty"
-        said = {
-            "emotion": LABELS[task % 4],
-            "gender": ("female", "male")[task // 2 % 2],
-            "style": ("read", "free")[task % 2],
-        }
+        gender, style = ("female", "male")[task // 2 % 2], ("read", "free")[task % 2]
+        said = {"emotion": LABELS[task % 4], "gender": gender, "style": style}
         result = [
             {"from_name": name, "to_name": "audio", "type": "choices", "value": {"choices": [value]}}
             for name, value in said.items()

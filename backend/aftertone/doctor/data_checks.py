@@ -9,6 +9,8 @@ from aftertone.doctor.facts import Look
 from aftertone.doctor.untouched import untouched_warning
 from aftertone.labelstudio.download import refused_host
 from aftertone_model.data.clips import MIN_SECONDS
+from aftertone_model.method_names import TWO_STAGE
+from aftertone_model.two_stage_adapters.needs import LEARNED, TRANSCRIPT
 
 LEAST_LABELS = 30  # labelled clips of speakers with several, below which nothing is said about speakers
 LEAST_OF_SPEAKER = 3  # labelled clips
@@ -77,6 +79,14 @@ def _unknown_labels(look: Look) -> Iterator[str]:
 def _lacking(look: Look) -> Iterator[str]:
     if look.lacking:
         yield look.lacking
+
+
+def _attributes_partly(look: Look) -> Iterator[str]:
+    tasks = look.snapshot.tasks.values()
+    counts = {name: sum(bool(task.attributes.get(name)) for task in tasks) for name in (*LEARNED, TRANSCRIPT)}
+    if look.settings.method == TWO_STAGE and not look.lacking and min(counts.values()) < len(tasks):
+        told = ", ".join(f"{count or 'none'} a {name}" for name, count in counts.items())
+        yield f"Of {len(tasks)} tasks have {told}."
 
 
 def _unadapted(look: Look) -> Iterator[str]:
@@ -229,6 +239,14 @@ DATA_CHECKS: tuple[Check[Look], ...] = (
         cure="The warning says what is missing and how to get it. METHOD=after needs nothing but labels.",
         find=_lacking,
         told=True,
+    ),
+    Check(
+        key="attributes-partly",
+        severity="note",
+        title="Not every task has the attributes that the METHOD learns",
+        why="Each is learned of the clips that have it.",
+        cure="Nothing has to be done. Give the other tasks these fields, or let annotators answer further controls.",
+        find=_attributes_partly,
     ),
     Check(
         key="unadapted",

@@ -53,7 +53,7 @@ class LearningSteps:
         What was adapted from another backbone before stays until this is done.
         """
         before, wanted = self._state.adaptation, self._settings.backbone
-        if before is not None:
+        if before is not None and before.of_another(wanted):
             log.info(
                 "BACKBONE is %s now, and was %s: it is adapted to the pool", wanted, before.backbone,
                 extra={"action": "backbone_changed"},

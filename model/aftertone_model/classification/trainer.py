@@ -24,6 +24,7 @@ from aftertone_model.evaluation.test_split import assign_test_split
 from aftertone_model.labels import LabelSchema
 from aftertone_model.memory import Parts, Portion
 from aftertone_model.runtime import Runtime
+from aftertone_model.team import present_team
 
 MAX_GRADIENT = 1.0  # norm that gradients are clipped to
 
@@ -52,6 +53,7 @@ class Trainer:
         self.tuning, self.probes = stage.tuning, stage.tuning is Tuning.PROBE
         self.encoder = Encoder(classifier)
         self.cache = cache if self.probes else None
+        self.team = present_team()
         self.rng = np.random.default_rng(runtime.seed)
         self.objective = LabelObjective(schema, labels, config.max_class_weight).to(runtime.device)
         width = classifier.config.classifier_proj_size
@@ -100,8 +102,8 @@ class Trainer:
             self._train_mode()
             epoch: list[Tensor] = []
             for rows in self._batches()[: total - self.updates]:
-                loss = self._gradients(rows, optimizer)
                 weights = [p for g in optimizer.param_groups for p in g["params"]]
+                loss = self.team.add_up(weights, self._gradients(rows, optimizer))
                 self.updates += 1
                 if torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT).isfinite():
                     optimizer.step()
@@ -153,25 +155,35 @@ class Trainer:
         return [self.learning[batch] for batch in length_batches(seconds, self.config.batch_seconds, self.rng)]
 
     def _gradients(self, rows: NDArray[np.int64], optimizer: torch.optim.Optimizer) -> Tensor:
-        """() loss of an update's clips. Their gradient is summed up over parts where they don't fit into memory."""
+        """() loss of an update's clips, of which a team's process computes its own. Their gradient is summed up over
+        parts where they don't fit into memory."""
+        crops = [] if self.probes else [self._cropped(self.clips[row]) for row in rows]  # of all: teams draw alike
+        own = self.team.own(np.arange(len(rows)))
 
         def gradients(parts: Parts) -> Tensor:
             optimizer.zero_grad(set_to_none=True)
-            losses = []
+            losses = [torch.zeros((), device=self.runtime.device)]
             for part in parts:
-                loss = len(part) / len(rows) * self._loss(rows[part])
+                places = own[part]
+                cropped = [crops[place] for place in places] if crops else None
+                loss = len(places) / len(rows) * self._loss(rows[places], cropped)
                 loss.backward()
                 losses.append(loss.detach())
             return torch.stack(losses).sum()
 
-        return self._portion.run([self._seconds[row] for row in rows], gradients)
+        return self._portion.run([self._seconds[row] for row in rows[own]], gradients)
 
-    def _loss(self, rows: NDArray[np.int64]) -> Tensor:
-        """() of a batch in training mode: cropped, with dropout on the embedding."""
-        if self.features is not None:
+    def _loss(self, rows: NDArray[np.int64], cropped: Sequence[NDArray[np.float16]] | None) -> Tensor:
+        """() of a batch in training mode, with dropout on the embedding.
+
+        Args:
+            cropped: (T, C) CNN frames of each clip; None of a probe, which has its features.
+        """
+        if cropped is None:
+            assert self.features is not None
             features = self.features[torch.from_numpy(rows)]
         else:
-            frames, lengths = pad([self._cropped(self.clips[row]) for row in rows])
+            frames, lengths = pad(cropped)
             device = self.runtime.device
             bf16 = transformer_in_bf16(self.classifier.config, device)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):

@@ -25,6 +25,7 @@ from aftertone_model.pretraining.masking import Masks, clip_generator, draw_mask
 from aftertone_model.pretraining.objective import WARM_UP, MaskedBatch, Objective, run_masked
 from aftertone_model.pretraining.teachers.teacher import Teacher
 from aftertone_model.runtime import Runtime
+from aftertone_model.team import present_team
 
 CLIP_NORM = 1.0  # of the gradient; healthy norms are 0.5 to 2
 EXAMPLES = 100  # clips whose frames a fresh quantiser, units, and a teacher's scale, are fitted to
@@ -71,7 +72,7 @@ class Pretrainer:
         teachers: Sequence[Teacher] = (),
     ) -> None:
         self._training, self._held_out, self._config, self._runtime = training, held_out, config, runtime
-        self._seed, self._device = runtime.seed, runtime.device
+        self._seed, self._device, self._team = runtime.seed, runtime.device, present_team()
         self.backbone = backbone.copy().to(runtime.device)
         self.backbone.body.feature_extractor.requires_grad_(config.train_cnn)
         everything = [*training, *held_out]
@@ -129,7 +130,7 @@ class Pretrainer:
         """Take optimiser step `number`, 0 for the first, on the training clips at the indices `batch`.
 
         Where the batch doesn't fit into memory, its gradient is summed up over parts, each weighted by its share of the
-        masked frames; then the diversity term is that of each part.
+        masked frames; then the diversity term is that of each part. A team's processes compute parts in the same way.
         """
         rng = np.random.default_rng([self._seed, 2, number])
         stretches = [self._crop(self._training[i], rng) for i in batch]
@@ -139,20 +140,23 @@ class Pretrainer:
         self._model.train()
         self._anneal(number)
         seed = int(rng.integers(2**63))
+        own = self._team.own(np.arange(len(batch)))
 
         def gradients(parts: Parts) -> Tensor:
             self._optimizer.zero_grad(set_to_none=True)
-            noise, losses = copy.deepcopy(rng), []
+            noise, losses = copy.deepcopy(rng), [torch.zeros((), device=self._device)]
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
-                for rows in parts:
+                for part in parts:
+                    rows = own[part]
                     share = int(masks.valid[torch.from_numpy(rows)].sum()) / masked_frames
                     loss = share * self._loss([stretches[row] for row in rows], masks.of(rows), noise)
                     loss.backward()
                     losses.append(loss.detach())
             return torch.stack(losses).sum()
 
-        loss = self._portion.run([self._seconds[i] for i in batch], gradients)
+        loss = self._portion.run([self._seconds[i] for i in batch[own]], gradients)
+        loss = self._team.add_up(self.weights().values(), loss)
         taken = bool(nn.utils.clip_grad_norm_(self.weights().values(), CLIP_NORM).isfinite())
         if taken:
             self._optimizer.step()

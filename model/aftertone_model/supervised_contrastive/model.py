@@ -2,8 +2,10 @@
 
 import copy
 import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +18,7 @@ from aftertone_model.errors import BackboneError
 from aftertone_model.export.exported import Exported
 from aftertone_model.supervised_contrastive.pooling import PooledClassifier, SelfAttentionPooling
 
+Module = TypeVar("Module", bound=torch.nn.Module)
 POOLING, HEAD = "pooling.safetensors", "pooled_head.safetensors"
 JUDGE = Path(__file__).with_name("exported_head.py")
 
@@ -90,7 +93,7 @@ def _head_of(tensors: dict[str, Tensor]) -> PooledClassifier:
     return PooledClassifier(SelfAttentionPooling(width), hidden, len(tensors["layers.2.bias"]))
 
 
-def _load(file: Path, make):
+def _load(file: Path, make: Callable[[dict[str, Tensor]], Module]) -> Module:
     try:
         tensors = load_file(file)
         module = make(tensors)
@@ -107,6 +110,6 @@ def _tensors(module: torch.nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _divide(parameters, temperature: float) -> None:
+def _divide(parameters: Iterable[torch.nn.Parameter], temperature: float) -> None:
     for parameter in parameters:
         parameter /= temperature

@@ -43,7 +43,7 @@ class Head:
         return torch.cat(features)
 
     def logits(self, described: Tensor) -> Tensor:
-        """(N, C) of N clips."""
+        """(N, C) of N clips; without fusion of the tasks the classifier reads the first one's feature alone."""
         weight = self._weights["classifier.weight"]
         return self._linear("classifier", described[:, : weight.shape[1]])
 

@@ -33,7 +33,6 @@ def write_head(model: MultiTaskModel, temperature: float, folder: Path) -> None:
             found |= _named(task.bottleneck, f"tasks.{number}.bottleneck")
     found["classifier.weight"] = model.heads.classifier.weight / temperature
     found["classifier.bias"] = model.heads.classifier.bias / temperature
-    # without fusion the classifier reads the first task alone
     save_file({name: weight.detach().cpu().clone().contiguous() for name, weight in found.items()}, folder / FILE)
     shutil.copyfile(JUDGE, folder / "head.py")
 

@@ -21,6 +21,7 @@ from aftertone.settings import Settings
 from aftertone.steering import Steering
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Doing
+from aftertone_model.errors import MethodError
 from tests.unit.aftertone.fake_label_studio import FakeLabelStudio
 from tests.unit.aftertone.loops import MemoryLoop, connect
 
@@ -286,6 +287,15 @@ def test_options_that_make_no_sense_are_refused_and_nothing_is_changed(
         steering_of(loop).set(1, options)
     assert "hush" not in str(refused.value)
     assert loop.store.steering.options == {}
+
+
+def test_a_method_that_learns_from_other_corpora_is_set_with_its_source(make_loop: MakeLoop) -> None:
+    steering = steering_of(make_loop(4))
+    with pytest.raises(MethodError, match="Set `source`"):
+        steering.set(1, {"method": "supervised-contrastive"})
+    said = steering.set(1, {"method": "supervised-contrastive", "source": "a.csv,b.csv"})
+    assert "method=supervised-contrastive, source=a.csv, b.csv" in said
+    assert "method=supervised-contrastive" in steering.set(1, {"method": "supervised-contrastive"})
 
 
 def test_a_strategy_that_does_not_exist_is_refused(make_loop: MakeLoop) -> None:

@@ -363,6 +363,12 @@ def method_lacks(cycle: Cycle) -> None:
     cycle.set(method="two-stage-adapters")
 
 
+def attributes_partly(cycle: Cycle) -> None:
+    for place, task in enumerate(cycle.state["tasks"][:20]):
+        task["data"] |= {"sex": "fm"[place % 2], "words": "a"}
+    cycle.set(method="two-stage-adapters", attributes="gender=sex, transcript=words")
+
+
 def unadapted(cycle: Cycle) -> None:
     cycle.adapted(kept=False, reason="The loss didn't fall.", clips=40)
 
@@ -446,6 +452,7 @@ BROKEN: tuple[tuple[str, Callable[[Cycle], None]], ...] = (
     ("votes-never-complete", votes_never_complete),
     ("unknown-labels", unknown_labels),
     ("method-lacks", method_lacks),
+    ("attributes-partly", attributes_partly),
     ("unadapted", unadapted),
     ("another-backbone", another_backbone),
     ("outgrown", outgrown),

@@ -1,5 +1,6 @@
 """Projects that learn by a sister method, in memory: from their first label to an export, and what they lack."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from aftertone.export import export_model
 from aftertone.labelstudio.tasks import Task
 from aftertone.pipeline.connecting import check_usable
 from aftertone.pipeline.method_needs import method_lacks
+from aftertone.pipeline.source import read_source
 from aftertone.settings import Settings
 from aftertone.source_names import SourceNames, parse_source
 from aftertone.status import describe, status
@@ -18,6 +20,7 @@ from aftertone.store.records import Doing
 from aftertone.store.state import State
 from aftertone_model.errors import MethodError
 from aftertone_model.export.emotions import Emotions
+from aftertone_model.progress import silent
 from tests.unit.aftertone.fake_label_studio import CONFIG, FakeLabelStudio
 from tests.unit.aftertone.loops import LABELS, MemoryLoop, connect
 from tests.unit.aftertone.records import make_snapshot
@@ -101,6 +104,11 @@ def test_supervised_contrastive_from_a_manifest_to_an_export_and_back_to_after(
     assert "the source has 1 (project 1)" in method_lacks(make_snapshot(2), State(), earlier)
     both = earlier.model_copy(update={"source": "manifest.csv, project:1"})
     assert method_lacks(make_snapshot(2), State(), both) == ""
+    source = read_source(both, Store(both.model_dir).project(2), silent)
+    counts = Counter(one.corpus for one in source.clips)
+    assert counts == {"a": 8, "b": 8, "project 1": loop.last.labels}
+    assert {one.emotion for one in source.clips} <= set(LABELS)
+    assert all(len(source.pool.waveform(one.clip.id)) == 4_000 for one in source.clips)
 
 
 def test_what_is_lacking_is_a_problem_that_says_how_to_get_it(settings: Settings, nano: Path) -> None:
