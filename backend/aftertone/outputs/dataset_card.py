@@ -48,11 +48,17 @@ def dataset_card(
 
 # {name}
 
+```sh
+pip install 'datasets[audio]'    # brings torchcodec, which needs ffmpeg's libraries
+```
+
 ```python
 from datasets import load_dataset
 
 clips = load_dataset("path/to/this/folder")
 ```
+
+Without ffmpeg, read each split's `metadata.parquet` with pandas and its FLAC files with soundfile.
 
 | split | clips | labels |
 | --- | --- | --- |
