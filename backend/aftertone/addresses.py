@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+FILE_IN_QUERY = {"d": "/data/local-files/", "fileuri": "/resolve/"}
+"""Names in a query that tell which file is meant -> part of the paths of Label Studio where they do."""
 
 
 def host_of(url: str) -> str:
@@ -12,6 +15,23 @@ def host_of(url: str) -> str:
         return (parts.hostname or "") if parts.scheme in ("http", "https") and parts.port != 0 else ""
     except ValueError:
         return ""
+
+
+def without_secrets(address: str) -> str:
+    """Where a task's audio lies, without user name, password, signature or token; for people and for exports.
+
+    Of a query only what names the file stays: `d` of local files, `fileuri` of Label Studio's storage. Audio that is
+    written out in the address itself is left out.
+    """
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    if parts.scheme == "data":
+        return "data:"
+    kept = [(name, value) for name, value in parse_qsl(parts.query) if FILE_IN_QUERY.get(name, "?") in parts.path]
+    query = urlencode([(name, value.partition("?")[0]) for name, value in kept], safe="/:")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment="").geturl()
 
 
 def allows(patterns: Sequence[str], host: str) -> bool:

@@ -1,9 +1,13 @@
-"""`aftertone export`: a round's model as a folder that transformers loads, with a card that says how good it is."""
+"""`aftertone export`: a round's model for transformers or as ONNX, with a card that says how good it is."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from aftertone.errors import StoreError
 from aftertone.options import known_settings
@@ -19,8 +23,16 @@ from aftertone_model.export.folder import export
 from aftertone_model.export.model_card import Provenance
 from aftertone_model.methods import METHODS
 
+EXAMPLES = 8  # clips that an ONNX graph is compared with the model on
 
-def export_model(store: ProjectStore, settings: Settings, folder: Path, number: int | None = None) -> Round:
+
+def export_model(
+    store: ProjectStore,
+    settings: Settings,
+    folder: Path,
+    number: int | None = None,
+    format: Literal["transformers", "onnx"] = "transformers",
+) -> Round:
     """Write a round's model into `folder`, whole or not at all.
 
     Args:
@@ -29,6 +41,7 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
 
     Raises:
         StoreError: `folder` exists, or there is no such model.
+        ExportError: the format can't hold this model, or needs what isn't installed.
     """
     if folder.exists():
         raise StoreError(f"{folder} exists already. Name another folder with --out, or remove it.")
@@ -55,8 +68,21 @@ def export_model(store: ProjectStore, settings: Settings, folder: Path, number: 
             speaker_disjoint=speaker_disjoint(clips, held_out),
             method=method.follows,
         )
-        export(method.exported(model), scratch, provenance)
+        exported = method.exported(model)
+        if format == "onnx":
+            from aftertone_model.export.onnx_folder import export_onnx
+
+            export_onnx(exported, scratch, provenance, _examples(store, clips))
+        else:
+            export(exported, scratch, provenance)
     return record
+
+
+def _examples(store: ProjectStore, clips: Sequence[Clip]) -> list[NDArray[np.float32]]:
+    """Samples of clips from the shortest to the longest."""
+    by_length = sorted(clips, key=lambda clip: (clip.seconds, clip.id))
+    rows = sorted({round(row) for row in np.linspace(0, len(clips) - 1, EXAMPLES)}) if clips else []
+    return [store.pool.waveform(by_length[row].id) for row in rows]
 
 
 def _clips(store: ProjectStore) -> list[Clip]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic import SecretStr
+
 from aftertone.addresses import host_of
 from aftertone.errors import DamagedRecordError, SettingsError
 from aftertone.settings import OLD_NAMES, SECRETS, Settings
@@ -53,3 +55,10 @@ def describe_options(options: dict[str, dict[str, Any]]) -> str:
 def shown(name: str, value: Any) -> Any:
     """An option's value as it may be shown: of an address that may hold a password, the host."""
     return f"an address at {host_of(str(value))}" if name in SECRETS and value else value
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """What no log may show: tokens, passwords, and addresses that may hold one."""
+    values = (getattr(settings, name) for name in SECRETS)
+    found = [value.get_secret_value() if isinstance(value, SecretStr) else value for value in values]
+    return [secret for secret in found if secret]

@@ -34,6 +34,10 @@ class DamagedFileError(AftertoneError):
         self.path, self.remedy, self.set_aside, self.clips = path, remedy, set_aside, clips
 
 
+class ExportError(AftertoneError):
+    """A model can't be exported in the format that was asked for; the message says what to install or to choose."""
+
+
 class DeviceError(AftertoneError):
     """The device that is to compute isn't there."""
 

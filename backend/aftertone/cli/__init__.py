@@ -8,7 +8,8 @@ import typer
 
 from aftertone import __version__
 from aftertone.cli.experiments import pretrain, simulate, strategies
-from aftertone.cli.serving import clean, demo, doctor, export, host, serve, worker
+from aftertone.cli.outputs import export, predict, predictions
+from aftertone.cli.serving import clean, demo, doctor, host, serve, worker
 from aftertone.cli.status import rounds, status
 from aftertone.cli.steering import adapt, cancel, forget, pause, resume, rollback, set_options, train
 
@@ -42,7 +43,11 @@ def options(
 
 
 # `aftertone --help` lists them in this order.
-for command in (serve, worker, status, rounds, doctor, export, train, adapt, rollback, pause, resume, cancel):
+for command in (
+    *(serve, worker, status, rounds, doctor),
+    *(export, predictions, predict),
+    *(train, adapt, rollback, pause, resume, cancel),
+):
     app.command()(command)
 app.command("set")(set_options)
 for command in (forget, clean, host, demo, strategies, pretrain, simulate):

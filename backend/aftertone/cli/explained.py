@@ -7,6 +7,7 @@ import typer
 
 from aftertone.faults import explain
 from aftertone.logs import configure_logging
+from aftertone.options import secrets_of
 from aftertone.settings import Settings, load_settings
 
 
@@ -15,7 +16,7 @@ def explained() -> Iterator[Settings]:
     """The settings; an error that a user can correct ends the command with its message alone."""
     try:
         settings = load_settings()
-        configure_logging(settings.log_format)
+        configure_logging(settings.log_format, secrets_of(settings))
         yield settings
     except BrokenPipeError:
         raise  # whoever read our output has read enough; typer ends quietly

@@ -1,4 +1,4 @@
-"""The commands that work on projects of a Label Studio: serve, host, worker, doctor, export, clean, demo."""
+"""The commands that work on projects of a Label Studio: serve, host, worker, doctor, clean, demo."""
 
 import json
 import signal
@@ -10,8 +10,6 @@ import typer
 
 from aftertone.cli.explained import explained
 from aftertone_model.progress import hide_library_bars
-
-ProjectArgument = Annotated[int, typer.Argument(help="The project's number in Label Studio.")]
 
 
 def serve() -> None:
@@ -51,21 +49,6 @@ def doctor(
         else:
             typer.echo("\n".join(map(describe, found)) or "All is well.")
         raise typer.Exit(2 if any(one.needs_somebody for one in found) else 0)
-
-
-def export(
-    project: ProjectArgument,
-    out: Annotated[Path, typer.Option(help="Folder to write; must not exist yet.")] = Path("aftertone-model"),
-    number: Annotated[int | None, typer.Option("--round", help="Round to export; the newest by default.")] = None,
-) -> None:
-    """Write a round's model as a folder that transformers.pipeline("audio-classification") loads."""
-    from aftertone.export import export_model
-    from aftertone.store.project import Store
-
-    with explained() as settings:
-        hide_library_bars()
-        record = export_model(Store(settings.model_dir).kept(project), settings, out, number)
-        typer.echo(f"Round {record.number} ({record.labels} labels) is in {out}. Its README.md says how good it is.")
 
 
 def host(folder: Annotated[Path, typer.Argument(help="Folder to write; must not exist yet.")]) -> None:

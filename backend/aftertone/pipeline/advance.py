@@ -34,6 +34,7 @@ from aftertone.labelstudio.relabel_tab import publish_tab
 from aftertone.labelstudio.snapshot import read_snapshot
 from aftertone.labelstudio.tabs import read_tabs
 from aftertone.labelstudio.tasks import Snapshot
+from aftertone.logs import note
 from aftertone.options import known_settings
 from aftertone.pipeline.complete import awaited_clips
 from aftertone.pipeline.connecting import FINDING, READING, check_usable, confirm, protect_webhook, refresh
@@ -222,6 +223,7 @@ class Advance:
                 "The step went well but changed nothing. Somebody or something undoes it in Label Studio; check "
                 "the project's settings and that no second backend serves it."
             )
+        note(round=state.last.number if isinstance(step, Publish | Extend) and state.last else state.next_number)
         log.info("Project %d: %s", self._project, self._doing, extra=self._extra("step_begun"))
         self._save_progress(self._doing, 0, 0)  # some steps take a while before they can tell how far they are
         began = time.monotonic()

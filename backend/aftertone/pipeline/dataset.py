@@ -1,6 +1,6 @@
 """Tasks and clips joined: which clip each task holds, and what people have said about each clip."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -150,7 +150,6 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
         sources: what became of each audio address so far.
         now: epoch seconds, for addresses that may be tried again.
     """
-    held: dict[str, list[Task]] = {}
     failed: dict[int, str] = {}
     missing: list[Task] = []
     retries: list[Task] = []
@@ -159,26 +158,36 @@ def join(snapshot: Snapshot, sources: Mapping[str, Source], now: float) -> Datas
             failed[task.id] = NO_ADDRESS
         elif (source := sources.get(task.source)) is None:
             missing.append(task)
-        elif source.clip is not None:
-            held.setdefault(source.clip, []).append(task)
-        else:
+        elif source.clip is None:
             failed[task.id] = source.error
             if source.retry and elapsed(source.at, now) >= source.pause:
                 retries.append(task)
-    of_regions = snapshot.question.regions is not None
-    entries = {
-        clip: _entry(clip, tasks, sources[tasks[0].source].seconds, snapshot.question.schema if of_regions else None)
-        for clip, tasks in held.items()
-    }
+    of_regions = snapshot.question.schema if snapshot.question.regions is not None else None
     return Dataset(
         schema=snapshot.question.schema,
         question=snapshot.question.control,
-        entries=entries,
+        entries=entries_of(snapshot.tasks.values(), sources, of_regions),
         failed=failed,
         missing=tuple(missing),
         retries=tuple(retries),
         overlap=snapshot.overlap,
     )
+
+
+def entries_of(
+    tasks: Iterable[Task], sources: Mapping[str, Source], of_regions: LabelSchema | None = None
+) -> dict[str, Entry]:
+    """The clips that tasks hold, by id, in order of the first task.
+
+    Args:
+        of_regions: what kind of answer is given about regions; None where the question is about whole clips.
+    """
+    held: dict[str, list[Task]] = {}
+    for task in tasks:
+        source = sources.get(task.source) if task.source else None
+        if source is not None and source.clip is not None:
+            held.setdefault(source.clip, []).append(task)
+    return {clip: _entry(clip, found, sources[found[0].source].seconds, of_regions) for clip, found in held.items()}
 
 
 def _entry(clip_id: str, tasks: Sequence[Task], seconds: float, of_regions: LabelSchema | None) -> Entry:

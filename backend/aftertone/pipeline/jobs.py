@@ -126,6 +126,14 @@ class JobQueue:
                     self.wake_taken(project)  # there is none: a Redis that is nearly full took the mark alone
                 raise
 
+    def depth(self) -> int:
+        """How many projects wait for a worker.
+
+        Raises:
+            RedisError: Redis can't be asked.
+        """
+        return self.queue.count
+
     def wake_taken(self, project: int) -> None:
         """A worker has taken the wake-up: from here on a change needs a new one."""
         self.connection.delete(_waiting(project))

@@ -20,6 +20,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.worker_registration import get_keys
 
+from aftertone.logs import about
 from aftertone.pipeline.advance import Advance
 from aftertone.pipeline.connecting import check_start
 from aftertone.pipeline.embedded_redis import embedded_redis
@@ -226,8 +227,9 @@ def collect_rarely() -> None:
 def advance(project: int) -> None:
     """The job: do everything that can be done for a project now, alone for it."""
     jobs, settings = JobQueue(_connection()), load_settings()
-    if not Advance(project, settings, partial(jobs.wake, project)).run():
-        jobs.wake(project, after=BUSY_SECONDS)
+    with about(project=project):
+        if not Advance(project, settings, partial(jobs.wake, project)).run():
+            jobs.wake(project, after=BUSY_SECONDS)
 
 
 def _connection() -> Redis:

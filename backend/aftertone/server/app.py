@@ -32,6 +32,7 @@ from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.bodies import Bodies
 from aftertone.server.errors import BusyError, RequestError, UnauthorisedError
 from aftertone.server.events import Events
+from aftertone.server.metrics import CONTENT_TYPE, Metrics, Timed
 from aftertone.server.openapi import describe
 from aftertone.server.predict import latest_version, predict
 from aftertone.server.requests import PredictRequest, SetupRequest, WebhookRequest
@@ -62,6 +63,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
     """The server as an ASGI application."""
     store, events, bodies = Store(settings.model_dir), Events(settings, jobs), Bodies()
+    measured = Metrics(store, jobs)
     under_way = 0
 
     async def health(_: Request) -> Response:
@@ -96,6 +98,9 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
     async def versions(_: Request) -> Response:
         found = await run_in_threadpool(lambda: [latest_version(store.project(p), settings) for p in store.projects()])
         return JSONResponse({"versions": found})
+
+    async def metrics(_: Request) -> Response:
+        return Response(await run_in_threadpool(measured.page), media_type=CONTENT_TYPE)
 
     async def root(request: Request) -> Response:
         return await index(request) if wants_page(request) else await health(request)
@@ -135,6 +140,7 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         Route("/predict", guarded(predictions), methods=["POST"]),
         Route("/webhook", bounded(webhook), methods=["POST"]),
         Route("/versions", guarded(versions)),
+        Route("/metrics", guarded(metrics)),
         *page_routes(page, guarded),
         *steering_routes(steering, bodies, guarded, asks_password=bool(settings.basic_auth_user)),
     ]
@@ -145,6 +151,7 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         Exception: _apologise,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
+    app.add_middleware(Timed, metrics=measured, routes={route.path for route in routes})
     app.router.redirect_slashes = False  # a redirect would be built from what the caller says is our host
     return app
 
@@ -202,7 +209,7 @@ class _Refusals:
 async def _refuse(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     advice = (
-        "The routes are /, /health, /setup, /predict, /webhook, /versions, /status and those of /projects; "
+        "The routes are /, /health, /setup, /predict, /webhook, /versions, /status, /metrics and those of /projects; "
         "/openapi.json describes them."
     )
     return answer(error.status_code, "WrongRoute", f"{error.detail}. {advice}", error.headers)

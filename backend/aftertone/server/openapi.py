@@ -17,6 +17,7 @@ BODY_STATUSES = {
     "413": "The body is too large.",
     "503": "Too many requests at once.",
 }
+METRICS = {"description": "In its text format.", "content": {"text/plain": {"schema": {"type": "string"}}}}
 ERROR = {
     "type": "object",
     "properties": {"error": {"type": "string"}, "detail": {"type": "string", "description": "A sentence."}},
@@ -43,6 +44,7 @@ def describe(*, asks_password: bool) -> dict[str, Any]:
     predicted = _reply("One for each task.", {"results": {"type": "array", "items": prediction}})
     odd_config = {"422": "The label config asks nothing that Aftertone learns."}
     odd_project = {"403": "Label Studio doesn't know the project.", "429": "Too many projects ask to connect."}
+    refused = _errors({"401": BODY_STATUSES["401"]})
     guarded: dict[str, Any] = {"security": [{"basic": []}]} if asks_password else {}
     return {
         "openapi": "3.1.0",
@@ -53,8 +55,9 @@ def describe(*, asks_password: bool) -> dict[str, Any]:
             "/setup": {"post": _takes(SetupRequest, connected, odd_config | odd_project) | guarded},
             "/predict": {"post": _takes(PredictRequest, predicted, odd_config) | guarded},
             "/webhook": {"post": _takes(WebhookRequest, _reply("Heard.", {}), {})},
-            "/versions": {"get": {"responses": {"200": versions} | _errors({"401": BODY_STATUSES["401"]})} | guarded},
+            "/versions": {"get": {"responses": {"200": versions} | refused} | guarded},
             "/status": {"get": _status() | guarded},
+            "/metrics": {"get": {"summary": "For Prometheus.", "responses": {"200": METRICS} | refused} | guarded},
             **{f"/projects/{{project}}/{name}": _steers(name, kind, guarded) for name, (kind, _) in COMMANDS.items()},
         },
         "components": {

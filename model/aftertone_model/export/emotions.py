@@ -48,14 +48,16 @@ ROLL_OFF = 0.99  # its cutoff, as a share of half the lower rate
 class Emotions:
     """The model: a transformer that describes clips, and two linear maps of what it says to classes or ratings.
 
-    One is for clips of a voice that others are there of, the other for single clips of strangers.
+    One is for clips of a voice that others are there of, the other for single clips of strangers. Where the folder has
+    neither, the transformer's own classifier judges each clip by itself.
     """
 
     def __init__(self, folder: Path = HERE) -> None:
         self._network: Any = AutoModelForAudioClassification.from_pretrained(folder).eval()
         self._normalise: Any = AutoFeatureExtractor.from_pretrained(folder)
+        head = folder / "clip_head.safetensors"
         self._own = own_head(self._network, folder)
-        self._head = load_file(folder / "clip_head.safetensors") if self._own is None else {}
+        self._head = load_file(head) if self._own is None and head.exists() else {}
         config = self._network.config
         self._mixes_layers = bool(config.use_weighted_layer_sum)
         self._needed = receptive_field(config.conv_kernel, config.conv_stride)
@@ -65,7 +67,7 @@ class Emotions:
 
     def features(self, clips: Iterable[NDArray[np.float32]]) -> Tensor:
         """(N, F) of clips, each (S,) samples at 16 kHz: mean and deviation over time of what the
-        transformer reads and of each layer's output."""
+        transformer reads and of each layer's output; without a head the logits (N, C) of its classifier."""
         return torch.stack([self._describe(samples) for samples in clips])
 
     def one_voice(self, features: Tensor) -> NDArray[np.float64]:
@@ -83,6 +85,8 @@ class Emotions:
         """(N, C) probabilities, or ratings, of clips (N, F), each as if nothing else were known of who speaks."""
         if self._own is not None:
             return self._predictions(self._own.logits(features))
+        if not self._head:
+            return self._predictions(features)
         view = (features - self._head["location"]) / self._head["scale"]
         return self._predictions(view @ self._head["stranger.weight"].T + self._head["stranger.bias"])
 
@@ -117,6 +121,8 @@ class Emotions:
         heard = torch.nn.functional.pad(heard, (0, max(self._needed - heard.shape[1], 0)))
         if self._own is not None:
             return self._own.describe(heard)
+        if not self._head:
+            return self._network(heard).logits[0]
         outputs: list[Tensor] = []
 
         def keep(_layer: torch.nn.Module, _inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:

@@ -12,9 +12,14 @@ from aftertone_model.data.channels import Channel
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.evaluation.rating_metrics import RatingMetrics
 from aftertone_model.export.exported import Exported
-from aftertone_model.export.figures import of_one_class, of_ratings, of_several_classes
+from aftertone_model.export.figures import of_one_class, of_ratings, of_several_classes, too_few
+from aftertone_model.export.metadata import base_model, metadata
 from aftertone_model.labels import MultipleChoice, Ratings, SingleChoice
 
+EU = """Not at work and not in education: in the European Union, Regulation (EU) 2024/1689 (the AI Act) prohibits, in
+Article 5(1)(f), systems that infer people's emotions there, other than for medical or safety reasons. Elsewhere such
+systems count as high-risk (Annex III), and people who are exposed to one must be told so (Article 50(3))."""
+INSTALL = "pip install torch torchaudio transformers soundfile    # no ffmpeg"
 NOT_TESTED = "Unknown: no clip was held out to test it on."
 NOT_KEPT = "Unknown: this round kept no figures for it. Later rounds do."
 
@@ -87,8 +92,12 @@ class Provenance:
     method: str = "AFTER (arXiv 2310.00283)"  # that the model was trained by
 
 
-def model_card(model: EmotionModel | Exported, provenance: Provenance) -> str:
-    """The model card as Markdown, with the metadata that the Hugging Face hub reads."""
+def model_card(model: EmotionModel | Exported, provenance: Provenance, *, graph: bool = False) -> str:
+    """The model card as Markdown, with the metadata that the Hugging Face hub reads.
+
+    Args:
+        graph: of an export as ONNX.
+    """
     classifier = model.classifier
     classes, wording = class_names(classifier), _wording(classifier)
     labels = "\n".join(f"| {name} | {provenance.labels.get(name, 0):g} |" for name in classes)
@@ -97,10 +106,19 @@ def model_card(model: EmotionModel | Exported, provenance: Provenance) -> str:
         " It learned from segments that annotators marked, and judges whole clips." if provenance.segments else ""
     )
     adapted = "adapted to the pool without labels (TAPT)" if provenance.adapted else "unadapted"
+    backbone = base_model(provenance.backbone) or "of a folder"
+    unheard = [name for name in classes if provenance.labels and not provenance.labels.get(name)]
+    never = f"\n\nNo clip was labelled {', '.join(unheard)}: the model never learned that." if unheard else ""
+    figures = provenance.metrics if graph or _judged_by_classifier(model) else provenance.plain_metrics
+    head = metadata(
+        name=provenance.name,
+        backbone=provenance.backbone,
+        family=classifier.config.model_type,
+        library="onnx" if graph else "transformers",
+        figures=None if graph and _takes_voices_out(model) else figures,  # a single clip's were not measured apart
+    )
     return f"""---
-library_name: transformers
-pipeline_tag: audio-classification
-tags: [speech-emotion-recognition, {classifier.config.model_type}, active-learning, aftertone]
+{head}
 ---
 
 # {provenance.name}
@@ -108,7 +126,12 @@ tags: [speech-emotion-recognition, {classifier.config.model_type}, active-learni
 {wording.task} {", ".join(map(_named(classifier), classes))}.{question} Made with Aftertone, which follows
 {provenance.method}.
 
-{_use(model, provenance.channel)}
+{_use_of_graph(model) if graph else _use(model, provenance.channel)}
+
+## Intended use
+
+To find out how speech in a collection sounds: research, archives, the quality of recordings and of synthetic voices.
+{EU}
 
 ## Data
 
@@ -117,22 +140,23 @@ The pool held {provenance.clips:,} clips, {provenance.hours:.1f} hours. Clips to
 
 | {wording.part} | training labels |
 | --- | --- |
-{labels}
+{labels}{never}
 
 ## How good it is
 
-{_quality(model, provenance)}
+{_quality(model, provenance, graph=graph)}
 
 ## Backbone and licence
 
-Backbone: {provenance.backbone}, {adapted}. The licence of the backbone and that of the audio are not known to
+Backbone: {backbone}, {adapted}. The licence of the backbone and that of the audio are not known to
 Aftertone. Look them up before you pass this model on: it may be bound by both.
 
 ## Limits
 
 {wording.knows} It learned from clips like those of the pool; other
 languages, microphones or speaking styles may lower its accuracy a lot. It predicts how a voice sounds to others, not
-what the person feels. Don't use it to judge people.
+what the person feels. Don't use it to judge people. Its probabilities are of these classes and of clips like those it
+was tested on.
 """
 
 
@@ -160,7 +184,11 @@ def _judged_by_classifier(model: EmotionModel | Exported) -> bool:
 def _use(model: EmotionModel | Exported, channel: Channel) -> str:
     wording = _wording(model.classifier)
     option = "" if channel == "mix" else f" --channel {channel}"
-    pipeline = f"""```python
+    pipeline = f"""```sh
+{INSTALL}
+```
+
+```python
 import soundfile
 from transformers import pipeline
 
@@ -200,37 +228,81 @@ python emotions.py path/to/clips{option} --strangers    # of various voices: eac
 {pipeline}"""
 
 
-def _quality(model: EmotionModel | Exported, provenance: Provenance) -> str:
+def _use_of_graph(model: EmotionModel | Exported) -> str:
+    together = ""
+    if _takes_voices_out(model):
+        together = f"""
+
+Clips of one voice, {FEWEST} or more, are judged better together, because what is particular to the voice is then taken
+out:
+
+```python
+one_voice = onnxruntime.InferenceSession("one_voice.onnx")
+features = numpy.concatenate([judge.run(["features"], {{"samples": clip}})[0] for clip in (samples, samples, samples)])
+(together,) = one_voice.run(None, {{"features": features}})
+```"""
+    return f"""`model.onnx` takes one clip of any length from 0.1 s on, as samples (1, S) at 16 kHz, and gives its
+`predictions` (1, C) and its `features` (1, F). `labels.json` names the columns.
+
+```sh
+pip install onnxruntime soundfile    # no torch, no ffmpeg
+```
+
+```python
+import json
+
+import numpy
+import onnxruntime
+import soundfile
+
+recorded, rate = soundfile.read("clip.wav", dtype="float32", always_2d=True)
+assert rate == 16_000, "resample it first"
+samples = recorded.mean(axis=1)[None]
+judge = onnxruntime.InferenceSession("model.onnx")
+features, predictions = judge.run(["features", "predictions"], {{"samples": samples}})
+with open("labels.json", encoding="utf-8") as file:
+    answer = dict(zip(json.load(file)["labels"], predictions[0].tolist()))
+```{together}"""
+
+
+def _quality(model: EmotionModel | Exported, provenance: Provenance, *, graph: bool) -> str:
     metrics, figures = provenance.metrics, _wording(model.classifier).figures
     if metrics is None:
         return NOT_TESTED
     spoken = "who don't occur in training" if provenance.speaker_disjoint else "who may occur in training"
-    test_set = f"""Measured on a held-out test set of {metrics.clips} clips, chosen at random and never trained on, by
-speakers {spoken}. {_scope(metrics)}"""
+    clips = "1 clip" if metrics.clips == 1 else f"{metrics.clips} clips"
+    test_set = f"""Measured on a held-out test set of {clips}, chosen at random and never trained on, by
+speakers {spoken}.{"" if too_few(metrics) else f" {_scope(metrics)}"}"""
     if provenance.adapted:
         test_set += " The backbone was adapted to the audio of these clips too, without their labels."
     if _judged_by_classifier(model):
         return f"{test_set}\n\n{figures(metrics)}"
     voices_out = _takes_voices_out(model)
+    program = ("`one_voice.onnx`" if voices_out else "`model.onnx`") if graph else "`emotions.py`"
+    alone = "`model.onnx` alone" if graph else "`--strangers`"
+    caveat = _caveat(provenance, alone) if voices_out else ""
+    own = f"""{test_set}
+
+### {"Clips of one voice judged together" if voices_out else "Single clips"} ({program})
+
+{caveat}{figures(metrics)}"""
+    if graph:
+        return own
     plain = NOT_KEPT if provenance.plain_metrics is None else figures(provenance.plain_metrics)
-    return f"""{test_set}
-
-### {"Clips of one voice judged together" if voices_out else "Single clips"} (`emotions.py`)
-
-{_caveat(provenance) if voices_out else ""}{figures(metrics)}
+    return f"""{own}
 
 ### Single clips through `pipeline`
 
 {plain}"""
 
 
-def _caveat(provenance: Provenance) -> str:
+def _caveat(provenance: Provenance, alone: str) -> str:
     """What the figures of known voices rest on."""
     many = "" if provenance.clips_per_voice is None else f" ({provenance.clips_per_voice} of each, in the median)"
     return f"""These figures are transductive: what is particular to a test speaker's voice was measured on that
 speaker's own clips in the pool{many}, test clips among them, without their labels. With fewer clips
 of a voice, or clips of one emotion only, expect less. Test clips whose speaker was unknown, or had fewer than {FEWEST}
-clips, were judged by themselves. How good `--strangers` is was not measured apart.
+clips, were judged by themselves. How good {alone} is was not measured apart.
 
 """
 

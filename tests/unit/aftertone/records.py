@@ -66,5 +66,8 @@ class FakeJobs(JobQueue):
         else:
             self.woken.append(project)
 
+    def depth(self) -> int:
+        return len(self.woken)
+
     def health(self) -> list[Degraded]:
         return list(self.degraded)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import ModelCard, ModelCardData
 
 from aftertone_model.classification.classifier import new_classifier
 from aftertone_model.classification.clip_head import ClipHead, Linear, Standardisation
@@ -63,10 +64,13 @@ def test_it_says_what_the_model_was_made_of_and_how_good_it_is(plain):
         "was adapted to the audio of these clips too, without their labels",
         "| UA (mean recall of the classes) | 50.0% |",
         "| high | no clip |",
+        "No test clip is labelled high",
+        "No clip was labelled high: the model never learned that.",
+        "Regulation (EU) 2024/1689",
+        "| low | 50.0% (15 of 30) |",
         "licence of the backbone and that of the audio are not known",
     ):
         assert text in card
-    assert model_card(plain, PROVENANCE).startswith("---\nlibrary_name: transformers\n")
     assert "emotions.py" not in card
 
 
@@ -121,3 +125,34 @@ def test_it_says_for_whom_the_intervals_hold(plain):
     assert "Only 2 voices are among them, too few" in card([f"s{i % 2}" for i in range(60)])
     assert "Only 1 voice is among them" in card(["s"] * 60)
     assert "Who speaks is not known of every clip" in card(None)
+
+
+def test_the_hub_can_read_its_metadata(plain):
+    data = ModelCard(model_card(plain, PROVENANCE)).data
+    assert isinstance(data, ModelCardData)
+    assert (data.library_name, data.pipeline_tag) == ("transformers", "audio-classification")
+    assert (data.license, data.base_model) == ("other", "facebook/wav2vec2-base")
+    assert data.model_name == "Call centre voices"
+    assert data.eval_results is not None
+    assert {(one.metric_type, one.metric_value) for one in data.eval_results} == {
+        ("recall", 0.5),
+        ("accuracy", 0.5),
+        ("f1", round(HALF.macro_f1.value, 4)),
+    }
+    beside = ModelCard(model_card(headed(plain, "a"), replace(PROVENANCE, plain_metrics=None))).data
+    assert beside.eval_results is None, "figures of the clip head are not those of a pipeline"
+
+
+def test_a_backbone_on_disk_is_told_by_its_own_name_alone(plain, tmp_path):
+    card = model_card(plain, replace(PROVENANCE, backbone=str(tmp_path / "our-voices")))
+    assert ModelCard(card).data.base_model == "our-voices"
+    assert str(tmp_path) not in card
+
+
+def test_few_test_clips_are_counted_and_never_a_share(plain):
+    two = measure(np.array([0, 1]), np.eye(3)[[0, 1]], CLASSES)
+    card = told(plain, metrics=two)
+    assert "2 of 2 test clips are right: too few to say how good the model is." in card
+    assert "| low | 1 of 1 | | middle | 1 of 1 | | high | no clip |" in card
+    assert "%" not in card.split("## How good it is")[1].split("## Backbone")[0]
+    assert ModelCard(model_card(plain, replace(PROVENANCE, metrics=two))).data.eval_results is None

@@ -1,0 +1,106 @@
+"""Logs: what each record says, and that no line, page, table or export holds a token or a signature."""
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from aftertone.cli import app
+from aftertone.logs import JsonFormatter, TextFormatter, about, note
+from aftertone.server.app import create_app
+from tests.unit.aftertone.loops import MemoryLoop
+from tests.unit.aftertone.records import FakeJobs
+
+TOKEN, PASSWORD, SIGNATURE = "eyJhbGciOiJIUzI1NiJ9.token", "hunter2-password", "deadbeefdeadbeef"
+SIGNED = f"https://ann:{PASSWORD}@bucket.example.org/a.wav?X-Amz-Signature={SIGNATURE}#x"
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    """Everything that is logged, as JSON and as text."""
+    out, root = io.StringIO(), logging.getLogger()
+    handlers = [logging.StreamHandler(out), logging.StreamHandler(out)]
+    for handler, form in zip(handlers, (JsonFormatter([TOKEN]), TextFormatter([TOKEN])), strict=True):
+        handler.setFormatter(form)
+        root.addHandler(handler)
+    yield out
+    for handler in handlers:
+        root.removeHandler(handler)
+
+
+def test_a_record_says_project_and_round_whoever_logs_it(lines: io.StringIO) -> None:
+    log = logging.getLogger("somebody.else")
+    note(round=9)  # outside of a job
+    with about(project=7):
+        log.warning("first")
+        note(round=3)
+        log.warning("second", extra={"action": "done", "round": 4})
+        log.warning("third")
+    log.warning("fourth")
+    told = [json.loads(line) for line in lines.getvalue().splitlines() if line.startswith("{")]
+    assert [(one["message"], one.get("project"), one.get("round")) for one in told] == [
+        ("first", 7, None),
+        ("second", 7, 4),
+        ("third", 7, 3),
+        ("fourth", None, None),
+    ]
+    assert told[1]["action"] == "done"
+
+
+def test_secrets_of_messages_fields_and_tracebacks_are_taken_out(lines: io.StringIO) -> None:
+    log = logging.getLogger("somebody.else")
+    try:
+        raise OSError(f"can't read {SIGNED}")
+    except OSError:
+        log.exception("Token %s, address (%s), http://[bad", TOKEN, SIGNED, extra={"source": SIGNED, "seconds": 1.5})
+    said = lines.getvalue()
+    for secret in (TOKEN, PASSWORD, SIGNATURE):
+        assert secret not in said
+    assert "https://bucket.example.org/a.wav" in said
+    assert json.loads(said.splitlines()[0])["seconds"] == 1.5
+
+
+def test_nothing_that_leaves_holds_a_secret(
+    make_loop: Callable[..., MemoryLoop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: io.StringIO
+) -> None:
+    loop = make_loop(1, serve_predictions=True)
+    secret = {"label_studio_api_key": SecretStr(TOKEN), "basic_auth_user": "ls", "basic_auth_pass": SecretStr(PASSWORD)}
+    loop.settings = loop.settings.model_copy(update=secret)
+    for number in range(11):
+        loop.label_studio.add_task(audio=f"{SIGNED.partition('?')[0]}-{number + 2}?token={SIGNATURE}")
+    loop.advance()
+    loop.label(8)
+    loop.advance()
+    assert loop.last.kind == "trained"
+
+    monkeypatch.setenv("MODEL_DIR", str(loop.settings.model_dir))
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    out = tmp_path / "out"
+    out.mkdir()
+    commands = [["status"], ["status", "--json"]]
+    commands += [["predictions", "1", "--out", str(out / f"a{end}")] for end in (".csv", ".jsonl", ".parquet")]
+    commands += [
+        ["export", "1", "--out", str(out / kind), "--format", kind] for kind in ("transformers", "onnx", "dataset")
+    ]
+    pages = []
+    for command in commands:
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == 0 or command[0] == "status", done.output
+        pages.append(done.output)
+    client = TestClient(create_app(loop.settings, FakeJobs()))
+    paths = ("/", "/health", "/metrics", "/versions", "/openapi.json")
+    pages += [client.get(path, auth=("ls", PASSWORD)).text for path in paths]
+    body = {"project": 1, "label_config": loop.label_studio.state["project"]["label_config"], "tasks": [{"id": 1}]}
+    pages.append(client.post("/predict", json=body, auth=("ls", PASSWORD)).text)
+    pages.append(lines.getvalue())
+    files = [path for path in out.rglob("*") if path.is_file()]
+    assert len(files) > 20
+    for text in [*pages, *(path.read_bytes().decode("latin-1") for path in files)]:
+        for secret in (TOKEN, PASSWORD, SIGNATURE):
+            assert secret not in text
