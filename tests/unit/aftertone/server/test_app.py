@@ -232,7 +232,7 @@ def test_a_body_of_nothing_but_brackets_costs_no_memory(client: TestClient) -> N
 def test_the_description_matches_what_is_asked(client: TestClient) -> None:
     page = client.get("/openapi.json").json()
     others = {path for path in page["paths"] if not path.startswith("/projects/{project}/")}
-    assert others == {"/", "/health", "/setup", "/predict", "/webhook", "/versions"}
+    assert others == {"/", "/health", "/setup", "/predict", "/webhook", "/versions", "/status"}
     assert page["components"]["schemas"]["PredictRequest"]["required"] == ["project"]
     assert "security" not in page["paths"]["/setup"]["post"]
 
