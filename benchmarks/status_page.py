@@ -27,7 +27,7 @@ BROWSER = {"Accept": "text/html"}
 
 def main() -> None:
     """Make the store, ask, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="How long the status page takes.")
     parser.add_argument("--projects", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--clips", type=int, default=100_000)

@@ -28,6 +28,8 @@ def status(
     Exits with 2 where something doesn't go on without a person, otherwise with 0. docs/schemas/status.json is the JSON
     schema of --json.
     """
+    from rich.console import Console
+
     from aftertone.status import status as read
     from aftertone.store.project import Store
 
@@ -41,7 +43,7 @@ def status(
                 raise typer.Exit(2 if found.needs_somebody else 0)
             if said != shown:
                 if sys.stdout.isatty() and not as_json:
-                    typer.clear()
+                    Console().clear()
                 typer.echo(said if as_json else f"{said}\n")
             shown = said
             time.sleep(EVERY)

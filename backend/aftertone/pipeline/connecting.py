@@ -7,8 +7,9 @@ from typing import Any
 
 from aftertone.doctor.facts import webhook_address
 from aftertone.doctor.webhook_checks import protect, protected
-from aftertone.errors import DamagedRecordError, LabelStudioError, TokenError
+from aftertone.errors import DamagedRecordError, LabelStudioError, StoreError, TokenError
 from aftertone.extra_params import parse_extra_params
+from aftertone.faults import unwritable
 from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
 from aftertone.labelstudio.label_config import Question, parse_label_config
 from aftertone.labelstudio.tasks import Snapshot
@@ -34,10 +35,13 @@ def check_start(settings: Settings) -> None:
     Where Label Studio is away, nothing is wrong with the settings.
 
     Raises:
+        StoreError: nothing can be written into MODEL_DIR.
         StrategyError: there is no such strategy.
         BackboneError: BACKBONE is a folder that isn't there or holds no model that can be one.
         TokenError: Label Studio doesn't take the token, or there is none.
     """
+    if problem := unwritable(settings.model_dir):
+        raise StoreError(problem)
     check_backbone(settings.backbone)
     if settings.strategy:
         check_strategy_name(settings.strategy)

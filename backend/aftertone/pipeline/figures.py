@@ -1,7 +1,7 @@
 """What a project's tasks, as last read, say about its pool: counts, annotators, labels found, what is unusable."""
 
 import threading
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def _figures(store: ProjectStore) -> TaskFigures:
 
 def _found(clips: Iterable[Sequence[Answer]]) -> dict[str, float]:
     """Each clip counts once, in parts where its votes differ; a vote for several classes counts for each."""
-    found: Counter[str] = Counter()
+    found: dict[str, float] = defaultdict(float)
     for answers in clips:
         voters = sum(answer.voters for answer in answers)
         for answer in answers if voters else ():

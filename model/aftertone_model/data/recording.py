@@ -50,7 +50,8 @@ def read_recording(file: BinaryIO, *, max_seconds: float, channel: Channel = "mi
         )
     if samples.size < MIN_SECONDS * stream.rate:
         raise AudioError(
-            f"The clip lasts {samples.size / stream.rate:.3f} s; the shortest usable clip is {MIN_SECONDS} s."
+            f"The clip lasts {samples.size / stream.rate:.3f} s; the shortest usable clip is {MIN_SECONDS} s. "
+            "Upload a longer one."
         )
     if np.abs(samples).max() < SILENCE:
         where = "" if channel == "mix" or levels.channels < 2 else f" in its {channel} channel"

@@ -9,17 +9,26 @@ distribution of the share in each. There the labelled clips are drawn by bin; he
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aftertone_model.evaluation.bootstrap import UPPER, units_of
-from aftertone_model.evaluation.estimate import Estimate
 
 DRAWS = 1_000
 FEWEST = 10  # test clips in the top bin; the next ones hold twice, four times as many
 MOST_BINS = 4
 PRIOR = 0.5  # Jeffreys' of a share: counted as half a clip with and half a clip without the class
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share:
+    """A share of a pool, in [0, 1], with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 def class_share(
@@ -31,7 +40,7 @@ def class_share(
     *,
     speakers: Sequence[str | None] | None = None,
     seed: int = 0,
-) -> Estimate | None:
+) -> Share | None:
     """The share of a pool that has a class, with its 95 % interval; None without a test clip.
 
     Where whole speakers are held out, as far as they are known and enough, the interval is as wide as drawing speakers
@@ -64,7 +73,7 @@ def class_share(
     low, high = min(low for low, _ in ends), max(high for _, high in ends)
     least, most = known / size, (known + (size if unknown is None else unknown)) / size
     value, low, high = (float(np.clip(end, least, min(most, 1))) for end in (value, low, high))
-    return Estimate(value=value, low=min(low, value), high=max(high, value))
+    return Share(value=value, low=min(low, value), high=max(high, value))
 
 
 def _bins(tested: int) -> int:

@@ -16,7 +16,8 @@ from aftertone.page.routes import STATIC
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
-from aftertone.store.records import Doing, Finding, Warnings
+from aftertone.store.records import Doing, Finding, LearnedQuestion, Warnings
+from aftertone_model.labels import Scale, schema_of
 from tests.unit.aftertone.made_store import make_project
 from tests.unit.aftertone.records import FakeJobs
 
@@ -237,3 +238,28 @@ def test_what_is_vendored_is_named_with_its_licence() -> None:
     for name in ("htmx", "sse"):
         assert f"`{name}.min.js`" in notes
         assert "Permission to use" in (folder / f"{name}.LICENSE").read_text()
+
+
+@pytest.mark.parametrize("kind", ["multiple-choice", "ratings"])
+def test_other_kinds_of_label_have_their_page_too(settings: Settings, store: ProjectStore, kind: str) -> None:
+    record, random = store.rounds()[-1], np.random.default_rng(0)
+    classes, scales = record.classes[:2], (Scale(low=1, high=5),) * 2 if kind == "ratings" else ()
+    truth, told = random.random((24, 2)), random.random((24, 2))
+    schema = schema_of(kind, classes, scales)
+    metrics = schema.measure(truth if kind == "ratings" else truth.round(), told)
+    changed = record.model_copy(
+        update={"classes": classes, "scales": scales, "label_kind": kind, "metrics": metrics, "plain_metrics": None,
+                "labelled": {}, "tested": dict.fromkeys(list(record.tested)[:3], (0.2, 1.0)), "test_answers": {}}
+    )  # fmt: skip
+    (store.scores_file(2).parent / "round.json").write_text(changed.model_dump_json())
+    table = [line.split(",")[:7] for line in store.scores_file(2).read_text().splitlines()]
+    store.scores_file(2).write_text("".join(f"{','.join(line)}\n" for line in table))
+    store.save(LearnedQuestion(name="mood", tag="Rating", kind=kind, classes=classes))
+    caller = client(settings)
+    shown = caller.get("/projects/1", headers=BROWSER)
+    assert shown.status_code == 200
+    assert ("CCC" if kind == "ratings" else "macro-F1") in shown.text
+    assert "What is taken for what" not in shown.text
+    for path in ("map", f"search?class={classes[1]}", "search"):
+        assert caller.get(f"/projects/1/{path}", headers=BROWSER).status_code == 200
+    assert caller.get("/status").json()["projects"][0]["rounds"][-1]["metrics"]["clips"] == 24

@@ -68,7 +68,8 @@ def test_another_channel_is_heard_anew_and_labels_and_the_test_split_stay(loop: 
     steering_of(loop).train(1)  # from what it hears now
     loop.advance()
     assert loop.store.round_numbers() == [*rounds, rounds[-1] + 1]
-    assert loop.last.labels == len(answered) - sum(moved[after[task - 1] or ""] for task in answered)
+    assert loop.last.labels == len(answered)
+    assert {*loop.last.labelled, *loop.last.tested} == {after[task - 1] for task in answered}
     loop.check_queue()
     loop.advance()
     assert clips(loop) == after

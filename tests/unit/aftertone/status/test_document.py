@@ -68,8 +68,9 @@ def test_shares_of_the_pool_are_bounded_by_what_is_known(settings: Settings) -> 
     found = read(settings)
     for one in found.classes:
         assert one.share is not None
-        assert 0 <= one.share.low <= one.share.value <= one.share.high <= 1
-    assert max(found.classes, key=lambda one: one.share.high if one.share else 0).name in ("neutral", "happy")
+        assert one.share.ends is not None
+        assert 0 <= one.share.ends[0] <= one.share.value <= one.share.ends[1] <= 1
+    assert max(found.classes, key=lambda one: one.share.value if one.share else 0.0).name in ("neutral", "happy")
 
 
 def test_next_clips_are_the_head_of_the_queue_without_what_is_answered(settings: Settings, store: ProjectStore) -> None:

@@ -32,6 +32,7 @@ def test_the_same_pool_looks_the_same() -> None:
     made, ids, _ = filled(60, 8)
     first, again = made.reduced(ids, 1), made.reduced(ids, 1)
     assert first is not None
+    assert again is not None
     assert np.array_equal(first, again)
     assert first.shape == (60, 8)
 
