@@ -112,7 +112,7 @@ def play(rows: list[Row], folder: Path) -> MemoryLoop:
 
 def carry(loop: MemoryLoop, out: Path) -> None:
     """Write every export, the clips, and what is served."""
-    store, served = loop.store, predictions_of(loop.store, "cpu")
+    store, served = loop.store, predictions_of(loop.store, loop.settings)
     for kind in ("transformers", "onnx"):
         export_model(store, loop.settings, out / kind, None, kind)
     counts = write_dataset(out / "dataset", "Parity", served.rows, served.schema, store.pool)

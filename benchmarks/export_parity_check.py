@@ -73,7 +73,7 @@ def by_pipeline(folder: Path, classes: list[str], clips: Any, heard: Any) -> dic
 def by_onnx(folder: Path, clips: Any, heard: Any, voices: Any) -> dict[str, float]:
     """The graphs, beside what is served."""
     judge = onnxruntime.InferenceSession(folder / "model.onnx")
-    told = [judge.run(["features", "predictions"], {"samples": samples[None]}) for samples in heard]
+    told: list[Any] = [judge.run(["features", "predictions"], {"samples": samples[None]}) for samples in heard]
     features, alone = (np.concatenate([one[part] for one in told]) for part in (0, 1))
     one_voice, together = onnxruntime.InferenceSession(folder / "one_voice.onnx"), np.empty_like(alone)
     for rows in voices.values():
@@ -86,7 +86,7 @@ def by_onnx(folder: Path, clips: Any, heard: Any, voices: Any) -> dict[str, floa
 
 def by_datasets(folder: Path, splits: dict[str, int]) -> dict[str, int]:
     """Clips that each split has."""
-    from datasets import load_dataset
+    from datasets import load_dataset  # pyright: ignore[reportMissingImports] -- of the other environment
 
     # The table alone: for the audio, `datasets` wants torchcodec, and that wants ffmpeg's libraries.
     loaded = load_dataset("parquet", data_files={split: str(folder / split / "metadata.parquet") for split in splits})

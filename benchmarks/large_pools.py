@@ -148,7 +148,7 @@ class Bench:
 
         settings = Settings(**self._settings)
         store = Store(settings.model_dir)
-        row("status", [measured(lambda: [describe(p) for p in status(store)["projects"]]) for _ in range(self._repeat)])
+        row("status", [measured(lambda: [describe(p) for p in status(store).projects]) for _ in range(self._repeat)])
         ask = lambda: predict(store.project(1), [(7, True)], SMALLEST_CONFIG, settings)  # noqa: E731
         row("first answer to /predict", [measured(ask)])
         row("second answer to /predict", [measured(ask)])

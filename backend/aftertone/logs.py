@@ -38,8 +38,8 @@ def note(**fields: object) -> None:
 class _Safe(logging.Formatter):
     """A formatter whose lines hold no secret, whatever a library put into a message or a traceback."""
 
-    def __init__(self, secrets: Sequence[str] = (), **form: str) -> None:
-        super().__init__(**form)
+    def __init__(self, secrets: Sequence[str] = (), fmt: str | None = None, datefmt: str | None = None) -> None:
+        super().__init__(fmt, datefmt)
         self._secrets = tuple(secret for secret in secrets if len(secret) >= LEAST_SECRET)
 
     def safe(self, text: str) -> str:

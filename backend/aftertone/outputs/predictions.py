@@ -96,7 +96,7 @@ def count_clips(store: ProjectStore) -> Counter[str]:
     """How many clips, or tasks without one, are of each split; cheap enough to ask now and then."""
     state, tasks = store.load(), store.get(Tasks).cache.tasks
     entries = entries_of(tasks, state.sources).values()
-    counts = Counter(dict.fromkeys(SPLITS, 0))
+    counts: Counter[str] = Counter(dict.fromkeys(SPLITS, 0))
     counts.update(_split(entry, entry.answer.given, state) for entry in entries)
     counts.update(row.split for row in _without_clip(tasks, state))
     return counts

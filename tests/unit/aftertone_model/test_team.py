@@ -71,7 +71,7 @@ def main() -> None:
 def test_two_gloo_processes_come_to_one_processs_weights(tmp_path: Path) -> None:
     from transformers import HubertConfig, HubertModel
 
-    drawn(HubertModel, HubertConfig(**SHAPE | STILL, layerdrop=0.0)).save(tmp_path / "backbone")
+    drawn(HubertModel, HubertConfig.from_dict({**SHAPE, **STILL, "layerdrop": 0.0})).save(tmp_path / "backbone")
     pool, rng = Pool(tmp_path / "pool"), np.random.default_rng(0)
     for number in range(12):
         time = np.arange(int(16_000 * rng.uniform(0.3, 0.8))) / 16_000

@@ -125,7 +125,7 @@ def test_what_can_be_made_again_is(loop: MemoryLoop, name: str, damage: Callable
         aside = "adapted" if name.startswith("adapted/") else name
         assert f"{aside} was damaged and set aside as {aside}.corrupt. " in warnings(loop)
         assert (loop.store.folder / f"{aside}.corrupt").exists()
-        (shown,) = status(Store(loop.settings.model_dir))["projects"]
+        (shown,) = status(Store(loop.settings.model_dir)).projects
         assert f"{aside}.corrupt" in describe(shown)
     again = {"sources.json": 30, f"pool/clips/{CLIP[:2]}/{CLIP}.npy": 1}
     assert len(loop.fetcher.fetched) == again.get(name, 0)
@@ -149,7 +149,7 @@ def test_files_that_are_lost_or_became_folders_are_made_again(
     loop.check_queue()
     assert (loop.last.number, loop.last.labels) == (3, 18)
     assert len(loop.fetcher.fetched) == {"pool": 1, "adapted": 0, "records": 30}[kind]
-    shown = describe(status(Store(loop.settings.model_dir))["projects"][0])
+    shown = describe(status(Store(loop.settings.model_dir)).projects[0])
     assert ("set aside" in shown) == (damage is make_folder or kind == "adapted")  # an empty folder is left of that
 
 
@@ -212,7 +212,7 @@ def test_a_file_in_the_projects_place_is_named(loop: MemoryLoop, caplog: pytest.
     assert "A file lies where a folder belongs. Move it away" in caplog.text
     assert str(folder) in caplog.text
     assert folder.is_file()
-    assert status(Store(loop.settings.model_dir))["projects"] == []
+    assert status(Store(loop.settings.model_dir)).projects == ()
     assert loop.store.current is None
 
 
@@ -270,7 +270,7 @@ def test_numbers_that_fit_nowhere_hold_nothing_up(loop: MemoryLoop, changes: dic
         (loop.store.folder / name).write_text(text.replace(old, new))
     (answer,) = predict(loop.store, [(10, True)], loop.label_studio.state["project"]["label_config"], loop.settings)
     assert 0 <= answer["score"] <= 1
-    describe(status(Store(loop.settings.model_dir))["projects"][0])
+    describe(status(Store(loop.settings.model_dir)).projects[0])
     loop.advance()
     loop.check_queue()
     assert (loop.last.number, loop.last.labels) == (4, 24)
@@ -343,7 +343,7 @@ def test_what_cannot_be_made_again_is_named_with_its_remedy(
     assert str(loop.store.folder / name) in loop.problem
     assert said in loop.problem
     assert "bug" not in loop.problem
-    assert name in describe(status(Store(loop.settings.model_dir))["projects"][0])
+    assert name in describe(status(Store(loop.settings.model_dir)).projects[0])
     assert loop.label_studio.queue()  # annotators go on in the published order
     remedy(loop)
     loop.advance()

@@ -19,10 +19,11 @@ def loop(tmp_path: Path, settings: Settings) -> MemoryLoop:
 
 
 def test_status_and_predict_read_it_as_it_is(loop: MemoryLoop) -> None:
-    (project,) = status(Store(loop.settings.model_dir))["projects"]
-    assert [record["version"] for record in project["rounds"]] == VERSIONS
-    assert (project["serving"], project["tasks"], project["clips"], project["problem"]) == (2, 30, 30, None)
-    assert project["rounds"][2]["metrics"]["clips"] == 2
+    (project,) = status(Store(loop.settings.model_dir)).projects
+    assert [record.version for record in project.rounds] == VERSIONS
+    assert (project.serving, project.tasks, project.clips, project.problem) == (2, 30, 30, None)
+    assert (metrics := project.rounds[2].metrics) is not None
+    assert metrics.clips == 2
     tasks = [(10, True), (27, True), (999, True)]
     label_config = loop.label_studio.state["project"]["label_config"]
     first, second, unknown = predict(loop.store, tasks, label_config, loop.settings)

@@ -127,9 +127,15 @@ def test_it_says_for_whom_the_intervals_hold(plain):
     assert "Who speaks is not known of every clip" in card(None)
 
 
-def test_the_hub_can_read_its_metadata(plain):
-    data = ModelCard(model_card(plain, PROVENANCE)).data
+def metadata(card: str) -> ModelCardData:
+    """What the hub reads at the head of a card."""
+    data = ModelCard(card).data
     assert isinstance(data, ModelCardData)
+    return data
+
+
+def test_the_hub_can_read_its_metadata(plain):
+    data = metadata(model_card(plain, PROVENANCE))
     assert (data.library_name, data.pipeline_tag) == ("transformers", "audio-classification")
     assert (data.license, data.base_model) == ("other", "facebook/wav2vec2-base")
     assert data.model_name == "Call centre voices"
@@ -139,13 +145,13 @@ def test_the_hub_can_read_its_metadata(plain):
         ("accuracy", 0.5),
         ("f1", round(HALF.macro_f1.value, 4)),
     }
-    beside = ModelCard(model_card(headed(plain, "a"), replace(PROVENANCE, plain_metrics=None))).data
+    beside = metadata(model_card(headed(plain, "a"), replace(PROVENANCE, plain_metrics=None)))
     assert beside.eval_results is None, "figures of the clip head are not those of a pipeline"
 
 
 def test_a_backbone_on_disk_is_told_by_its_own_name_alone(plain, tmp_path):
     card = model_card(plain, replace(PROVENANCE, backbone=str(tmp_path / "our-voices")))
-    assert ModelCard(card).data.base_model == "our-voices"
+    assert metadata(card).base_model == "our-voices"
     assert str(tmp_path) not in card
 
 
@@ -155,4 +161,4 @@ def test_few_test_clips_are_counted_and_never_a_share(plain):
     assert "2 of 2 test clips are right: too few to say how good the model is." in card
     assert "| low | 1 of 1 | | middle | 1 of 1 | | high | no clip |" in card
     assert "%" not in card.split("## How good it is")[1].split("## Backbone")[0]
-    assert ModelCard(model_card(plain, replace(PROVENANCE, metrics=two))).data.eval_results is None
+    assert metadata(model_card(plain, replace(PROVENANCE, metrics=two))).eval_results is None

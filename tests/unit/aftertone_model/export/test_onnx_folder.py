@@ -34,7 +34,7 @@ def test_with_a_clip_head_it_says_what_is_served_alone_and_together(family: str,
     export_onnx(model, folder, PROVENANCE, clips[:2])
     assert {path.name for path in folder.iterdir()} == {"README.md", "labels.json", "model.onnx", "one_voice.onnx"}
     judge = onnxruntime.InferenceSession(folder / "model.onnx")
-    told = [judge.run(["features", "predictions"], {"samples": clip[None]}) for clip in clips]
+    told: list[Any] = [judge.run(["features", "predictions"], {"samples": clip[None]}) for clip in clips]
     assert np.concatenate([one[1] for one in told[6:]]) == pytest.approx(expected[6:], abs=1e-3)
     together = onnxruntime.InferenceSession(folder / "one_voice.onnx")
     (said,) = together.run(None, {"features": np.concatenate([one[0] for one in told[:6]])})
@@ -52,7 +52,7 @@ def test_without_a_head_it_is_the_plain_classifier(schema: Any, folder: Path) ->
     plain, judge = Emotions(folder / "torch"), onnxruntime.InferenceSession(folder / "onnx" / "model.onnx")
     expected = plain.strangers(plain.features(clips))
     for clip, row in zip(clips, expected, strict=True):
-        (said,) = judge.run(["predictions"], {"samples": clip[None]})
+        said: Any = judge.run(["predictions"], {"samples": clip[None]})[0]
         assert said[0] == pytest.approx(row, abs=1e-3 * (1 if schema is SEVERAL else 100))
 
 
