@@ -6,7 +6,7 @@ BIN := .venv/bin
 
 # On two processes, each with one thread: tests this small wait longer for a second thread than they compute. One of
 # them begins with the integration tests, which mostly wait; tests/conftest.py says what stays together.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: demo test unit hosts check style types tests setup lock wheel clean
 

@@ -1,15 +1,18 @@
-"""Which tests stay in one process where several share the work (`pytest -n 2 --dist loadgroup`)."""
-
-from pathlib import Path
+"""Which tests stay in one process where several share the work (`pytest -n 2`)."""
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-INTEGRATION = Path(__file__).parent / "integration"
+INTEGRATION = "tests/integration/"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Together(LoadScopeScheduling):
     """A file's tests share what its fixtures make; the integration tests share one Label Studio."""
-    for item in items:
-        together = INTEGRATION if item.path.is_relative_to(INTEGRATION) else item.path
-        item.add_marker(pytest.mark.xdist_group(str(together.relative_to(INTEGRATION.parent))))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return INTEGRATION if file.startswith(INTEGRATION) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
+    return Together(config, log)  # pyright: ignore[reportArgumentType] -- xdist's own kind of log
