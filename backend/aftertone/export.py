@@ -43,7 +43,7 @@ def export_model(
         StoreError: `folder` exists, or there is no such model.
         ExportError: the format can't hold this model, or needs what isn't installed.
     """
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         raise StoreError(f"{folder} exists already. Name another folder with --out, or remove it.")
     with store.round_model(number) as (number, weights):
         method = METHODS[store.round(number).method]

@@ -7,6 +7,7 @@ from aftertone.errors import SettingsError
 
 FOLDER = "sources"  # in MODEL_DIR, where manifests lie that are named without a path
 PROJECT = "project:"
+DIGITS = 18  # of a project number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,9 @@ def parse_source(text: str) -> SourceNames:
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     numbers = [part.removeprefix(PROJECT).strip() for part in parts if part.startswith(PROJECT)]
-    if wrong := [number for number in numbers if not (number.isascii() and number.isdecimal())]:
+    if wrong := [
+        number for number in numbers if not (number.isascii() and number.isdecimal() and len(number) <= DIGITS)
+    ]:
         raise SettingsError(f"{PROJECT}{wrong[0]} names no project; it looks like {PROJECT}3")
     return SourceNames(
         manifests=tuple(part for part in parts if not part.startswith(PROJECT)),

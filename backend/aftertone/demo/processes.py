@@ -65,7 +65,8 @@ class Child:
                 time.sleep(0.2)
         raise self._failed(
             f"did not answer at {url} within {seconds:.0f} s",
-            "Another program may have taken the port: run the same command again.",
+            "It may still be setting up, as on a busy machine, or another program has taken the port: run the same "
+            "command again, and it goes on.",
         )
 
     def _failed(self, what: str, advice: str) -> DemoError:

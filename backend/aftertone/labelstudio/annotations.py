@@ -9,6 +9,28 @@ from aftertone.labelstudio.tasks import Answer, Work
 from aftertone.labelstudio.untouched import touched
 from aftertone_model.votes.regions import Region
 
+MOST_SECONDS = 10**9  # a region may reach; it is cut off where the recording ends
+WORDS = ("choices", "labels", "taxonomy")  # values that are lists
+
+
+def well_formed(annotation: Mapping[str, Any]) -> dict[str, Any]:
+    """An annotation without what no labelling page sends: anybody may write others by the API."""
+    result = annotation.get("result")
+    items = [item for item in result if isinstance(item, Mapping)] if isinstance(result, list) else []
+    return {**annotation, "result": [{**item, "value": _value(item.get("value"))} for item in items]}
+
+
+def _value(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {}
+    kept = {name: said for name, said in value.items() if name not in WORDS or isinstance(said, list)}
+    if not isinstance(kept.get("text", ""), str | list):
+        del kept["text"]
+    for bound in ("start", "end"):
+        if isinstance(number := kept.get(bound), int) and abs(number) > MOST_SECONDS:
+            kept[bound] = MOST_SECONDS if number > 0 else -MOST_SECONDS
+    return kept
+
 
 def count_votes(
     annotations: Iterable[Mapping[str, Any]],

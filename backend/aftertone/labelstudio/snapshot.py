@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aftertone.errors import LabelStudioError
-from aftertone.labelstudio.annotations import count_votes, list_work
+from aftertone.labelstudio.annotations import count_votes, list_work, well_formed
 from aftertone.labelstudio.attributes import read_attributes
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import parse_label_config
@@ -85,7 +85,7 @@ def _read(
     def parse(exported: Mapping[str, Any]) -> Task:
         data = exported["data"]
         source = data.get(audio_field) or data.get("$undefined$") or ""
-        annotations = exported["annotations"]
+        annotations = [well_formed(annotation) for annotation in exported["annotations"]]
         made = made_from_predictions(annotations, made_before.get(exported["id"], ()))
         return Task(
             id=exported["id"],

@@ -46,7 +46,7 @@ def write_dataset(
     Raises:
         StoreError: `folder` exists, no clip has audio, or pyarrow is missing.
     """
-    if folder.exists():
+    if folder.exists() or folder.is_symlink():
         raise StoreError(f"{folder} exists already. Name another folder with --out, or remove it.")
     arrow = _arrow()
     names = _Names()

@@ -89,6 +89,8 @@ def writer_of(path: Path) -> Callable[[list[Row], Path], None]:
     """
     if path.suffix.lower() not in WRITERS:
         raise StoreError(f"{path.name} must end in {', '.join(WRITERS)}: that says which format to write.")
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder. Name a file with --out.")
     if not path.absolute().parent.is_dir():
         raise StoreError(f"There is no folder {path.absolute().parent}. Make it, or name another file with --out.")
     if path.suffix.lower() == ".parquet":

@@ -5,7 +5,7 @@ page could otherwise read it through a name that it makes point here. A button a
 this very page sent it, since it would send a remembered password along with a stranger's request too.
 """
 
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 
@@ -21,7 +21,7 @@ def check_reader(request: Request, *, asks_password: bool) -> None:
     """Raises NotAllowedError where the caller may not see the page."""
     if asks_password:
         return
-    name = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    name = _parts(f"//{request.headers.get('host', '')}").hostname or ""
     if not of_this_machine(request) or not (name == "localhost" or is_loopback(name)):
         raise NotAllowedError(
             "Without BASIC_AUTH_USER and BASIC_AUTH_PASS this page is shown on this machine alone, at localhost. Set "
@@ -34,9 +34,17 @@ def check_button(request: Request, *, asks_password: bool) -> None:
     check_reader(request, asks_password=asks_password)
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     host = request.headers.get("host", "")
-    of_here = bool(origin) and urlsplit(origin or "").netloc.lower() == host.lower()
+    of_here = bool(origin) and _parts(origin or "").netloc.lower() == host.lower()
     if site not in (None, "same-origin") or (origin and not of_here) or (site is None and not of_here):
         raise NotAllowedError(
             "This button works on this page alone, and the request says that it came from elsewhere. Behind a proxy, "
             "let it pass the Host header on."
         )
+
+
+def _parts(address: str) -> SplitResult:
+    """Of an address that a caller gave; none of one that isn't any."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")

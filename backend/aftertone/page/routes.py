@@ -22,7 +22,7 @@ from aftertone_model.errors import AftertoneError
 Handler = Callable[[Request], Awaitable[Response]]
 Do = Callable[[Steering, int, dict[str, str]], str]
 
-BODY = 10_000  # bytes of a form
+BODY, FIELDS = 10_000, 200  # bytes, and fields, of a form
 STATIC = ("htmx.min.js", "sse.min.js", "page.js", "page.css", "icon.svg")
 BUTTONS: dict[str, Do] = {
     "pause": lambda steering, project, _: steering.pause(project),
@@ -210,7 +210,10 @@ async def _form(request: Request) -> dict[str, str]:
         body += chunk
         if len(body) > BODY:
             raise AftertoneError("The form is too large.")
-    fields: dict[str, Any] = parse_qs(body.decode("utf-8", "replace"), max_num_fields=200)
+    try:
+        fields: dict[str, Any] = parse_qs(body.decode("utf-8", "replace"), max_num_fields=FIELDS)
+    except ValueError:
+        raise AftertoneError(f"The form has more than {FIELDS} fields. Choose fewer clips at a time.") from None
     return {name: " ".join(values) for name, values in fields.items()}
 
 

@@ -29,7 +29,7 @@ def score_table(store: ProjectStore, number: int) -> ScoreTable | None:
     file = store.scores_file(number)
     try:
         return _read(file, file.stat().st_mtime_ns)
-    except (OSError, ValueError):
+    except (OSError, ValueError, IndexError, OverflowError, csv.Error):
         return None
 
 

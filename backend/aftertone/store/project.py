@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from aftertone_model.data.pool import Pool
 
 ADAPTED_AGAIN = "The backbone is adapted again."  # what follows from damage to it
-SEGMENT = re.compile(r"\d{1,7}[.]\d{3}[+]\d{1,7}[.]\d{3}")  # start and length in the id of a part of a file
+SEGMENT = re.compile(r"[0-9]{1,7}[.][0-9]{3}[+][0-9]{1,7}[.][0-9]{3}")  # start and length in the id of a part of a file
 EMBEDDINGS = "embeddings.npy"
 KEPT_MODELS = 3  # newest rounds that keep their weights; the others can be trained again from round.json
 
@@ -273,9 +273,10 @@ class ProjectStore(RequestFolder):
         """What `complete_round` was given, mapped from disk; None where the round has none, or they are damaged."""
         try:
             found = np.load(self.embeddings_file(number), mmap_mode="r")
-        except (OSError, ValueError, EOFError):
+        except Exception:  # numpy's reader raises whatever a garbled head makes Python's own parser raise
             return None
-        return found if found.ndim == 2 else None
+        whole = isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype.kind == "f" and found.shape[1] > 1
+        return found if whole else None
 
     def answers(self, number: int) -> dict[int, tuple[str, ...]]:
         """The model's answer for every task that a round scored; {} for a round without a model."""

@@ -69,14 +69,17 @@ def usable_regions(regions: Iterable[Region], seconds: float, shortest: float) -
 def _placed(own: Sequence[Region], segments: Sequence[Segment]) -> dict[int, int]:
     """Row of an annotator's region -> place of the segment that it is, where there is one; each segment once."""
     matches = [
-        (_overlap(region, segment), row, place)
+        (overlap, row, place)
         for row, region in enumerate(own)
         for place, segment in enumerate(segments)
+        if (overlap := _overlap(region, segment)) >= SAME
     ]
     placed: dict[int, int] = {}
-    for overlap, row, place in sorted(matches, key=lambda match: -match[0]):  # the earlier where two match alike
-        if overlap >= SAME and row not in placed and place not in placed.values():
+    taken: set[int] = set()
+    for _, row, place in sorted(matches, key=lambda match: -match[0]):  # the earlier where two match alike
+        if row not in placed and place not in taken:
             placed[row] = place
+            taken.add(place)
     return placed
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from aftertone.labelstudio.annotations import count_votes, list_work
+from aftertone.labelstudio.annotations import count_votes, list_work, well_formed
 from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.labelstudio.tasks import Answer
 from aftertone.labelstudio.untouched import made_from_predictions
@@ -184,3 +184,28 @@ def test_a_blank_multiple_choice_is_skipped_whatever_the_label_config_says(attri
     assert not answer.given
     assert several.schema.target(answer.votes, answer.voters) is None
     assert [work.chosen for work in list_work([annotation(1)], several)] == [()]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        "happy",
+        [None, "happy", 5],
+        [{"from_name": "emotion", "type": "choices", "value": None}],
+        [{"from_name": "emotion", "type": "choices", "value": ["happy"]}],
+        [{"from_name": "emotion", "type": "choices", "value": {"choices": 5}}],
+        [{"from_name": "emotion", "type": "choices", "value": {"choices": "happy", "start": 10**400, "text": True}}],
+    ],
+)
+def test_what_no_labelling_page_sends_is_an_answer_without_a_label(result: Any) -> None:
+    answer = count_votes([well_formed(annotation(1) | {"result": result})], QUESTION)
+    assert not answer.given
+
+
+def test_what_a_labelling_page_sends_is_left_as_it_is() -> None:
+    sent = annotation(1, "happy")
+    sent["result"].append(
+        {"from_name": "said", "type": "textarea", "value": {"text": ["well"], "start": 1, "end": 2.5}}
+    )
+    assert well_formed(sent) == sent

@@ -127,6 +127,13 @@ def test_without_a_password_only_this_machine_under_its_own_name_may_look(
     assert client(settings, caller, host).get("/").json()["status"] == "UP"  # Label Studio may be anywhere
 
 
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("host", ["[", "[::1", "[]:80"])
+def test_a_host_that_is_none_is_refused(settings: Settings, host: str) -> None:
+    for path in ("/status", "/projects/1"):
+        assert client(settings).get(path, headers={**BROWSER, "Host": host}).status_code == 403
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -263,3 +270,27 @@ def test_other_kinds_of_label_have_their_page_too(settings: Settings, store: Pro
     for path in ("map", f"search?class={classes[1]}", "search"):
         assert caller.get(f"/projects/1/{path}", headers=BROWSER).status_code == 200
     assert caller.get("/status").json()["projects"][0]["rounds"][-1]["metrics"]["clips"] == 24
+
+
+@pytest.mark.parametrize("damage", ["\n7", "\n7,x", '\n"7', "\n" + "9" * 30 + ",c,0,0,0,0,0,0", "\n7," + "x" * 200_000])
+def test_a_damaged_table_of_scores_hides_no_project(settings: Settings, store: ProjectStore, damage: str) -> None:
+    with store.scores_file(store.round_numbers()[-1]).open("a", encoding="utf-8") as file:
+        file.write(damage)
+    for path in ("/", "/status", "/projects/1", "/projects/1/map", "/projects/1/search"):
+        assert client(settings).get(path, headers=BROWSER).status_code < 500, path
+
+
+@pytest.mark.parametrize("damage", [b"", b"text", b"\x93NUMPY\x01\x00\x10\x00(((((((((((((((("])
+def test_damaged_embeddings_cost_the_map_alone(settings: Settings, store: ProjectStore, damage: bytes) -> None:
+    store.embeddings_file(store.round_numbers()[-1]).write_bytes(damage)
+    for path in ("/projects/1", "/projects/1/map", "/projects/1/search"):
+        assert client(settings).get(path, headers=BROWSER).status_code < 500, path
+
+
+def test_a_form_of_many_fields_is_refused_in_a_sentence(settings: Settings, store: ProjectStore) -> None:
+    many = "&".join(f"f{number}=1" for number in range(300))
+    headers = {**BROWSER, "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+    headers["Content-Type"] = "application/x-www-form-urlencoded"
+    answer = client(settings).post("/projects/1/do", content=many, headers=headers)
+    assert answer.status_code < 500
+    assert store.rounds()
