@@ -44,8 +44,6 @@ def export(
     ] = Format.TRANSFORMERS,
 ) -> None:
     """Write a round's model, or the project's clips and labels, as a folder for others."""
-    from aftertone.export import export_model
-
     if format is Format.DATASET and number is not None:
         raise typer.BadParameter("a data set is of no round; leave --round out")
     with explained() as settings:
@@ -57,6 +55,8 @@ def export(
             told = ", ".join(f"{count} {split}" for split, count in counts.items())
             typer.echo(f"{sum(counts.values())} clips ({told}) are in {folder}. Its README.md says what is in it.")
             return
+        from aftertone.export import export_model  # brings torch, which none of the above needs
+
         kind = "onnx" if format is Format.ONNX else "transformers"
         record = export_model(store, settings, folder, number, kind)
         typer.echo(f"Round {record.number} ({record.labels} labels) is in {folder}. Its README.md says how good it is.")
