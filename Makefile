@@ -8,18 +8,22 @@ BIN := .venv/bin
 # them begins with the integration tests, which mostly wait; tests/conftest.py says what stays together.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test unit hosts check style types tests setup lock wheel clean
+.PHONY: demo test unit coverage hosts check style types tests setup lock wheel clean
 
 # Start a real Label Studio with Aftertone connected. AUDIO=folder|manifest.csv LIMIT=n ORACLE=1 ROUNDS=n
 demo: setup
 	@$(BIN)/aftertone demo
 
-# Style, types, unit tests, and integration tests against a real Label Studio and a real Redis. Ends with coverage.
+# Style, types, unit tests, and integration tests against a real Label Studio and a real Redis.
 # `make hosts` has the one that installs label-studio-ml first.
 test: setup style
 	@$(MAKE) --no-print-directory -j 2 types tests
 
 tests: setup
+	$(PYTEST) --ignore=tests/integration/test_hosts.py
+
+# The same tests, slower, and which lines they ran.
+coverage: setup
 	$(PYTEST) --cov --ignore=tests/integration/test_hosts.py
 
 # What needs no Label Studio.
