@@ -8,27 +8,31 @@ BIN := .venv/bin
 # them begins with the integration tests, which mostly wait; tests/conftest.py says what stays together.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test unit coverage hosts check style types tests setup lock wheel clean
+.PHONY: demo test unit slow coverage hosts check style types tests setup lock wheel clean
 
 # Start a real Label Studio with Aftertone connected. AUDIO=folder|manifest.csv LIMIT=n ORACLE=1 ROUNDS=n
 demo: setup
 	@$(BIN)/aftertone demo
 
-# Style, types, unit tests, and integration tests against a real Label Studio and a real Redis.
-# `make hosts` has the one that installs label-studio-ml first.
+# Style, types, unit tests, and integration tests against a real Label Studio and a real Redis, in under 20 minutes on
+# two cores. `make slow` has those that take long, `make hosts` the one that installs label-studio-ml first.
 test: setup style
 	@$(MAKE) --no-print-directory -j 2 types tests
 
 tests: setup
-	$(PYTEST) --ignore=tests/integration/test_hosts.py
+	$(PYTEST) -m 'not slow' --ignore=tests/integration/test_hosts.py
 
-# The same tests, slower, and which lines they ran.
+# Before a release, and after a change of training or of query strategies: recorded picks, simulations, kills.
+slow: setup
+	$(PYTEST) -m slow tests
+
+# All of these, and which lines they ran.
 coverage: setup
 	$(PYTEST) --cov --ignore=tests/integration/test_hosts.py
 
 # What needs no Label Studio.
 unit: setup
-	$(PYTEST) tests/unit
+	$(PYTEST) -m 'not slow' tests/unit
 
 # Two rounds in a real Label Studio, hosted by label-studio-ml 1.0.9 and by 2.x. The latter is on GitHub alone
 # (HumanSignal/label-studio-ml-backend): give LABEL_STUDIO_ML as pip takes it, such as a checkout's folder.

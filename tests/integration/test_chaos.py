@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.integration.conftest import REPOSITORY
 from tests.integration.server import Server
 
 FAULTS = "kill server,kill worker,kill job,cut the server"
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_while_processes_are_killed(label_studio: Server) -> None:
     command = [
         *(sys.executable, "-m", "tests.chaos", "--kills", "6", "--seed", "1", "--redis", "embedded"),

@@ -90,6 +90,7 @@ def stages_of(loop: MemoryLoop, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return list(dict.fromkeys(seen))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["pause", "cancel"])
 def test_every_stage_ends_soon_and_the_rounds_are_the_same_in_the_end(
     settings: Settings, nano: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, order: str

@@ -12,6 +12,8 @@ import pytest
 
 from tests.unit.aftertone_model.golden import BACKBONES, RECORDINGS, play_on_any_processor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def figures() -> dict[str, dict]:

@@ -67,6 +67,7 @@ def speechlike(rng: np.random.Generator) -> NDArray[np.float32]:
     return (0.3 * wave / np.abs(wave).max()).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_profiles_of_two_seeds_agree_on_which_clips_are_alike(tmp_path: Path) -> None:
     """They are to tell of the clips, not of the masks; one mask alone gave a correlation of 0.2."""
     rng, pool = np.random.default_rng(0), Pool(tmp_path)

@@ -132,6 +132,7 @@ if __name__ == "__main__":
 PART = replace(GRID, strategies=("entropy",), seeds=1)  # cells that the finished simulation has as well
 
 
+@pytest.mark.slow
 def test_killed_half_way_and_started_again_it_ends_with_the_same_csv(
     corpus: Path, finished: Path, tmp_path: Path, one_process: None
 ) -> None:
@@ -456,6 +457,7 @@ def test_the_labels_needed_for_anothers_figure() -> None:
     assert never.mean == 1
 
 
+@pytest.mark.slow
 def test_a_thinned_pool_several_annotators_and_corpora_left_out(
     corpus: Path, tmp_path: Path, one_process: None
 ) -> None:
@@ -533,6 +535,7 @@ def test_thinning_leaves_the_test_set_and_adaptation_knows_its_pool(corpus: Path
     assert plain.adapted(1, 4, config) == plain.adapted(1, 5, config)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_every_process_quietly_and_what_was_done_is_kept(corpus: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ["--strategies", "margin", "--tapt", "off", "--folds", "3", "--jobs", "2", "--out", str(out)]

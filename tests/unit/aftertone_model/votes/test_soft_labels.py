@@ -67,6 +67,7 @@ def test_without_overlap_reliability_is_shares(annotators: dict[str, float]) -> 
         np.testing.assert_array_equal(weighed[clip], label)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clips", [40, 150])
 def test_reliability_beats_majority_and_shares_at_30_percent_noise(clips: int) -> None:
     """Three annotators who err in 10, 30 and 50 % of clips, 20 times."""
