@@ -127,7 +127,7 @@ def test_what_an_export_is_without_its_clip_head(make_loop: Callable[..., Memory
     def rewrite(**fields: object) -> None:
         (loop.store.folder / "rounds/001/round.json").write_text(record.model_copy(update=fields).model_dump_json())
 
-    rewrite(plain_metrics=replace(record.metrics, ua=Estimate(value=0.25, low=0.125, high=0.5)))
+    rewrite(plain_metrics=replace(record.metrics, clips=40, ua=Estimate(value=0.25, low=0.125, high=0.5)))
     shown = run("status").splitlines()
     told = "  as exported, for single clips through transformers' pipeline: UA 0.250 [0.125, 0.500], WA "
     assert [line.startswith(told) for line in shown].count(True) == 1
