@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 
 from aftertone.labelstudio.tasks import UNCERTAINTY, VERSION_PREFIX
 from aftertone.store.folder import read_record
-from aftertone.store.project import KEPT_MODELS
 from aftertone.store.records import Source, Sources, Tasks
+from aftertone.store.round_folder import KEPT_MODELS
 from tests.chaos.deployment import Deployment
 from tests.chaos.journal import Journal
 from tests.chaos.rounds import History

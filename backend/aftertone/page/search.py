@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from aftertone.errors import NotKeptError
 from aftertone.pipeline.figures import task_figures
-from aftertone.status.scores import ScoreTable, score_table
 from aftertone.store.project import ProjectStore
 from aftertone.store.rounds import Round
+from aftertone.store.score_table import ScoreTable, score_table
 from aftertone_model.classification.pool_map import likable
 
 SHOWN = 20  # clips found

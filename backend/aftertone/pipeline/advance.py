@@ -9,8 +9,8 @@ imported by the step that needs it.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,6 @@ from aftertone.errors import (
 )
 from aftertone.faults import BUG, explain
 from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
-from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.publish import publish
 from aftertone.labelstudio.relabel_tab import publish_tab
 from aftertone.labelstudio.snapshot import read_snapshot
@@ -47,13 +46,13 @@ from aftertone.pipeline.notify import Notifier
 from aftertone.pipeline.plan import Adapt, Extend, Ingest, Publish, Rank, Seed, Step, Train, Wait, next_step
 from aftertone.pipeline.pruning import prune_when_due
 from aftertone.pipeline.queue import asked_tasks, extended
+from aftertone.pipeline.services import Services, connect
 from aftertone.settings import Settings
 from aftertone.store.leftovers import tidy
 from aftertone.store.project import Store
 from aftertone.store.records import Connection, Doing, HeldOut, LearnedQuestion, Problem, Tasks, Warnings
 from aftertone.store.rounds import Extension, Round
 from aftertone.store.state import State
-from aftertone_model.data.decoders import Decoders
 from aftertone_model.errors import AftertoneError, DamagedFileError, StrategyError
 from aftertone_model.progress import hide_library_bars, throttled
 
@@ -67,27 +66,6 @@ NAMES = {
     Rank: "rank the pool", Publish: "publish the queue",
     Extend: "extend the queue",
 }  # fmt: skip
-
-Services = tuple[LabelStudio, Fetcher, Decoders]
-
-
-@contextmanager
-def connect(settings: Settings) -> Iterator[Services]:
-    """Label Studio, what fetches audio for its tasks, and what decodes it, as the settings say."""
-    key = settings.label_studio_api_key.get_secret_value()
-    with (
-        closing(LabelStudio(settings.label_studio_url, key, timeout=settings.label_studio_timeout)) as label_studio,
-        closing(
-            Fetcher(
-                label_studio,
-                hosts=settings.audio_hosts,
-                timeout=settings.audio_timeout,
-                max_bytes=int(settings.max_audio_megabytes * 1e6),
-            )
-        ) as fetcher,
-        Decoders() as decoders,
-    ):
-        yield label_studio, fetcher, decoders
 
 
 class Advance:

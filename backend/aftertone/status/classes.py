@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from aftertone.pipeline.figures import TaskFigures
 from aftertone.status.document import ClassStatus, Interval
-from aftertone.status.scores import ScoreTable
 from aftertone.store.project import ProjectStore
 from aftertone.store.rounds import Round
+from aftertone.store.score_table import ScoreTable
 from aftertone_model.data.clips import file_of
 from aftertone_model.evaluation.class_shares import class_share
 from aftertone_model.evaluation.metrics import Metrics

@@ -26,7 +26,6 @@ from aftertone.status.document import (
     Unusable,
 )
 from aftertone.status.forecast import forecast
-from aftertone.status.scores import score_table
 from aftertone.status.waiting import next_clips
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import (
@@ -40,6 +39,7 @@ from aftertone.store.records import (
 )
 from aftertone.store.requests import Asked, Steering
 from aftertone.store.rounds import Extension, Round
+from aftertone.store.score_table import score_table
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.evaluation.rating_metrics import RatingMetrics

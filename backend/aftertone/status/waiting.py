@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 
 from aftertone.pipeline.figures import TaskFigures
 from aftertone.status.document import NextClip
-from aftertone.status.scores import ScoreTable
 from aftertone.store.project import ProjectStore
 from aftertone.store.rounds import Extension, Round
+from aftertone.store.score_table import ScoreTable
 
 SHOWN = 20  # clips
 

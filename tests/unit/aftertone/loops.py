@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from aftertone.pipeline.advance import Advance, Services
+from aftertone.pipeline.advance import Advance
+from aftertone.pipeline.services import Services
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection, Problem

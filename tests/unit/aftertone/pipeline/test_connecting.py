@@ -16,9 +16,10 @@ from aftertone.errors import LabelStudioError, TokenError
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 from aftertone.labelstudio.tasks import SECRET_HEADER, Webhook
-from aftertone.pipeline.advance import Advance, Services
+from aftertone.pipeline.advance import Advance
 from aftertone.pipeline.connecting import FINDING, check_start, protect_webhook
 from aftertone.pipeline.jobs import JobQueue
+from aftertone.pipeline.services import Services
 from aftertone.server.events import Events
 from aftertone.settings import Settings
 from aftertone.status import status
