@@ -220,21 +220,40 @@ def _keep(cache: LayerCache, waiting: list[tuple[list[str], NDArray[np.float32]]
 def _run(
     classifier: SpeechClassifier, clips: Sequence[Clip], runtime: Runtime, stage: str
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    """Run the transformer on all clips, in batches of similar length."""
+    return in_portions(
+        Encoder(classifier), clips, runtime, stage, lambda frames, lengths: clip_features(classifier, frames, lengths)
+    )
+
+
+def in_portions(
+    encoder: Encoder,
+    clips: Sequence[Clip],
+    runtime: Runtime,
+    stage: str,
+    describe: Callable[[Tensor, Tensor], Tensor],
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Run what stands above the CNN on all clips, in batches of similar length, smaller ones where memory is short.
+
+    Args:
+        encoder: whose CNN frames are described.
+        describe: (B, ...) of CNN frames (B, T, D), on the runtime's device, and their lengths (B,).
+
+    Yields:
+        Row numbers and what `describe` gave for them, every row once.
+    """
     if not clips:
         return
-    cnn = extract(Encoder(classifier), clips, runtime)
+    cnn = extract(encoder, clips, runtime)
     portion = Portion(BATCH_SECONDS, "scoring")
     for rows, frames, lengths in frame_batches(runtime.pool, cnn, clips, stage, runtime.progress):
 
-        def features(
+        def described(
             parts: Parts, rows: NDArray[np.int64] = rows, frames: Tensor = frames, lengths: Tensor = lengths
         ) -> list[tuple[NDArray[np.int64], Tensor]]:
             found = []
             for part in parts:
                 longest = int(lengths[part].max())
-                heard = frames[part, :longest].to(runtime.device)
-                found.append((rows[part], clip_features(classifier, heard, lengths[part])))
+                found.append((rows[part], describe(frames[part, :longest].to(runtime.device), lengths[part])))
             return found
 
-        yield from portion.run([clips[row].seconds for row in rows], features)
+        yield from portion.run([clips[row].seconds for row in rows], described)

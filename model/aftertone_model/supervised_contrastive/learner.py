@@ -1,7 +1,7 @@
 """Cross-corpus supervised contrastive learning in a project: stage 1 where others adapt, stage 2 in each round."""
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +11,9 @@ from torch import Tensor
 
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.encoder import Encoder
-from aftertone_model.backbones.features import extract
 from aftertone_model.classification.finetune import Course, finetune
-from aftertone_model.classification.scoring import Dropout, Scores, score, scores_of
+from aftertone_model.classification.scoring import Dropout, Scores, in_portions, score, scores_of
 from aftertone_model.config import PRACTICAL, Stage, TrainingConfig, Tuning
-from aftertone_model.data.batches import frame_batches
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import Guard, whole_folder
 from aftertone_model.errors import CorpusError
@@ -166,11 +164,8 @@ class ContrastiveLearner(AnyLearner[PooledModel]):
         model.classifier.to(runtime.device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper
         encoder = Encoder(model.classifier)
 
-        def embedded() -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-            if not clips:
-                return
-            cnn = extract(encoder, clips, runtime)
-            for rows, frames, lengths in frame_batches(runtime.pool, cnn, clips, stage, runtime.progress):
-                yield rows, head.pooling(encoder.contextualise(frames.to(runtime.device), lengths), lengths)
+        def describe(frames: Tensor, lengths: Tensor) -> Tensor:
+            return head.pooling(encoder.contextualise(frames, lengths), lengths)
 
-        return scores_of(embedded(), len(clips), (head.classes, head.width), head.layers, dropout)
+        embedded = in_portions(encoder, clips, runtime, stage, describe)
+        return scores_of(embedded, len(clips), (head.classes, head.width), head.layers, dropout)

@@ -1,6 +1,6 @@
 """Two-stage adapters in a project: stage 1 again every so many labels, stage 2 in each round."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +10,9 @@ from torch import Tensor
 
 from aftertone_model.backbones.backbone import Backbone
 from aftertone_model.backbones.digest import digest
-from aftertone_model.backbones.features import extract
 from aftertone_model.classification.finetune import Course
-from aftertone_model.classification.scoring import Dropout, Scores, scores_of
+from aftertone_model.classification.scoring import Dropout, Scores, in_portions, scores_of
 from aftertone_model.config import TrainingConfig
-from aftertone_model.data.batches import frame_batches
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import Guard
 from aftertone_model.labels import LabelSchema
@@ -107,12 +105,9 @@ class TwoStageLearner(AnyLearner[TwoStageModel]):
     ) -> Scores:
         runtime, judge = self.runtime, model.judge.to(self.runtime.device)
 
-        def embedded() -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-            if not clips:
-                return
-            cnn = extract(judge.backbone, clips, runtime)
-            for rows, frames, lengths in frame_batches(runtime.pool, cnn, clips, stage, runtime.progress):
-                yield rows, judge(frames.to(runtime.device), lengths).embeddings
+        def describe(frames: Tensor, lengths: Tensor) -> Tensor:
+            return judge(frames, lengths).embeddings
 
+        embedded = in_portions(judge.backbone, clips, runtime, stage, describe)
         shape = judge.heads.shape.classes, judge.heads.classifier.in_features
-        return scores_of(embedded(), len(clips), shape, model.logits, dropout)
+        return scores_of(embedded, len(clips), shape, model.logits, dropout)

@@ -165,6 +165,25 @@ def test_training_and_scoring_go_on_with_less_at_once(
     np.testing.assert_allclose(found[1][1], found[0][1], atol=2e-3)
 
 
+def test_whatever_describes_clips_gets_fewer_of_them_at_once(
+    extracted: Any, backbone: Backbone, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool, clips, _ = extracted
+    seen: list[int] = []
+
+    def describe(frames: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        if len(frames) > 5:
+            raise MemoryError
+        assert frames.shape[:2] == (len(lengths), int(lengths.max()))
+        return lengths
+
+    for rows, lengths in scoring.in_portions(backbone, clips, Runtime(pool=pool), "score", describe):
+        seen.extend(rows.tolist())
+        assert len(lengths) == len(rows)
+    assert sorted(seen) == list(range(len(clips)))
+    assert "Memory ran out in scoring" in caplog.text
+
+
 def test_an_update_whose_gradient_is_no_number_is_skipped_and_said(
     extracted: Any, backbone: Backbone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
