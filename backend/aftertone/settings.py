@@ -1,23 +1,21 @@
 """Every setting of a running backend: environment variables, with a project's extra parameters winning over them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aftertone.addresses import allows, host_of
 from aftertone.attribute_names import parse_attribute_fields
 from aftertone.errors import SettingsError
 from aftertone.setting_names import MAY_DIFFER, OLD_NAMES, PROJECT_OPTIONS, SECRETS
-from aftertone.source_names import FOLDER, PROJECT, parse_source
-from aftertone_model.config import PretrainingConfig, tapt_config
+from aftertone.setting_values import Address, AttributeFields, Device, Share, Source, Tapt, Words
+from aftertone.source_names import FOLDER, parse_source
 from aftertone_model.data.channels import Channel
 
 MOST = 1_000_000_000  # clips that a size may ask for; more than any project has
-LEAST_SHARE = 0.0001
 
 
 class Settings(BaseSettings):
@@ -26,7 +24,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, env_prefix="", extra="ignore", populate_by_name=True)
 
     # Label Studio
-    label_studio_url: str = Field(
+    label_studio_url: Address = Field(
         "http://localhost:8080",
         validation_alias=AliasChoices("label_studio_url", "label_studio_host"),  # the second is what older backends set
         description="Where Label Studio answers, as this machine sees it.",
@@ -34,7 +32,7 @@ class Settings(BaseSettings):
     label_studio_api_key: SecretStr = Field(
         SecretStr(""), description="A personal access token or a legacy token of a member who may edit the project."
     )
-    audio_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    audio_hosts: Words = Field(
         (),
         description="Hosts beside Label Studio's own that task audio may be fetched from, comma-separated; "
         "`*.example.org` is understood.",
@@ -84,7 +82,7 @@ class Settings(BaseSettings):
     notify_secret: SecretStr = Field(
         SecretStr(""), description="Sent along with each notification as the header `X-Aftertone-Secret`."
     )
-    notify_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    notify_hosts: Words = Field(
         (),
         description="Hosts that a project's own `notify_url` may name beside that of NOTIFY_URL, comma-separated, "
         "private ones too; `*.example.org` is understood.",
@@ -98,7 +96,7 @@ class Settings(BaseSettings):
         "`aftertone-mini`, which is bundled and made for CPUs; a hub name such as `facebook/wav2vec2-base`, for a GPU; "
         "or a local folder.",
     )
-    device: str = Field("auto", description="`cpu`, `cuda`, or `auto`: the GPU when there is one.")
+    device: Device = Field("auto", description="`cpu`, `cuda`, or `auto`: the GPU when there is one.")
     preset: Literal["practical", "paper"] = Field(
         "practical", description="Hyper-parameters: `practical`, or `paper` to the letter."
     )
@@ -107,13 +105,13 @@ class Settings(BaseSettings):
         description="How a round learns (docs/training.md): `after`; `two-stage-adapters`, which needs transcripts and "
         "genders or styles; or `supervised-contrastive`, which needs SOURCE.",
     )
-    source: str = Field(
+    source: Source = Field(
         "",
         description="Corpora with labels that the method `supervised-contrastive` learns from first, comma-separated: "
         "a manifest in MODEL_DIR/sources, such as `manifest.csv`, or elsewhere, which extra params may not name; or an "
         "earlier project, such as `project:3`. A manifest has the columns path, emotion, corpus and speaker.",
     )
-    tapt: str = Field(
+    tapt: Tapt = Field(
         "",
         description="How to adapt the backbone: `standard`, `brief`, `from-scratch`, or JSON of what differs from the "
         "preset's, such as `{\"mask_ratio\": 0.5}` (`PretrainingConfig`); empty: the preset's. It counts when the "
@@ -126,7 +124,7 @@ class Settings(BaseSettings):
     seed_size: int = Field(
         0, ge=0, le=MOST, description="Clips in the seed set; 0: 1 % of the pool, at least 5 per class."
     )
-    test_share: float = Field(
+    test_share: Share = Field(
         0.1,
         ge=0,
         le=0.5,
@@ -146,7 +144,7 @@ class Settings(BaseSettings):
         description="Name of the tag of the label config that is learned; empty: the only one that can be, else the "
         "only one whose name or choices look like emotion.",
     )
-    classes: Annotated[tuple[str, ...], NoDecode] = Field(
+    classes: Words = Field(
         (),
         description="Classes of a question whose choices each task brings along (`value` of a Choices or Labels tag), "
         "comma-separated, or in extra params a list. Answers that are none of these count for nothing.",
@@ -208,24 +206,12 @@ class Settings(BaseSettings):
     recording_field: str = Field(
         "recording", description="Task field that names the recording a clip was cut from, where there is one."
     )
-    attributes: str = Field(
+    attributes: AttributeFields = Field(
         "",
         description="Task fields that tell what else is known of a clip, where their names don't: "
         "`gender=sex, transcript=words`. Attributes are `gender`, `style`, `corpus`, `language`, `transcript` and "
         "`quality`; fields of these names are read anyway, and so are tags of the label config that ask for them.",
     )
-
-    @field_validator("audio_hosts", "notify_hosts", "classes", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("label_studio_url")
-    @classmethod
-    def _absolute(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return value.rstrip("/")
 
     @field_validator("notify_url")
     @classmethod
@@ -234,55 +220,10 @@ class Settings(BaseSettings):
             raise ValueError("must be an address that starts with http:// or https:// and names a host")
         return value
 
-    @field_validator("test_share")
-    @classmethod
-    def _share(cls, value: float) -> float:
-        if 0 < value < LEAST_SHARE:
-            raise ValueError(f"must be 0, or at least {LEAST_SHARE}")
-        return value
-
-    @field_validator("tapt", mode="before")
-    @classmethod
-    def _tapt(cls, value: Any) -> Any:
-        text = json.dumps(value) if isinstance(value, dict) else value  # extra params may hold an object
-        if isinstance(text, str):
-            try:
-                tapt_config(text, PretrainingConfig())
-            except ValidationError as error:
-                raise ValueError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())) from None
-        return text
-
-    @field_validator("attributes", mode="before")
-    @classmethod
-    def _attributes(cls, value: Any) -> Any:
-        text = json.dumps(value) if isinstance(value, dict) else value  # extra params may hold an object
-        if isinstance(text, str):
-            try:
-                parse_attribute_fields(text)
-            except SettingsError as error:
-                raise ValueError(str(error)) from None
-        return text
-
-    @field_validator("source")
-    @classmethod
-    def _source(cls, value: str) -> str:
-        try:
-            names = parse_source(value)
-        except SettingsError as error:
-            raise ValueError(str(error)) from None
-        return ", ".join([*names.manifests, *(f"{PROJECT}{number}" for number in names.projects)])
-
     @property
     def attribute_fields(self) -> dict[str, str]:
         """Task fields by the attribute that they tell, where their names don't."""
         return parse_attribute_fields(self.attributes)
-
-    @field_validator("device")
-    @classmethod
-    def _device(cls, value: str) -> str:
-        if value not in ("auto", "cpu", "cuda") and not value.startswith("cuda:"):
-            raise ValueError("must be auto, cpu, cuda or cuda:N")
-        return value
 
     @model_validator(mode="after")
     def _whole_password(self) -> Self:
