@@ -10,8 +10,8 @@ from aftertone_model.evaluation.bootstrap import Units
 MIN_CLIPS = 20
 """Test clips below which no interval is given: drawing a few clips again tells too little of those not drawn.
 
-Simulated with four classes: 95 % intervals of UA hold the truth never with one clip, in 45 % of cases with two, 76 %
-with four, and 93 % with twenty, where they are 0.4 wide.
+Simulated with four classes, 95 % intervals of UA hold the truth in less than 85 % of cases with four clips, and never
+with one; with twenty they hold it about as often as they say (tests/unit/aftertone_model/evaluation/test_metrics.py).
 """
 TOO_FEW = "too few test clips for an interval"
 
