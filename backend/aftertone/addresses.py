@@ -1,11 +1,18 @@
 """Addresses that people give: which host they name, and whether the operator allows it."""
 
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 FILE_IN_QUERY = {"d": "/data/local-files/", "fileuri": "/resolve/"}
 """Names in a query that tell which file is meant -> part of the paths of Label Studio where they do."""
+
+SIGNED = re.compile(
+    r"""([?&;][\w.-]*(?:signature|sig|token|credential|secret|password|session|keyid|apikey)[\w.-]*=)[^\s&;"'<>]+""",
+    re.IGNORECASE,
+)
+"""A parameter of an address, with its name in group 1, whose value lets whoever has it in."""
 
 
 def host_of(url: str) -> str:
@@ -31,7 +38,8 @@ def without_secrets(address: str) -> str:
         return "data:"
     kept = [(name, value) for name, value in parse_qsl(parts.query) if FILE_IN_QUERY.get(name, "?") in parts.path]
     query = urlencode([(name, value.partition("?")[0]) for name, value in kept], safe="/:")
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query=query, fragment="").geturl()
+    path = SIGNED.sub("", parts.path)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], path=path, query=query, fragment="").geturl()
 
 
 def allows(patterns: Sequence[str], host: str) -> bool:

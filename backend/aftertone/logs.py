@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
-from aftertone.addresses import without_secrets
+from aftertone.addresses import SIGNED, without_secrets
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 ADDRESS = re.compile(r"""\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s"'<>)\]},]+""")
@@ -46,7 +46,8 @@ class _Safe(logging.Formatter):
         """Without the secrets that are known, and with addresses that lack user names, passwords and signatures."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return ADDRESS.sub(lambda found: without_secrets(found[0]) or HIDDEN, text)
+        text = ADDRESS.sub(lambda found: without_secrets(found[0]) or HIDDEN, text)
+        return SIGNED.sub(rf"\1{HIDDEN}", text)  # what stands behind a space or a bracket, or without a scheme
 
 
 class TextFormatter(_Safe):

@@ -66,6 +66,22 @@ def test_secrets_of_messages_fields_and_tracebacks_are_taken_out(lines: io.Strin
     assert json.loads(said.splitlines()[0])["seconds"] == 1.5
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://host/clip(1).wav?X-Amz-Signature=deadbeef&X-Amz-Credential=hunter2",
+        "https://host/it's.wav?sig=deadbeef",
+        "https://host/a b.wav?a=1&access_token=deadbeef",
+        "/a.wav?Signature=deadbeef (Caused by nothing)",
+        "//host/a.wav;jsessionid=deadbeef?AWSAccessKeyId=hunter2",
+    ],
+)
+def test_no_signature_is_left_wherever_the_address_seems_to_end(lines: io.StringIO, address: str) -> None:
+    logging.getLogger("somebody.else").warning("Max retries exceeded with url: %s", address)
+    assert "deadbeef" not in lines.getvalue()
+    assert "hunter2" not in lines.getvalue()
+
+
 def test_nothing_that_leaves_holds_a_secret(
     make_loop: Callable[..., MemoryLoop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: io.StringIO
 ) -> None:

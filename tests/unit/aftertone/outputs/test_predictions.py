@@ -156,6 +156,7 @@ def test_before_the_first_training_there_are_labels_alone(make_loop: Callable[..
         ("https://host/a.wav?d=hunter2", "https://host/a.wav"),
         ("s3://bucket/a.wav?X-Amz-Credential=hunter2", "s3://bucket/a.wav"),
         ("/tasks/7/resolve/?fileuri=czM6Ly9iL2E=&sig=deadbeef", "/tasks/7/resolve/?fileuri=czM6Ly9iL2E%3D"),
+        ("https://host/a.wav;jsessionid=deadbeef", "https://host/a.wav"),
         ("data:audio/wav;base64,deadbeef", "data:"),
         ("http://[hunter2", ""),
         ("", ""),
