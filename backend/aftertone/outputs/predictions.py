@@ -1,6 +1,5 @@
 """An emotion for every clip of a project: what people say, what the served model says, and how sure each is."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +25,6 @@ UNLABELLED = "unlabelled"
 SKIPPED = "skipped"  # by everybody who was asked
 UNUSABLE = "unusable"  # its audio can't be used
 UNFETCHED = "unfetched"  # its audio waits for a worker
-SPLITS = (TRAIN, TEST, UNLABELLED, SKIPPED, UNUSABLE, UNFETCHED)
 
 DIGITS = 6  # of a probability, as in a round's scores.csv
 
@@ -90,16 +88,6 @@ def labels_of(store: ProjectStore) -> tuple[LabelSchema, tuple[Prediction, ...]]
     state = store.load()
     record, entries = _round(store, state), entries_of(store.get(Tasks).cache.tasks, state.sources)
     return record.label_schema, _rows(store, state, record, entries, {})
-
-
-def count_clips(store: ProjectStore) -> Counter[str]:
-    """How many clips, or tasks without one, are of each split; cheap enough to ask now and then."""
-    state, tasks = store.load(), store.get(Tasks).cache.tasks
-    entries = entries_of(tasks, state.sources).values()
-    counts: Counter[str] = Counter(dict.fromkeys(SPLITS, 0))
-    counts.update(_split(entry, entry.answer.given, state) for entry in entries)
-    counts.update(row.split for row in _without_clip(tasks, state))
-    return counts
 
 
 def _split(entry: Entry, labelled: bool, state: State) -> str:

@@ -14,10 +14,10 @@ from redis import RedisError
 
 from aftertone import __version__
 from aftertone.errors import StoreError
-from aftertone.outputs.predictions import count_clips
+from aftertone.pipeline.figures import TaskFigures, task_figures
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.store.project import ProjectStore, Store
-from aftertone.store.records import Doing, HeldOut, Problem, Sources, Tasks, Warnings
+from aftertone.store.records import Doing, Problem, Warnings
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 100.0)  # seconds; Label Studio gives up
@@ -87,7 +87,6 @@ class _Projects(Collector):
 
     def __init__(self, store: Store, jobs: JobQueue) -> None:
         self._store, self._jobs = store, jobs
-        self._counted: dict[int, tuple[tuple[int, ...], Counter[str]]] = {}  # project -> files' times, clips by state
 
     def describe(self) -> list[Metric]:
         """Nothing in advance: registering it asks no disk."""
@@ -103,7 +102,7 @@ class _Projects(Collector):
         yield _gauge("aftertone_projects", "Projects that have connected.", (), [((), len(projects))])
         families = {name: GaugeMetricFamily(name, text, labels=labels) for name, text, labels in FAMILIES}
         for number in projects:
-            for name, labels, value in self._project(number, self._store.project(number)):
+            for name, labels, value in self._project(self._store.project(number)):
                 families[name].add_metric((str(number), *labels), value)
         yield from families.values()
 
@@ -116,15 +115,15 @@ class _Projects(Collector):
         if waiting is not None:
             yield _gauge("aftertone_queue_depth", "Projects that wait for a worker.", (), [((), waiting)])
 
-    def _project(self, number: int, store: ProjectStore) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    def _project(self, store: ProjectStore) -> Iterator[tuple[str, tuple[str, ...], float]]:
         try:
-            yield from self._readable(number, store)
+            yield from self._readable(store)
         except (StoreError, OSError):  # damaged: `aftertone status` says which file
             yield "aftertone_unreadable", (), 1
 
-    def _readable(self, number: int, store: ProjectStore) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    def _readable(self, store: ProjectStore) -> Iterator[tuple[str, tuple[str, ...], float]]:
         rounds = store.standing_numbers()
-        clips = self._clips(number, store)
+        clips = _clips(task_figures(store))
         for state, count in clips.items():
             yield "aftertone_clips", (state,), count
         yield "aftertone_labels", (), clips["train"] + clips["test"]
@@ -145,14 +144,17 @@ class _Projects(Collector):
         for severity in ("problem", "warning", "note"):
             yield "aftertone_findings", (severity,), found[severity]
 
-    def _clips(self, number: int, store: ProjectStore) -> Counter[str]:
-        """Clips by state; counted anew only once a file that tells has changed."""
-        files = (store.folder / kind.FILE for kind in (Tasks, Sources, HeldOut))
-        times = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
-        known = self._counted.get(number)
-        if known is None or known[0] != times:
-            known = self._counted[number] = times, count_clips(store)
-        return known[1]
+
+def _clips(figures: TaskFigures) -> dict[str, int]:
+    """Clips by state, or tasks where there is none."""
+    return {
+        "train": figures.labelled,
+        "test": figures.tested,
+        "unlabelled": figures.clips - figures.labelled - figures.tested - figures.skipped,
+        "skipped": figures.skipped,
+        "unusable": len(figures.unusable),
+        "unfetched": figures.unfetched,
+    }
 
 
 FAMILIES = (
