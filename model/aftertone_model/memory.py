@@ -1,7 +1,12 @@
-"""How much audio is computed at once, so that it fits into memory; less after each time that memory ran out."""
+"""How much audio is computed at once, so that it fits into memory; less after each time that memory ran out.
+
+And how much memory a process has taken.
+"""
 
 import logging
 import math
+import resource
+import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -22,6 +27,12 @@ def memory_ran_out(error: BaseException) -> bool:
     """Whether an error is that of a GPU, or of PyTorch's allocator on a CPU, that had no room."""
     on_cpu = isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
     return on_cpu or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+def peak_memory() -> int:
+    """Most bytes of main memory that this process has taken since it began."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most * (1 if sys.platform == "darwin" else 1024)  # KiB but on macOS
 
 
 class Portion:

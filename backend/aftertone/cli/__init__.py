@@ -10,7 +10,7 @@ from aftertone import __version__
 from aftertone.cli.experiments import pretrain, simulate, strategies
 from aftertone.cli.outputs import export, predict, predictions
 from aftertone.cli.serving import clean, demo, doctor, host, serve, worker
-from aftertone.cli.status import rounds, status
+from aftertone.cli.status import plan, rounds, status
 from aftertone.cli.steering import adapt, cancel, forget, pause, resume, rollback, set_options, train
 
 __all__ = ["app", "main"]
@@ -44,7 +44,7 @@ def options(
 
 # `aftertone --help` lists them in this order.
 for command in (
-    *(serve, worker, status, rounds, doctor),
+    *(serve, worker, status, rounds, plan, doctor),
     *(export, predictions, predict),
     *(train, adapt, rollback, pause, resume, cancel),
 ):

@@ -1,4 +1,4 @@
-"""The commands that say how projects stand: status, rounds."""
+"""The commands that say how projects stand: status, rounds, plan."""
 
 import sys
 import time
@@ -58,6 +58,27 @@ def rounds(project: Annotated[int, typer.Argument(help="The project's number in 
     with explained() as settings:
         for found in read(Store(settings.model_dir), [project]).projects:
             typer.echo(describe_rounds(found))
+
+
+def plan(
+    project: ProjectArgument = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs, an object per project.")] = False,
+) -> None:
+    """Say what the next round takes: labels, clips, time, memory and disk, by what the rounds before took.
+
+    Exits with 2 where there is too little room on the disk, otherwise with 0.
+    """
+    from aftertone.doctor.disk import free
+    from aftertone.status.next_round import describe_next, plan_next
+    from aftertone.store.project import Store
+
+    with explained() as settings:
+        store = Store(settings.model_dir)
+        numbers = store.projects() if project is None else [project]
+        plans = [plan_next(number, store.kept(number), free(settings.model_dir)) for number in numbers]
+        said = [one.model_dump_json() if as_json else describe_next(one) for one in plans]
+        typer.echo(("\n" if as_json else "\n\n").join(said) or "No project has connected yet.")
+        raise typer.Exit(0 if all(one.fits for one in plans) else 2)
 
 
 def _text(found: "Status", settings: "Settings") -> str:

@@ -27,6 +27,7 @@ from aftertone_model.data.clips import Clip, file_of
 from aftertone_model.evaluation.stopping import stop_set
 from aftertone_model.labels import LabelSchema
 from aftertone_model.learning import AnyLearner
+from aftertone_model.memory import peak_memory
 from aftertone_model.method_names import CONTRASTIVE
 from aftertone_model.methods import METHODS, Place
 from aftertone_model.progress import Progress
@@ -83,6 +84,7 @@ class LearningSteps:
             batch=size,
             published=order[: queue.length(self._settings, size)],
             seconds={"seed": time.monotonic() - self._began},
+            memory=peak_memory(),
         )
         self._store.save_seed(record, queue.score_table(self._dataset, ranking, order, {}))
 
@@ -112,6 +114,7 @@ class LearningSteps:
             plain_metrics=training.plain_metrics,
             training=_training_record(training, self._started_from),
             seconds={"train": time.monotonic() - self._began},
+            memory=peak_memory(),
         )
         self._store.save_draft(draft, training.model.save)
 
@@ -144,7 +147,7 @@ class LearningSteps:
             self._state.asked,
         )  # fmt: skip
         record = Round(
-            **{name: getattr(draft, name) for name in Draft.model_fields if name != "seconds"},
+            **{name: getattr(draft, name) for name in Draft.model_fields if name not in ("seconds", "memory")},
             number=self._state.next_number,
             kind="trained",
             created_at=_now(),
@@ -160,6 +163,7 @@ class LearningSteps:
                 if file_of(clip) in self._state.test_clips
             },
             seconds={**draft.seconds, "rank": time.monotonic() - self._began},
+            memory=max(draft.memory, peak_memory()),
         )
         speakers = {clip.id: clip.speaker for clip in self._dataset.clips_and_segments}
         advice = stop_advice([*self._state.standing, record], speakers, self._settings.seed)

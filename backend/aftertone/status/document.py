@@ -163,6 +163,7 @@ class RoundStatus(Part):
     plain_metrics: Measured | None
     advice: str
     seconds: dict[str, float]
+    memory: int = Field(description="Most bytes of main memory that making it took; 0 where nobody measured it.")
 
 
 class ClassStatus(Part):

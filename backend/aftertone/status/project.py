@@ -154,6 +154,7 @@ def _round_rows(store: ProjectStore, rounds: list[Round], steering: Steering) ->
             plain_metrics=_measured(record.plain_metrics),
             advice=record.advice,
             seconds=record.seconds,
+            memory=record.memory,
         )
         for record in rounds
     )

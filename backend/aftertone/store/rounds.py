@@ -56,6 +56,7 @@ class Draft(Record):
     has no clip head, or where an earlier version wrote it."""
     training: TrainingRecord | None = None  # None for a seed set
     seconds: dict[str, float] = Field(default_factory=dict)  # wall clock of each part
+    memory: int = 0  # most bytes of main memory that its job has taken; 0 where an earlier version wrote none
 
     @property
     def label_schema(self) -> LabelSchema:

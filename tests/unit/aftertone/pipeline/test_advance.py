@@ -80,6 +80,7 @@ def test_strategies_see_the_labels_trained_on_and_none_of_the_test_set(
         loop.check_queue()
     test_clips = loop.store.load().test_clips
     assert test_clips & loop.last.tested.keys()
+    assert loop.last.memory > 50_000_000  # bytes that the process has taken, torch among them
     given, labelled = seen[-1]
     assert labelled == set(loop.last.labelled)
     assert labelled < given

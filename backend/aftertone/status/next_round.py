@@ -1,0 +1,134 @@
+"""What a project's next round takes: labels, clips, time, memory and disk, by what its rounds before took."""
+
+from collections.abc import Iterator
+from statistics import median
+
+from pydantic import Field
+
+from aftertone.doctor.disk import LEAST_FREE, needed, size
+from aftertone.pipeline.figures import task_figures
+from aftertone.status.document import Part
+from aftertone.status.moments import duration
+from aftertone.store.leftovers import size_on_disk
+from aftertone.store.project import ProjectStore
+from aftertone.store.records import DiskUse
+from aftertone.store.rounds import Round
+
+BASIS = 3  # newest rounds whose pace counts
+
+
+class NextRound(Part):
+    """Figures that nobody can tell yet are null."""
+
+    project: int
+    number: int = Field(description="That the round will have.")
+    wanted: int | None = Field(description="Labels that it waits for; null before there is a seed set.")
+    more: int = Field(description="Labels of these that are still to come.")
+    annotating: float | None = Field(description="Seconds that these take at the annotators' median pace.")
+    trained_on: int = Field(description="Labelled clips that it learns from.")
+    scored: int = Field(description="Clips that it scores.")
+    training: float | None = Field(description="Seconds that the training may take.")
+    ranking: float | None = Field(description="Seconds that scoring and ranking the pool may take.")
+    unfetched: int = Field(description="Tasks whose audio is fetched before.")
+    memory: int | None = Field(description="Most bytes of main memory that a round took so far.")
+    disk: int = Field(description="Bytes that the round and what comes before it may take.")
+    free: int = Field(description="Bytes that are free.")
+    basis: tuple[int, ...] = Field(description="Rounds whose pace was taken.")
+
+    @property
+    def fits(self) -> bool:
+        """Whether there is room for it on the disk."""
+        return self.disk <= self.free
+
+
+def plan_next(project: int, store: ProjectStore, free: int) -> NextRound:
+    """Without asking anybody: from the store alone.
+
+    Training takes as long per label, and ranking per clip, as it did in the newest rounds; where there is none yet,
+    ranking takes as long as finding the seed set did, since that too goes through the whole pool.
+
+    Args:
+        free: bytes that are free where the store lies.
+    """
+    figures, rounds = task_figures(store), store.rounds()
+    standing = [record for record in rounds if record.number not in store.steering.rolled_back]
+    last = standing[-1] if standing else None
+    answers = figures.labelled + figures.tested
+    more = max(0, last.batch - max(0, answers - last.labels)) if last is not None else 0
+    paces = [one.seconds for one in figures.annotators.each if one.seconds]
+    # Of labels to come as many are test clips as of those so far.
+    trained_on = figures.labelled + round(more * (figures.labelled / answers if answers else 1))
+    trained = [record for record in standing if record.kind == "trained"][-BASIS:]
+    return NextRound(
+        project=project,
+        number=max((record.number for record in rounds), default=-1) + 1,
+        wanted=last.batch if last is not None else None,
+        more=more,
+        annotating=more * median(paces) if paces else None,
+        trained_on=trained_on,
+        scored=figures.clips,
+        training=_at_pace([(r.seconds.get("train"), len(r.labelled)) for r in trained], trained_on),
+        ranking=_ranking(store, standing, trained, figures.clips),
+        unfetched=figures.unfetched,
+        memory=max((record.memory for record in standing), default=0) or None,
+        disk=_disk(store, trained, figures.fetched, figures.unfetched),
+        free=free,
+        basis=tuple(record.number for record in trained),
+    )
+
+
+def describe_next(plan: NextRound) -> str:
+    """For people."""
+    return "\n  ".join([f"Project {plan.project}, round {plan.number}:", *_lines(plan)])
+
+
+def _lines(plan: NextRound) -> Iterator[str]:
+    if plan.unfetched:
+        yield f"audio    of {plan.unfetched} tasks is fetched before"
+    work = f", {duration(plan.annotating)} of work at the annotators' median pace" if plan.annotating else ""
+    if plan.wanted is None:
+        yield "labels   the seed set is chosen first, once the backbone is adapted"
+    else:
+        yield f"labels   {plan.more} more of {plan.wanted}{work}" if plan.more else "labels   all are there"
+    yield f"train    on {plan.trained_on} labelled clips: {_time(plan.training)}"
+    yield f"rank     {plan.scored} clips: {_time(plan.ranking)}"
+    yield f"memory   {f'{size(plan.memory)}, as much as a round took so far' if plan.memory else UNKNOWN}"
+    short = "" if plan.fits else ", which is TOO LITTLE: make room, or `aftertone clean`"
+    yield f"disk     up to {size(plan.disk)}; {size(plan.free)} are free{short}"
+    if plan.basis:
+        yield f"(at the pace of rounds {', '.join(map(str, plan.basis))})"
+
+
+UNKNOWN = "can't be told before a round has been made"
+
+
+def _time(seconds: float | None) -> str:
+    return UNKNOWN if seconds is None else f"about {duration(max(1.0, seconds))}"
+
+
+def _at_pace(done: list[tuple[float | None, int]], count: int) -> float | None:
+    """Seconds for so many, at the median pace of what was done: (seconds, number of them)."""
+    paces = [seconds / number for seconds, number in done if seconds is not None and number]
+    return count * median(paces) if paces else None
+
+
+def _ranking(store: ProjectStore, standing: list[Round], trained: list[Round], count: int) -> float | None:
+    done = [(record.seconds.get("rank"), _scored(store, record)) for record in trained]
+    if (found := _at_pace(done, count)) is not None:
+        return found
+    seeds = [record for record in standing if record.kind == "seed"]
+    return _at_pace([(record.seconds.get("seed"), _scored(store, record)) for record in seeds], count)
+
+
+def _scored(store: ProjectStore, record: Round) -> int:
+    """Rows of a round's table of scores."""
+    try:
+        with store.scores_file(record.number).open("rb") as file:
+            return max(0, sum(1 for _ in file) - 1)
+    except OSError:
+        return 0
+
+
+def _disk(store: ProjectStore, trained: list[Round], fetched: int, unfetched: int) -> int:
+    before = max((size_on_disk(store.scores_file(record.number).parent) for record in trained), default=LEAST_FREE)
+    return before + (needed(store.read(DiskUse), fetched, unfetched) if unfetched else 0)

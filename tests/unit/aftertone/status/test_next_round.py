@@ -1,0 +1,56 @@
+"""What the next round takes, by what the rounds before took."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from aftertone.cli import app
+from aftertone.settings import Settings
+from aftertone.status.next_round import UNKNOWN, describe_next, plan_next
+from aftertone.store.project import ProjectStore
+from tests.unit.aftertone.made_store import BATCH, make_project
+
+FREE = 10**12
+
+
+@pytest.fixture
+def store(settings: Settings) -> ProjectStore:
+    return make_project(settings.model_dir)
+
+
+def test_labels_that_are_there_count(store: ProjectStore) -> None:
+    found, answers = plan_next(1, store, FREE), 3 * BATCH + BATCH // 3
+    assert found.number == 4
+    assert found.wanted == BATCH
+    assert found.more == BATCH - (answers - store.rounds()[-1].labels)
+    assert 0 < found.trained_on <= answers + found.more
+    assert found.scored == 200
+    assert found.fits
+    assert f"{found.more} more of {BATCH}" in describe_next(found)
+
+
+def test_twice_the_clips_take_twice_as_long(store: ProjectStore) -> None:
+    took = sorted(record.seconds["rank"] for record in store.rounds() if record.kind == "trained")[1]
+    assert plan_next(1, store, FREE).ranking == pytest.approx(took)  # as many clips as the rounds before scored
+    for number in store.round_numbers():
+        table = store.scores_file(number)
+        table.write_text("".join(table.read_text().splitlines(keepends=True)[:101]))
+    assert plan_next(1, store, FREE).ranking == pytest.approx(2 * took)
+
+
+def test_nothing_is_guessed_before_a_round_was_made(settings: Settings) -> None:
+    said = describe_next(plan_next(1, make_project(settings.model_dir, rounds=0), FREE))
+    assert f"clips: {UNKNOWN}" in said
+
+
+def test_a_full_disk_is_said(store: ProjectStore, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "TOO LITTLE" in describe_next(plan_next(1, store, 10))
+    monkeypatch.setenv("MODEL_DIR", str(settings.model_dir))
+    assert CliRunner().invoke(app, ["plan", "1"]).exit_code == 0
+    assert json.loads(CliRunner().invoke(app, ["plan", "--json"]).output)["number"] == 4
+    monkeypatch.setattr("aftertone.doctor.disk.free", lambda _: 10)
+    assert CliRunner().invoke(app, ["plan", "1"]).exit_code == 2
+    missing = CliRunner().invoke(app, ["plan", "9"])
+    assert missing.exit_code == 1
+    assert "Nothing is kept of project 9" in missing.output
