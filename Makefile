@@ -63,7 +63,7 @@ setup: .venv/synced
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock:
 	$(COMPILE) pyproject.toml -o requirements.lock
-	$(COMPILE) pyproject.toml --all-extras --group test -c requirements.lock -o tests/requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --group test --group docs -c requirements.lock -o tests/requirements.lock
 	echo 'label-studio==1.23.2' | $(COMPILE) --no-config - -o docker/label-studio.lock
 
 # dist/: the wheel and the source distribution.
