@@ -21,6 +21,8 @@ nitpicky = True
 myst_heading_anchors = 4  # links such as results/README.md#which-part-does-what
 suppress_warnings = ["myst.header"]  # tables of results begin with a heading of a lower level
 
+highlight_language = "none"  # a block without a language is what a command prints
+
 html_theme = "furo"
 html_title = f"Aftertone {release}"
 html_copy_source = False

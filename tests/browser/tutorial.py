@@ -79,7 +79,7 @@ def main() -> int:
         finally:
             processes.end()
     for file in pictures.glob("tutorial-*.png"):
-        Image.open(file).convert("RGB").quantize(96).save(file, optimize=True)
+        Image.open(file).convert("RGB").save(file, optimize=True)
     return 0
 
 
