@@ -8,7 +8,7 @@ BIN := .venv/bin
 # them begins with the integration tests, which mostly wait; tests/conftest.py says what stays together.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test unit slow coverage hosts check style types tests setup lock wheel clean
+.PHONY: demo test unit slow coverage hosts check style types tests docs reference setup lock wheel clean
 
 # Start a real Label Studio with Aftertone connected. AUDIO=folder|manifest.csv LIMIT=n ORACLE=1 ROUNDS=n
 demo: setup
@@ -48,6 +48,19 @@ style: setup
 types: setup
 	$(BIN)/pyright
 
+# build/docs/index.html: the pages of docs/ as a site, made without network; a warning is an error.
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/docs
+
+# The pages of docs/ that are made from the code.
+reference: setup
+	$(BIN)/python -m aftertone.cli.commands_docs > docs/commands.md
+	$(BIN)/python -m aftertone.settings_docs > docs/settings.md
+	$(BIN)/python -m aftertone.server.routes_docs > docs/routes.md
+	$(BIN)/python -m aftertone.server.metrics_docs > docs/metrics.md
+	$(BIN)/python -m aftertone_model.acquisition.strategies_docs > docs/strategies.md
+	$(BIN)/python -m aftertone.doctor.page > docs/troubleshooting.md
+
 setup: .venv/synced
 
 .venv/synced: tests/requirements.lock pyproject.toml
@@ -63,7 +76,7 @@ setup: .venv/synced
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 lock:
 	$(COMPILE) pyproject.toml -o requirements.lock
-	$(COMPILE) pyproject.toml --all-extras --group test -c requirements.lock -o tests/requirements.lock
+	$(COMPILE) pyproject.toml --all-extras --group test --group docs -c requirements.lock -o tests/requirements.lock
 	echo 'label-studio==1.23.2' | $(COMPILE) --no-config - -o docker/label-studio.lock
 
 # dist/: the wheel and the source distribution.

@@ -47,7 +47,7 @@ def pretrain(
     passes: Annotated[float, typer.Option(help="How often the audio is gone through.")] = 10.0,
     speeds: Annotated[str, typer.Option(help="Each clip at each of these speeds, such as 0.85,1,1.2.")] = "1",
     device: Annotated[str, typer.Option(help="cpu or cuda; a GPU where there is one if unset.")] = "auto",
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
 ) -> None:
     """Make a speech backbone from unlabelled audio, from scratch. Interrupted, it goes on where it was."""
     from aftertone.progress import ProgressBars

@@ -1,7 +1,7 @@
 """The page's routes: / and /projects/{project} for browsers, what is behind their players and buttons, /status."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -185,6 +185,7 @@ def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route
 def shown(handle: Handler) -> Handler:
     """What is wrong, told in a page where a browser asks for one; others get the server's usual answer."""
 
+    @wraps(handle)
     async def handled(request: Request) -> Response:
         try:
             return await handle(request)

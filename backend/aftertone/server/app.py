@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from functools import wraps
 from typing import Any
 
 from starlette.applications import Starlette
@@ -106,9 +107,11 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         return await index(request) if wants_page(request) else await health(request)
 
     async def openapi(_: Request) -> Response:
+        """What the routes for programs take and answer, as OpenAPI 3.1."""
         return JSONResponse(describe(asks_password=bool(settings.basic_auth_user)))
 
     def bounded(handle: Handler) -> Handler:
+        @wraps(handle)
         async def handled(request: Request) -> Response:
             nonlocal under_way
             if under_way >= AT_ONCE:
@@ -122,6 +125,7 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         return handled
 
     def guarded(handle: Handler) -> Handler:
+        @wraps(handle)
         async def checked(request: Request) -> Response:
             if not authorised(request, settings):
                 raise UnauthorisedError("BASIC_AUTH_USER and BASIC_AUTH_PASS are set here; give them with the model.")

@@ -1,4 +1,4 @@
-"""/metrics: what Prometheus collects, read from the store and the queue when it asks. docs/metrics.md lists them."""
+"""/metrics: what Prometheus collects, read from the store and the queue when it asks."""
 
 import re
 import time
@@ -27,6 +27,10 @@ METHODS = ("GET", "POST", "HEAD")
 NUMBER = re.compile(r"^/projects/\d+/")
 
 Message = MutableMapping[str, Any]
+Family = tuple[str, str, tuple[str, ...]]
+"""Name of a metric, what it is, its labels; docs/metrics.md lists them."""
+Value = tuple[str, tuple[str, ...], float]
+"""Name of a metric, its labels' values without the project's, its value."""
 
 
 class Metrics:
@@ -34,10 +38,7 @@ class Metrics:
 
     def __init__(self, store: Store, jobs: JobQueue) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Histogram(
-            "aftertone_request_seconds", "Time to answer a request.", ["route", "method", "status"],
-            buckets=BUCKETS, registry=self._registry,
-        )  # fmt: skip
+        self._requests = Histogram(*REQUESTS, buckets=BUCKETS, registry=self._registry)
         self._registry.register(_Projects(store, jobs))
 
     def page(self) -> bytes:
@@ -94,34 +95,37 @@ class _Projects(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Each metric, with all its projects."""
-        yield _gauge("aftertone_info", "Version that runs.", ("version",), [((__version__,), 1)])
-        alive = self._store.running.alive()
-        yield _gauge("aftertone_workers", "Workers that run.", (), [((), sum(one.kind == "worker" for one in alive))])
-        yield from self._queue()
+        families = {
+            name: GaugeMetricFamily(name, text, labels=labels) for name, text, labels in OF_SERVER + OF_PROJECTS
+        }
         projects = self._store.projects()
-        yield _gauge("aftertone_projects", "Projects that have connected.", (), [((), len(projects))])
-        families = {name: GaugeMetricFamily(name, text, labels=labels) for name, text, labels in FAMILIES}
+        for name, labels, value in self._server(len(projects)):
+            families[name].add_metric(labels, value)
         for number in projects:
             for name, labels, value in self._project(self._store.project(number)):
                 families[name].add_metric((str(number), *labels), value)
-        yield from families.values()
+        of_projects = {name for name, _, _ in OF_PROJECTS}
+        yield from (one for name, one in families.items() if one.samples or name in of_projects)
 
-    def _queue(self) -> Iterator[Metric]:
+    def _server(self, projects: int) -> Iterator[Value]:
+        yield "aftertone_info", (__version__,), 1
+        yield "aftertone_workers", (), sum(one.kind == "worker" for one in self._store.running.alive())
         try:
             waiting, up = self._jobs.depth(), 1
         except RedisError:
             waiting, up = None, 0
-        yield _gauge("aftertone_redis_up", "Whether Redis answers.", (), [((), up)])
+        yield "aftertone_redis_up", (), up
         if waiting is not None:
-            yield _gauge("aftertone_queue_depth", "Projects that wait for a worker.", (), [((), waiting)])
+            yield "aftertone_queue_depth", (), waiting
+        yield "aftertone_projects", (), projects
 
-    def _project(self, store: ProjectStore) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    def _project(self, store: ProjectStore) -> Iterator[Value]:
         try:
             yield from self._readable(store)
         except (StoreError, OSError):  # damaged: `aftertone status` says which file
             yield "aftertone_unreadable", (), 1
 
-    def _readable(self, store: ProjectStore) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    def _readable(self, store: ProjectStore) -> Iterator[Value]:
         rounds = store.standing_numbers()
         clips = _clips(task_figures(store))
         for state, count in clips.items():
@@ -157,24 +161,30 @@ def _clips(figures: TaskFigures) -> dict[str, int]:
     }
 
 
-FAMILIES = (
-    ("aftertone_clips", "Clips by state; unusable and unfetched ones are tasks.", ("project", "state")),
+OF_SERVER: tuple[Family, ...] = (
+    ("aftertone_info", "1, for the version that runs.", ("version",)),
+    ("aftertone_workers", "Workers that run.", ()),
+    ("aftertone_redis_up", "Whether Redis answers.", ()),
+    ("aftertone_queue_depth", "Projects that wait for a worker; absent while Redis is away.", ()),
+    ("aftertone_projects", "Projects that have connected.", ()),
+)
+OF_PROJECTS: tuple[Family, ...] = (
+    (
+        "aftertone_clips",
+        "Clips by state, a skipped test clip as unlabelled; unusable and unfetched ones are tasks.",
+        ("project", "state"),
+    ),
     ("aftertone_labels", "Clips that have a label.", ("project",)),
     ("aftertone_rounds", "Complete rounds, without those that are rolled back.", ("project",)),
     ("aftertone_served_round", "Number of the round that annotators are served.", ("project",)),
     ("aftertone_round_labels", "Labels that the newest round knew.", ("project",)),
-    ("aftertone_failures", "Failures in a row of the step that fails.", ("project", "step")),
-    ("aftertone_findings", "What the last look found, by severity.", ("project", "severity")),
     ("aftertone_step_in_progress", "1 while a step is under way, 0 while the project waits.", ("project", "step")),
     ("aftertone_step_seconds", "Seconds from the step's first report to its last.", ("project", "step")),
     ("aftertone_step_done_ratio", "Share of the step that is done, where it can be counted.", ("project", "step")),
+    ("aftertone_failures", "Failures in a row of the step that fails.", ("project", "step")),
+    ("aftertone_findings", "What the last look found, by severity.", ("project", "severity")),
     ("aftertone_unreadable", "1 where files of the project are damaged.", ("project",)),
 )
-"""Of projects: name, help, labels."""
-
-
-def _gauge(name: str, text: str, labels: tuple[str, ...], values: list[tuple[tuple[str, ...], float]]) -> Metric:
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for label, value in values:
-        family.add_metric(label, value)
-    return family
+REQUESTS: Family = (
+    "aftertone_request_seconds", "Histogram of the time to answer a request.", ("route", "method", "status")
+)  # fmt: skip

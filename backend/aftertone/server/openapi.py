@@ -55,7 +55,9 @@ def describe(*, asks_password: bool) -> dict[str, Any]:
             "/setup": {"post": _takes(SetupRequest, connected, odd_config | odd_project) | guarded},
             "/predict": {"post": _takes(PredictRequest, predicted, odd_config) | guarded},
             "/webhook": {"post": _takes(WebhookRequest, _reply("Heard.", {}), {})},
-            "/versions": {"get": {"responses": {"200": versions} | refused} | guarded},
+            "/versions": {
+                "get": {"summary": "The version of each project.", "responses": {"200": versions} | refused} | guarded
+            },
             "/status": {"get": _status() | guarded},
             "/metrics": {"get": {"summary": "For Prometheus.", "responses": {"200": METRICS} | refused} | guarded},
             **{f"/projects/{{project}}/{name}": _steers(name, kind, guarded) for name, (kind, _) in COMMANDS.items()},

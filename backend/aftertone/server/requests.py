@@ -72,7 +72,9 @@ class PredictRequest(_Request):
 
     project: ProjectId
     label_config: str = Field("", max_length=LARGEST_LABEL_CONFIG, description="Label config, XML.")
-    tasks: list[PredictTask] | None = Field(None, max_length=MOST_TASKS)
+    tasks: list[PredictTask] | None = Field(
+        None, max_length=MOST_TASKS, description="Tasks to answer; of each only its `id` and `is_labeled` are used."
+    )
 
 
 class WebhookRequest(_Request):

@@ -12,11 +12,16 @@ from redis import RedisError
 from starlette.testclient import TestClient
 
 from aftertone.server.app import create_app
+from aftertone.server.metrics_docs import guide
 from aftertone.settings import Settings
 from tests.unit.aftertone.loops import MemoryLoop
 from tests.unit.aftertone.records import FakeJobs
 
 PAGE = (Path(__file__).parents[4] / "docs" / "metrics.md").read_text()
+
+
+def test_the_page_of_metrics_is_up_to_date() -> None:
+    assert guide() == PAGE, "run: python -m aftertone.server.metrics_docs > docs/metrics.md"
 
 
 def read(client: TestClient) -> dict[str, Metric]:
