@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from aftertone.errors import NotKeptError
 from aftertone.page import live, rendering, search, sounds
-from aftertone.page.access import NotAllowedError, check_button, check_reader
+from aftertone.page.access import EMBEDDED_HERE_ALONE, NotAllowedError, check_button, check_embedding, check_reader
 from aftertone.settings import Settings
 from aftertone.status import ProjectStatus, Status, status
 from aftertone.steering import Steering
@@ -59,7 +59,9 @@ class Page:
         check_reader(request, asks_password=self._asks_password)
         found = await run_in_threadpool(partial(status, self._store, ask=False))
         body = await run_in_threadpool(partial(found.model_dump_json, by_alias=True))
-        return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+        return Response(
+            body, media_type="application/json", headers={**EMBEDDED_HERE_ALONE, "Cache-Control": "no-store"}
+        )
 
     async def project(self, request: Request) -> Response:
         """One project."""
@@ -94,7 +96,7 @@ class Page:
 
     async def events(self, request: Request) -> Response:
         """What moves, as long as somebody looks."""
-        check_reader(request, asks_password=self._asks_password)
+        check_embedding(request, asks_password=self._asks_password)
         store = self._store.kept(_project(request))
         if self._streams >= live.MOST:
             return Response(status_code=503, headers={"Retry-After": "10"})
@@ -116,7 +118,7 @@ class Page:
 
     async def sound(self, request: Request) -> Response:
         """A clip as WAV, or as a picture."""
-        check_reader(request, asks_password=self._asks_password)
+        check_embedding(request, asks_password=self._asks_password)
         clip, ending = request.path_params["clip"], request.path_params["ending"]
         store = self._store.kept(_project(request))
         samples = await run_in_threadpool(store.samples, clip)
@@ -130,7 +132,7 @@ class Page:
         name = request.path_params["name"]
         if name not in STATIC:
             raise NotKeptError(f"The page has no file {name!r}.")
-        return FileResponse(rendering.STATIC / name, headers={"Cache-Control": "max-age=3600"})
+        return FileResponse(rendering.STATIC / name, headers={**EMBEDDED_HERE_ALONE, "Cache-Control": "max-age=3600"})
 
     def _read(self, project: int) -> tuple[Status, ProjectStatus]:
         found = status(self._store, [project], ask=False)

@@ -156,6 +156,21 @@ def test_a_button_of_another_site_does_nothing(
     assert not store.train_requested
 
 
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+def test_no_other_site_embeds_clips_or_what_moves(settings: Settings, store: ProjectStore, site: str) -> None:
+    caller, clip = client(settings), next(iter(store.pool.clip_ids()))
+    paths = (f"/projects/1/clips/{clip}.wav", f"/projects/1/clips/{clip}.png", "/projects/1/events")
+    for path in paths:
+        refused = caller.get(path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "audio"})
+        assert (refused.status_code, "another site" in refused.text) == (403, True)
+    for path in ("/", "/status", "/projects/1", "/static/page.js", *paths[:2]):
+        shown = caller.get(path, headers={**BROWSER, "Sec-Fetch-Site": "same-origin"})
+        assert (shown.status_code, shown.headers["cross-origin-resource-policy"]) == (200, "same-origin"), path
+    whole = caller.get(paths[0]).headers["etag"]
+    again = caller.get(paths[0], headers={"If-None-Match": whole})
+    assert (again.status_code, again.headers["cross-origin-resource-policy"]) == (304, "same-origin")
+
+
 def test_buttons_do_what_the_commands_do(settings: Settings, store: ProjectStore) -> None:
     caller = client(settings)
 
