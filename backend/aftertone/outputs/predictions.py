@@ -144,18 +144,9 @@ def _score(
     """The same of clips that came after the round, by its model; {} where its weights have gone."""
     if record.number not in store.with_model():
         return {}
-    from aftertone_model.backbones.backbone import load_backbone
-    from aftertone_model.methods import METHODS, Place
-    from aftertone_model.runtime import Runtime, device_named
+    from aftertone.pipeline.round_judge import round_judge  # brings torch
 
-    method, seed = METHODS[record.method], record.seed
-    with store.round_model(record.number) as (_, folder):
-        model = method.load(folder)
-    runtime = Runtime(pool=store.pool, device=device_named(settings.device), seed=seed, progress=progress)
-    adapted = store.adapted if store.adapted.is_dir() else None
-    named = (record.training.backbone if record.training else "") or settings.backbone
-    place = Place(runtime=runtime, preset=settings.preset, adapted=adapted)
-    learner = method.learner(load_backbone(str(adapted or named), seed=seed), record.label_schema, place)
+    learner, model = round_judge(store, settings, record, store.pool, progress)
     rows = learner.predict(model, clips).round(DIGITS)
     return {clip.id: tuple(map(float, row)) for clip, row in zip(clips, rows, strict=True)}
 

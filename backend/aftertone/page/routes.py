@@ -1,6 +1,7 @@
 """The page's routes: / and /projects/{project} for browsers, what is behind their players and buttons, /status."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
@@ -11,8 +12,10 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from aftertone.errors import NotKeptError
-from aftertone.page import live, rendering, search, sounds
+from aftertone.options import known_settings
+from aftertone.page import children, live, rendering, search, sounds
 from aftertone.page.access import EMBEDDED_HERE_ALONE, NotAllowedError, check_button, check_embedding, check_reader
+from aftertone.page.listening import Heard
 from aftertone.settings import Settings
 from aftertone.status import ProjectStatus, Status, status
 from aftertone.steering import Steering
@@ -23,6 +26,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 Do = Callable[[Steering, int, dict[str, str]], str]
 
 BODY, FIELDS = 10_000, 200  # bytes, and fields, of a form
+UPLOAD = 20_000_000  # bytes of an audio file that is searched by: 100 s at 48 kHz in stereo
+UNREAD_FROM = 10 * UPLOAD  # bytes of a form, from which on no more of it is read
+LISTENING_SECONDS = 90.0  # that it may take to listen to it; a connection is closed after 120
 STATIC = ("htmx.min.js", "sse.min.js", "page.js", "page.css", "icon.svg")
 BUTTONS: dict[str, Do] = {
     "pause": lambda steering, project, _: steering.pause(project),
@@ -46,7 +52,7 @@ class Page:
     def __init__(self, settings: Settings, steering: Steering) -> None:
         self._store, self._steering = Store(settings.model_dir), steering
         self._asks_password = bool(settings.basic_auth_user)
-        self._streams = 0
+        self._settings, self._streams, self._children = settings, 0, 0
 
     async def index(self, request: Request) -> Response:
         """Every project; the one that there is, where there is only one."""
@@ -88,6 +94,35 @@ class Page:
         check_reader(request, asks_password=self._asks_password)
         query, number = request.query_params, _project(request)
         return await run_in_threadpool(self._search, number, query.get("clip", ""), query.get("class", ""))
+
+    async def upload(self, request: Request) -> Response:
+        """The unlabelled clips that are most like an audio file, which is forgotten with the answer."""
+        check_button(request, asks_password=self._asks_password)
+        number = _project(request)
+        record = await run_in_threadpool(lambda: search.pool_of(self._store.kept(number)).record)
+        kind = request.headers.get("content-type", "")
+        if not kind.lower().startswith("multipart/form-data"):
+            raise AftertoneError("The form holds no file. Choose an audio file first.")
+        async with self._child():
+            form = f"Content-Type: {kind}\r\n\r\n".encode("latin-1") + await _body(request, UPLOAD)
+            heard = Heard.model_validate_json(
+                await children.run(
+                    "aftertone.page.listening", [str(number), str(record.number)], self._settings, form,
+                    seconds=LISTENING_SECONDS,
+                )
+            )  # fmt: skip
+        return await run_in_threadpool(self._found_like, number, heard)
+
+    @asynccontextmanager
+    async def _child(self) -> AsyncIterator[None]:
+        """Around a process of its own that somebody waits for: of these there is one at a time."""
+        if self._children:
+            raise AftertoneError("Somebody else's file is just being listened to, or written. Try again in a moment.")
+        self._children += 1
+        try:
+            yield
+        finally:
+            self._children -= 1
 
     async def map(self, request: Request) -> Response:
         """The pool as a picture."""
@@ -147,8 +182,22 @@ class Page:
         found = search.near_clip(store, clip) if clip else search.near_class(store, name or classes[0])
         return rendering.page(
             "search.html", number=number, found=found, clip=clip, name="" if clip else name or classes[0],
-            classes=classes,
+            classes=classes, heard=None, said="", limits=self._limits(store), upload=UPLOAD,
         )  # fmt: skip
+
+    def _found_like(self, number: int, heard: Heard) -> Response:
+        store = self._store.kept(number)
+        record = search.pool_of(store).record
+        found = [] if heard.error else search.near_upload(store, heard.components, heard.predictions)
+        said = "" if heard.error else ", ".join(record.label_schema.answer(heard.predictions)) or "nothing"
+        return rendering.page(
+            "search.html", 400 if heard.error else 200, number=number, found=found, clip="", name="",
+            classes=record.classes, heard=heard, said=said, limits=self._limits(store), upload=UPLOAD,
+        )  # fmt: skip
+
+    def _limits(self, store: ProjectStore) -> str:
+        seconds = known_settings(self._settings, store).max_clip_seconds
+        return f"at most {UPLOAD // 1_000_000} MB and {seconds:g} s"
 
     def _map(self, number: int) -> Response:
         store = self._store.kept(number)
@@ -178,6 +227,7 @@ def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route
         route("/projects/{project}/do", page.press, "POST"),
         route("/projects/{project}/events", page.events),
         route("/projects/{project}/search", page.search),
+        route("/projects/{project}/search", page.upload, "POST"),
         route("/projects/{project}/map", page.map),
         route("/projects/{project}/clips/{clip}.{ending}", page.sound),
         Route("/static/{name}", shown(page.static)),
@@ -207,16 +257,31 @@ def _project(request: Request) -> int:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY:
-            raise AftertoneError("The form is too large.")
+    body = await _body(request, BODY)
     try:
         fields: dict[str, Any] = parse_qs(body.decode("utf-8", "replace"), max_num_fields=FIELDS)
     except ValueError:
         raise AftertoneError(f"The form has more than {FIELDS} fields. Choose fewer clips at a time.") from None
     return {name: " ".join(values) for name, values in fields.items()}
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """A form's body, of at most so many bytes.
+
+    More is read and thrown away, up to `UNREAD_FROM`, since a browser shows no answer before it has sent everything.
+    """
+    body, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit:
+            body += chunk
+        elif size > UNREAD_FROM:
+            break
+        else:
+            body.clear()
+    if size > limit:
+        raise AftertoneError(f"What was sent is too large; the limit is {limit / 1_000_000:g} MB.")
+    return bytes(body)
 
 
 def _number(text: str) -> int:

@@ -165,8 +165,10 @@ class LearningSteps:
         advice = stop_advice([*self._state.standing, record], speakers, self._settings.seed)
         slope = advice.slope and (advice.slope.value, advice.slope.low, advice.slope.high)
         record = record.model_copy(update={"advice": advice.sentence, "enough": advice.stop, "gain": slope})
-        embeddings = pool_map.reduced(sorted(self._dataset.entries), self._settings.seed)
-        self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found), embeddings)
+        table, ids = queue.score_table(self._dataset, ranking, order, found), sorted(self._dataset.entries)
+        projection = pool_map.projection(ids, self._settings.seed)
+        embeddings = None if projection is None else pool_map.through(projection, ids)
+        self._store.complete_round(record, table, embeddings, projection)
 
     def _previous(self) -> Any:
         """The newest round's model; None where there is none, or another method trained it."""
