@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from aftertone.archive import PREDICTIONS, formats, request_archive
 from aftertone.errors import NotKeptError
 from aftertone.options import known_settings
 from aftertone.page import children, live, rendering, search, sounds
@@ -19,6 +20,7 @@ from aftertone.page.listening import Heard
 from aftertone.settings import Settings
 from aftertone.status import ProjectStatus, Status, status
 from aftertone.steering import Steering
+from aftertone.store.exports import ExportFolder
 from aftertone.store.project import ProjectStore, Store
 from aftertone_model.errors import AftertoneError
 
@@ -28,7 +30,7 @@ Do = Callable[[Steering, int, dict[str, str]], str]
 BODY, FIELDS = 10_000, 200  # bytes, and fields, of a form
 UPLOAD = 20_000_000  # bytes of an audio file that is searched by: 100 s at 48 kHz in stereo
 UNREAD_FROM = 10 * UPLOAD  # bytes of a form, from which on no more of it is read
-LISTENING_SECONDS = 90.0  # that it may take to listen to it; a connection is closed after 120
+LISTENING_SECONDS = 90.0  # that it may take to listen to it, or to write a table; a connection is closed after 120
 STATIC = ("htmx.min.js", "sse.min.js", "page.js", "page.css", "icon.svg")
 BUTTONS: dict[str, Do] = {
     "pause": lambda steering, project, _: steering.pause(project),
@@ -78,9 +80,10 @@ class Page:
         """Do what a button says, and show the project with the sentence that follows."""
         check_button(request, asks_password=self._asks_password)
         project, form = _project(request), await _form(request)
-        do = BUTTONS.get(form.get("do", ""))
+        buttons = {**BUTTONS, "export": self._export}
+        do = buttons.get(form.get("do", ""))
         if do is None:
-            raise AftertoneError(f"There is no such button. There are: {', '.join(BUTTONS)}.")
+            raise AftertoneError(f"There is no such button. There are: {', '.join(buttons)}.")
         try:
             said, status = await run_in_threadpool(do, self._steering, project, form), 200
         except NotKeptError:
@@ -88,6 +91,36 @@ class Page:
         except AftertoneError as error:
             said, status = str(error), 400
         return await run_in_threadpool(self._show, project, said, status)
+
+    def _export(self, _: Steering, project: int, form: dict[str, str]) -> str:
+        """Have the newest model's archive made by a process of its own, which may take minutes."""
+        store, format = self._store.kept(project), form.get("format", "")
+        said = request_archive(store, format)
+        children.start("aftertone.archive", [str(project), format], self._settings)
+        return said
+
+    async def archive(self, request: Request) -> Response:
+        """An archive that was made, as a download."""
+        check_embedding(request, asks_password=self._asks_password)
+        store, name = self._store.kept(_project(request)), request.path_params["file"]
+        path = await run_in_threadpool(ExportFolder(store).archive, name)
+        if path is None:
+            raise NotKeptError(f"There is no archive {name!r}. Archives go after a day; the page makes another.")
+        headers = {**EMBEDDED_HERE_ALONE, "Cache-Control": "no-store"}
+        return FileResponse(path, headers=headers, media_type="application/zip", filename=name)
+
+    async def predictions(self, request: Request) -> Response:
+        """Every clip with people's label and the served round's prediction, as CSV."""
+        check_embedding(request, asks_password=self._asks_password)
+        number = _project(request)
+        self._store.kept(number)
+        async with self._child():
+            written = await children.run(
+                "aftertone.archive", [str(number), PREDICTIONS], self._settings, b"", seconds=LISTENING_SECONDS
+            )
+        name = f'attachment; filename="aftertone-project-{number}-emotions.csv"'
+        headers = {**EMBEDDED_HERE_ALONE, "Cache-Control": "no-store", "Content-Disposition": name}
+        return Response(written, media_type="text/csv; charset=utf-8", headers=headers)
 
     async def search(self, request: Request) -> Response:
         """The unlabelled clips that are most like a clip, or most probably of a class."""
@@ -208,7 +241,7 @@ class Page:
 
     def _show(self, number: int, said: str = "", status: int = 200) -> Response:
         found, project = self._read(number)
-        return rendering.page("project.html", status, found=found, project=project, said=said)
+        return rendering.page("project.html", status, found=found, project=project, said=said, formats=formats())
 
 
 def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route]:
@@ -229,6 +262,8 @@ def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route
         route("/projects/{project}/search", page.search),
         route("/projects/{project}/search", page.upload, "POST"),
         route("/projects/{project}/map", page.map),
+        route("/projects/{project}/exports/{file}", page.archive),
+        route("/projects/{project}/predictions.csv", page.predictions),
         route("/projects/{project}/clips/{clip}.{ending}", page.sound),
         Route("/static/{name}", shown(page.static)),
     ]

@@ -212,6 +212,18 @@ class Disk(Part):
     at: float
 
 
+class ExportStatus(Part):
+    """An archive that the page's button makes: see `aftertone.store.exports`."""
+
+    state: Literal["being made", "ready", "failed"]
+    round: int
+    version: str = Field(description="Of the round.")
+    at: float = Field(description="When it was begun, or ended, in epoch seconds.")
+    file: str = Field(description="Its name below /projects/{project}/exports; '' until it is ready.")
+    bytes: int
+    error: str = Field(description="Why there is none; '' otherwise.")
+
+
 class ProjectStatus(Part):
     """One project."""
 
@@ -243,6 +255,7 @@ class ProjectStatus(Part):
     relabel: tuple[Doubt, ...]
     unusable: tuple[Unusable, ...]
     options: dict[str, Option]
+    exports: dict[str, ExportStatus] = Field({}, description="The latest of each format.")
     disk: Disk | None
     damaged: tuple[str, ...]
     findings: tuple[Finding, ...]

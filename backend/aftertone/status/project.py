@@ -1,5 +1,6 @@
 """One project's part of the status document."""
 
+import time
 from dataclasses import asdict
 
 from aftertone.doctor.data_checks import too_full
@@ -15,6 +16,7 @@ from aftertone.status.document import (
     ClassMetrics,
     Counts,
     Disk,
+    ExportStatus,
     Failure,
     Measured,
     Option,
@@ -27,6 +29,7 @@ from aftertone.status.document import (
 )
 from aftertone.status.forecast import forecast
 from aftertone.status.waiting import next_clips
+from aftertone.store.exports import ExportFolder
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import (
     DiskUse,
@@ -95,6 +98,7 @@ def project_status(
         relabel=last.relabel if last is not None else (),
         unusable=tuple(Unusable(task=task, reason=reason) for task, reason in figures.unusable.items()),
         options={name: Option(**row) for name, row in options_of(store).items()},
+        exports=_exports(store),
         disk=disk and Disk(**disk.model_dump(exclude={"schema_version", "current"})),
         damaged=tuple(damaged),
         findings=findings,
@@ -164,6 +168,17 @@ def _measured(metrics: Metrics | RatingMetrics | None) -> Measured | None:
         return None
     kind = ClassMetrics if isinstance(metrics, Metrics) else RatingFigures
     return kind(**asdict(metrics), scope=metrics.scope, summary=metrics.summary)
+
+
+def _exports(store: ProjectStore) -> dict[str, ExportStatus]:
+    found = {}
+    for format, (state, one) in ExportFolder(store).states(time.time()).items():
+        error = one.error or ("It was interrupted. Press the button again." if state == "failed" else "")
+        found[format] = ExportStatus(
+            state=state, round=one.round, version=one.version, at=one.ended or one.began, file=one.file,
+            bytes=one.bytes, error=error,
+        )  # fmt: skip
+    return found
 
 
 def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:

@@ -15,6 +15,7 @@ from aftertone.page.live import events, marks
 from aftertone.page.routes import STATIC
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
+from aftertone.store.exports import ExportFolder
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Doing, Finding, LearnedQuestion, Warnings
 from aftertone_model.labels import Scale, schema_of
@@ -149,11 +150,12 @@ def test_a_host_that_is_none_is_refused(settings: Settings, host: str) -> None:
 def test_a_button_of_another_site_does_nothing(
     settings: Settings, store: ProjectStore, headers: dict[str, str]
 ) -> None:
-    for do in ("pause", "train", "cancel", "rollback", "resume"):
+    for do in ("pause", "train", "cancel", "rollback", "resume", "export"):
         reply = client(settings).post("/projects/1/do", data={"do": do, "round": "1"}, headers=headers)
         assert (reply.status_code, "came from elsewhere" in reply.text) == (403, True)
     assert store.steering.paused is None
     assert not store.train_requested
+    assert not ExportFolder(store).states(0.0)
 
 
 @pytest.mark.parametrize("site", ["same-site", "cross-site"])
