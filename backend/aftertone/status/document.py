@@ -148,6 +148,14 @@ class RatingFigures(Part):
 Measured = ClassMetrics | RatingFigures
 
 
+class RandomShareStatus(Part):
+    """How well rounds judged clips that chance drew for their batches: see `aftertone.pipeline.random_share`."""
+
+    metrics: Measured
+    labels: float = Field(description="Mean number of labels that these rounds knew.")
+    rounds: tuple[int, ...] = Field(description="Their numbers.")
+
+
 class RoundStatus(Part):
     """One round."""
 
@@ -161,6 +169,7 @@ class RoundStatus(Part):
     has_model: bool = Field(description="Whether its weights are kept, so that one can go back to it.")
     metrics: Measured | None
     plain_metrics: Measured | None
+    random_share: RandomShareStatus | None = Field(None, description="Of rounds before; null without enough clips.")
     advice: str
     seconds: dict[str, float]
 

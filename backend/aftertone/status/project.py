@@ -22,6 +22,7 @@ from aftertone.status.document import (
     Option,
     ProjectStatus,
     Question,
+    RandomShareStatus,
     RatingFigures,
     RoundStatus,
     Untouched,
@@ -41,7 +42,7 @@ from aftertone.store.records import (
     Warnings,
 )
 from aftertone.store.requests import Asked, Steering
-from aftertone.store.rounds import Extension, Round
+from aftertone.store.rounds import Extension, RandomShare, Round
 from aftertone.store.score_table import score_table
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.evaluation.metrics import Metrics
@@ -156,6 +157,7 @@ def _round_rows(store: ProjectStore, rounds: list[Round], steering: Steering) ->
             has_model=record.number in with_model,
             metrics=_measured(record.metrics),
             plain_metrics=_measured(record.plain_metrics),
+            random_share=_random_share(record.random_share),
             advice=record.advice,
             seconds=record.seconds,
         )
@@ -179,6 +181,13 @@ def _exports(store: ProjectStore) -> dict[str, ExportStatus]:
             bytes=one.bytes, error=error,
         )  # fmt: skip
     return found
+
+
+def _random_share(share: RandomShare | None) -> RandomShareStatus | None:
+    measured = None if share is None else _measured(share.metrics)
+    if share is None or measured is None:
+        return None
+    return RandomShareStatus(metrics=measured, labels=share.labels, rounds=share.rounds)
 
 
 def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:
