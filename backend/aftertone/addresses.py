@@ -1,9 +1,11 @@
 """Addresses that people give: which host they name, and whether the operator allows it."""
 
+import base64
+import binascii
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 FILE_IN_QUERY = {"d": "/data/local-files/", "fileuri": "/resolve/"}
 """Names in a query that tell which file is meant -> part of the paths of Label Studio where they do."""
@@ -13,6 +15,11 @@ SIGNED = re.compile(
     re.IGNORECASE,
 )
 """A parameter of an address, with its name in group 1, whose value lets whoever has it in."""
+
+FILE_PARAMETER = re.compile(r"""([?&](d|fileuri)=)([^\s&;"'<>]+)""")
+"""What names a file in a query, wherever it stands in a text: with `?name=`, the name, and the value."""
+
+MOST_DECODED = 5  # times that percent-encoding is undone: what is encoded more often names no file
 
 
 def host_of(url: str) -> str:
@@ -37,9 +44,48 @@ def without_secrets(address: str) -> str:
     if parts.scheme == "data":
         return "data:"
     kept = [(name, value) for name, value in parse_qsl(parts.query) if FILE_IN_QUERY.get(name, "?") in parts.path]
-    query = urlencode([(name, value.partition("?")[0]) for name, value in kept], safe="/:")
+    query = urlencode([(name, _file(name, value)) for name, value in kept], safe="/:")
     path = SIGNED.sub("", parts.path)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], path=path, query=query, fragment="").geturl()
+
+
+def without_secret_files(text: str) -> str:
+    """A text whose `?d=` and `?fileuri=` name files without what is secret in their addresses."""
+
+    def clean(found: re.Match[str]) -> str:
+        name, value = found[2], unquote(found[3])
+        safe = _file(name, value)
+        return found[0] if safe == value else found[1] + urlencode({name: safe}, safe="/:").partition("=")[2]
+
+    return FILE_PARAMETER.sub(clean, text)
+
+
+def _file(name: str, value: str) -> str:
+    """What names a file in a query, without secrets: a path, or a storage's address, which `fileuri` has as base64."""
+    if name != "fileuri":
+        return _stored(value)
+    if "://" in value:
+        return _stored(value)
+    try:
+        padded = unquote(value).rstrip("=")
+        address = base64.b64decode(padded + "=" * (-len(padded) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""  # nobody knows what it holds
+    safe = _stored(address)
+    return value if safe == address else base64.urlsafe_b64encode(safe.encode()).decode()
+
+
+def _stored(address: str) -> str:
+    """Where a file lies, without query, user name and password, however often it was percent-encoded."""
+    plain = address
+    for _ in range(MOST_DECODED):
+        plain, before = unquote(plain), plain
+        if plain == before:
+            break
+    else:
+        return ""
+    secret = "?" in plain or "#" in plain or "@" in plain.partition("://")[2].partition("/")[0] or SIGNED.search(plain)
+    return without_secrets(plain.partition("?")[0].partition("#")[0]) if secret else address
 
 
 def allows(patterns: Sequence[str], host: str) -> bool:

@@ -18,7 +18,28 @@ NAMES: dict[str, tuple[str, ...]] = {
 """Each attribute, and the names that fields and controls which tell it go by."""
 
 SPOKEN = "transcript"  # the attribute that a TextArea asks for; Choices ask for the others
+LONGEST_VALUE, LONGEST_SPOKEN = 200, 10_000  # characters of an attribute, and of what is spoken
+CUT = "…"  # ends what was longer
 MOST_VALUES = 12  # of an attribute that are counted one by one
+
+
+def bounded(name: str, value: str) -> str:
+    """The value of an attribute, cut where it is longer than such values are.
+
+    Label Studio bounds neither a task's fields nor what people type, and every value is kept for each clip.
+    """
+    longest = longest_value(name)
+    return value if len(value) <= longest else value[: longest - len(CUT)] + CUT
+
+
+def was_cut(name: str, value: str) -> bool:
+    """Whether `bounded` cut a value."""
+    return len(value) == longest_value(name) and value.endswith(CUT)
+
+
+def longest_value(name: str) -> int:
+    """Characters that a value of an attribute may have."""
+    return LONGEST_SPOKEN if name == SPOKEN else LONGEST_VALUE
 
 
 def count_values(clips: Iterable[Mapping[str, str]]) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from aftertone.attribute_names import NAMES, longest_value, was_cut
 from aftertone.doctor.check import Check
 from aftertone.doctor.disk import size
 from aftertone.doctor.facts import Look
@@ -87,6 +88,14 @@ def _attributes_partly(look: Look) -> Iterator[str]:
     if look.settings.method == TWO_STAGE and not look.lacking and min(counts.values()) < len(tasks):
         told = ", ".join(f"{count or 'none'} a {name}" for name, count in counts.items())
         yield f"Of {len(tasks)} tasks have {told}."
+
+
+def _attributes_cut(look: Look) -> Iterator[str]:
+    for name in NAMES:
+        cut = [task.id for task in look.snapshot.tasks.values() if was_cut(name, task.attributes.get(name, ""))]
+        if cut:
+            tasks = "1 task has" if len(cut) == 1 else f"{len(cut)} tasks have"
+            yield f"{tasks} a {name} of more than {longest_value(name)} characters, such as task {min(cut)}."
 
 
 def _unadapted(look: Look) -> Iterator[str]:
@@ -247,6 +256,15 @@ DATA_CHECKS: tuple[Check[Look], ...] = (
         why="Each is learned of the clips that have it.",
         cure="Nothing has to be done. Give the other tasks these fields, or let annotators answer further controls.",
         find=_attributes_partly,
+    ),
+    Check(
+        key="attributes-cut",
+        severity="note",
+        title="Attributes of tasks are longer than any is",
+        why="What is longer is cut, so that texts which differ only behind that count as the same.",
+        cure="Nothing has to be done where it is free text. Otherwise correct the tasks, or say in ATTRIBUTES which "
+        "field tells the attribute.",
+        find=_attributes_cut,
     ),
     Check(
         key="unadapted",

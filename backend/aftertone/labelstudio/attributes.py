@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aftertone.attribute_names import NAMES, SPOKEN
+from aftertone.attribute_names import NAMES, SPOKEN, bounded
 from aftertone.labelstudio.controls import Control
 from aftertone.labelstudio.emotion_words import plain
 from aftertone.labelstudio.untouched import touched
@@ -71,7 +71,7 @@ def read_attributes(
     fields: Mapping[str, str],
     made: Collection[int] = (),
 ) -> dict[str, str]:
-    """The attributes of one task's clip, as far as they are known.
+    """The attributes of one task's clip, as far as they are known; longer values than `longest_value` are cut.
 
     Args:
         data: the task's fields.
@@ -92,4 +92,4 @@ def read_attributes(
         if answers:
             counts = Counter(answers)
             found[control.attribute] = max(reversed(answers), key=counts.__getitem__)
-    return {name: text.encode(errors="replace").decode() for name, text in found.items()}
+    return {name: bounded(name, text).encode(errors="replace").decode() for name, text in found.items()}

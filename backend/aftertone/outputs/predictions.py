@@ -51,7 +51,7 @@ class Predictions:
     record: Round  # that annotators are served; it may be a seed set, which predicts nothing
     rows: tuple[Prediction, ...]
     scored: int  # clips that the round didn't know, and that its model was asked about just now
-    unknown: int  # clips that it didn't know and that its model couldn't be asked about, since its weights have gone
+    unknown: int  # clips that it didn't know and that its model wasn't asked about, or has no weights any more
 
     @property
     def schema(self) -> LabelSchema:
@@ -59,7 +59,9 @@ class Predictions:
         return self.record.label_schema
 
 
-def predictions_of(store: ProjectStore, settings: Settings, progress: Progress = silent) -> Predictions:
+def predictions_of(
+    store: ProjectStore, settings: Settings, progress: Progress = silent, *, later: bool = True
+) -> Predictions:
     """What people and the served round say of every clip that the project had when it was last read.
 
     A round scores the whole pool, labelled and test clips too, and what it said is read from there. Clips that came
@@ -67,6 +69,7 @@ def predictions_of(store: ProjectStore, settings: Settings, progress: Progress =
 
     Args:
         settings: for those: where to compute.
+        later: whether they are scored at all; without, no model is loaded.
 
     Raises:
         StoreError: annotators are served no round yet.
@@ -74,9 +77,9 @@ def predictions_of(store: ProjectStore, settings: Settings, progress: Progress =
     state = store.load()
     record, entries = _round(store, state), entries_of(store.get(Tasks).cache.tasks, state.sources)
     found, missing = _served(store, record, entries.values())
-    later = _score(store, settings, record, missing, progress) if missing else {}
-    rows = _rows(store, state, record, entries, found | later)
-    return Predictions(record=record, rows=rows, scored=len(later), unknown=len(missing) - len(later))
+    scored = _score(store, settings, record, missing, progress) if missing and later else {}
+    rows = _rows(store, state, record, entries, found | scored)
+    return Predictions(record=record, rows=rows, scored=len(scored), unknown=len(missing) - len(scored))
 
 
 def labels_of(store: ProjectStore) -> tuple[LabelSchema, tuple[Prediction, ...]]:
@@ -144,18 +147,9 @@ def _score(
     """The same of clips that came after the round, by its model; {} where its weights have gone."""
     if record.number not in store.with_model():
         return {}
-    from aftertone_model.backbones.backbone import load_backbone
-    from aftertone_model.methods import METHODS, Place
-    from aftertone_model.runtime import Runtime, device_named
+    from aftertone.pipeline.round_judge import round_judge  # brings torch
 
-    method, seed = METHODS[record.method], record.seed
-    with store.round_model(record.number) as (_, folder):
-        model = method.load(folder)
-    runtime = Runtime(pool=store.pool, device=device_named(settings.device), seed=seed, progress=progress)
-    adapted = store.adapted if store.adapted.is_dir() else None
-    named = (record.training.backbone if record.training else "") or settings.backbone
-    place = Place(runtime=runtime, preset=settings.preset, adapted=adapted)
-    learner = method.learner(load_backbone(str(adapted or named), seed=seed), record.label_schema, place)
+    learner, model = round_judge(store, settings, record, store.pool, progress)
     rows = learner.predict(model, clips).round(DIGITS)
     return {clip.id: tuple(map(float, row)) for clip, row in zip(clips, rows, strict=True)}
 

@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,6 +11,9 @@ from aftertone.errors import StoreError
 from aftertone.outputs.predictions import Prediction, Predictions, in_units, label_of, uncertainty, vote_share
 from aftertone_model.data.files import whole_file
 from aftertone_model.labels import LabelSchema, Ratings
+
+FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What text begins with that a spreadsheet may run as a formula; the last four are the full-width =, +, - and @."""
 
 Row = dict[str, Any]
 """Column -> text, number, or None where there is nothing to say; the same columns, in the same order, in every row."""
@@ -109,17 +112,20 @@ def _write_csv(rows: list[Row], path: Path) -> None:
 def print_csv(rows: Sequence[Row], file: TextIO) -> None:
     """Write rows as CSV; nothing at all where there is none."""
     if rows:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(map(_for_spreadsheets, rows))
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(map(_for_spreadsheets, rows[0]))
+        table.writerows(map(_for_spreadsheets, row.values()) for row in rows)
 
 
-def _for_spreadsheets(row: Mapping[str, Any]) -> Row:
-    """Text of strangers that a spreadsheet would run as a formula gets an apostrophe, which spreadsheets hide."""
-    return {
-        name: f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-        for name, value in row.items()
-    }
+def _for_spreadsheets(cell: Any) -> Any:
+    """Text of strangers that a spreadsheet would run as a formula gets an apostrophe, which spreadsheets hide.
+
+    Line breaks are all written as one that csv puts quotes around; a bare carriage return would begin another row.
+    """
+    if not isinstance(cell, str):
+        return cell
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(FORMULAS) else text
 
 
 def _write_json_lines(rows: list[Row], path: Path) -> None:

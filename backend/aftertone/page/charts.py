@@ -9,7 +9,7 @@ from urllib.parse import quote
 from markupsafe import Markup, escape
 
 from aftertone.page.search import Point
-from aftertone.status.document import ClassMetrics, Interval, Measured, RoundStatus
+from aftertone.status.document import ClassMetrics, Interval, Measured, RandomShareStatus, RoundStatus
 from aftertone_model.evaluation.estimate import TOO_FEW
 
 WIDTH, HEIGHT = 640, 250
@@ -25,11 +25,16 @@ def _picture(kind: str, name: str, width: int, height: int, parts: Iterable[str]
 
 
 def learning_curve(rounds: Sequence[RoundStatus]) -> Markup:
-    """UA with its interval and macro-F1 against labels, one point a round; '' before two rounds are measured."""
+    """UA with its interval and macro-F1 against labels, one point a round; '' before two rounds are measured.
+
+    Beside them UA on the random share, with its interval, a point for as many rounds as it needs.
+    """
     points = [(record.labels, *main_figures(record.metrics)) for record in rounds if record.metrics is not None]
     if len(points) < 2:
         return Markup("")
-    most, least = max(labels for labels, *_ in points), min(0.0, *(_low(first) for _, first, _ in points))
+    shares = [(one.labels, main_figures(one.metrics)[0]) for one in random_shares(rounds)]
+    most = max(labels for labels, *_ in points)
+    least = min(0.0, *(_low(first) for _, first, _ in points), *(_low(first) for _, first in shares))
 
     def x(labels: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * labels / max(most, 1)
@@ -54,8 +59,25 @@ def learning_curve(rounds: Sequence[RoundStatus]) -> Markup:
         parts.append(
             f'<circle class="first" cx="{x(labels):.1f}" cy="{y(first.value):.1f}" r="4"><title>{said}</title></circle>'
         )
+    parts += [_share_point(x(labels), y, labels, figure) for labels, figure in shares]
     names = " and ".join(figure_names(rounds[-1].metrics))
     return _picture("curve", f"Learning curve: {names} on the test set against labels", WIDTH, HEIGHT, parts)
+
+
+def random_shares(rounds: Sequence[RoundStatus]) -> list[RandomShareStatus]:
+    """What rounds know of the random share, oldest first."""
+    return [record.random_share for record in rounds if record.random_share is not None]
+
+
+def _share_point(x: float, y: Place, labels: float, figure: Interval) -> str:
+    """A diamond with its interval."""
+    said = f"random share, rounds with {labels:.0f} labels on average: {written(figure)}"
+    whisker = ""
+    if figure.ends is not None:
+        low, high = map(y, figure.ends)
+        whisker = f'<path class="whisker share" d="M{x - 4:.1f} {high:.1f}h8M{x:.1f} {high:.1f}V{low:.1f}m-4 0h8"/>'
+    diamond = f'<path class="share" d="M{x:.1f} {y(figure.value) - 6:.1f}l6 6l-6 6l-6 -6z"><title>{said}</title></path>'
+    return whisker + diamond
 
 
 def _grid(x: Place, y: Place, least: float, most: int) -> Iterable[str]:

@@ -19,7 +19,16 @@ MOST = 32  # streams at a time
 def marks(store: ProjectStore) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Times of the files that tell what happens now, and of those that change the rest of the page."""
     now = (Doing.FILE, Problem.FILE, Steering.FILE)
-    rest = (Tasks.FILE, Warnings.FILE, Extension.FILE, Steering.FILE, "current", "rounds", "asked-next.json")
+    rest = (
+        Tasks.FILE,
+        Warnings.FILE,
+        Extension.FILE,
+        Steering.FILE,
+        "current",
+        "rounds",
+        "asked-next.json",
+        "exports.json",
+    )
     return tuple(store.written(file) for file in now), tuple(store.written(file) for file in rest)
 
 

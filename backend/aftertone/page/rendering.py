@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from aftertone import __version__
 from aftertone.doctor.disk import size
 from aftertone.page import charts
+from aftertone.page.access import EMBEDDED_HERE_ALONE
 from aftertone.status import headline
 from aftertone.status.moments import ago, duration
 
@@ -20,8 +21,8 @@ POLICY = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
+    **EMBEDDED_HERE_ALONE,
     "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
     "Vary": "Accept",

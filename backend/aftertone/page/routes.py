@@ -1,6 +1,7 @@
 """The page's routes: / and /projects/{project} for browsers, what is behind their players and buttons, /status."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial, wraps
 from typing import Any
 from urllib.parse import parse_qs
@@ -10,12 +11,16 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from aftertone.archive import PREDICTIONS, formats, request_archive
 from aftertone.errors import NotKeptError
-from aftertone.page import live, rendering, search, sounds
-from aftertone.page.access import NotAllowedError, check_button, check_reader
+from aftertone.options import known_settings
+from aftertone.page import children, live, rendering, search, sounds
+from aftertone.page.access import EMBEDDED_HERE_ALONE, NotAllowedError, check_button, check_embedding, check_reader
+from aftertone.page.listening import Heard
 from aftertone.settings import Settings
 from aftertone.status import ProjectStatus, Status, status
 from aftertone.steering import Steering
+from aftertone.store.exports import ExportFolder
 from aftertone.store.project import ProjectStore, Store
 from aftertone_model.errors import AftertoneError
 
@@ -23,6 +28,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 Do = Callable[[Steering, int, dict[str, str]], str]
 
 BODY, FIELDS = 10_000, 200  # bytes, and fields, of a form
+UPLOAD = 20_000_000  # bytes of an audio file that is searched by: 100 s at 48 kHz in stereo
+UNREAD_FROM = 10 * UPLOAD  # bytes of a form, from which on no more of it is read
+LISTENING_SECONDS = 90.0  # that it may take to listen to it, or to write a table; a connection is closed after 120
 STATIC = ("htmx.min.js", "sse.min.js", "page.js", "page.css", "icon.svg")
 BUTTONS: dict[str, Do] = {
     "pause": lambda steering, project, _: steering.pause(project),
@@ -46,7 +54,7 @@ class Page:
     def __init__(self, settings: Settings, steering: Steering) -> None:
         self._store, self._steering = Store(settings.model_dir), steering
         self._asks_password = bool(settings.basic_auth_user)
-        self._streams = 0
+        self._settings, self._streams, self._children = settings, 0, 0
 
     async def index(self, request: Request) -> Response:
         """Every project; the one that there is, where there is only one."""
@@ -59,7 +67,9 @@ class Page:
         check_reader(request, asks_password=self._asks_password)
         found = await run_in_threadpool(partial(status, self._store, ask=False))
         body = await run_in_threadpool(partial(found.model_dump_json, by_alias=True))
-        return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
+        return Response(
+            body, media_type="application/json", headers={**EMBEDDED_HERE_ALONE, "Cache-Control": "no-store"}
+        )
 
     async def project(self, request: Request) -> Response:
         """One project."""
@@ -70,9 +80,10 @@ class Page:
         """Do what a button says, and show the project with the sentence that follows."""
         check_button(request, asks_password=self._asks_password)
         project, form = _project(request), await _form(request)
-        do = BUTTONS.get(form.get("do", ""))
+        buttons = {**BUTTONS, "export": self._export}
+        do = buttons.get(form.get("do", ""))
         if do is None:
-            raise AftertoneError(f"There is no such button. There are: {', '.join(BUTTONS)}.")
+            raise AftertoneError(f"There is no such button. There are: {', '.join(buttons)}.")
         try:
             said, status = await run_in_threadpool(do, self._steering, project, form), 200
         except NotKeptError:
@@ -81,11 +92,70 @@ class Page:
             said, status = str(error), 400
         return await run_in_threadpool(self._show, project, said, status)
 
+    def _export(self, _: Steering, project: int, form: dict[str, str]) -> str:
+        """Have the newest model's archive made by a process of its own, which may take minutes."""
+        store, format = self._store.kept(project), form.get("format", "")
+        said = request_archive(store, format)
+        children.start("aftertone.archive", [str(project), format], self._settings)
+        return said
+
+    async def archive(self, request: Request) -> Response:
+        """An archive that was made, as a download."""
+        check_embedding(request, asks_password=self._asks_password)
+        store, name = self._store.kept(_project(request)), request.path_params["file"]
+        path = await run_in_threadpool(ExportFolder(store).archive, name)
+        if path is None:
+            raise NotKeptError(f"There is no archive {name!r}. Archives go after a day; the page makes another.")
+        headers = {**EMBEDDED_HERE_ALONE, "Cache-Control": "no-store"}
+        return FileResponse(path, headers=headers, media_type="application/zip", filename=name)
+
+    async def predictions(self, request: Request) -> Response:
+        """Every clip with people's label and the served round's prediction, as CSV."""
+        check_embedding(request, asks_password=self._asks_password)
+        number = _project(request)
+        self._store.kept(number)
+        async with self._child():
+            written = await children.run(
+                "aftertone.archive", [str(number), PREDICTIONS], self._settings, b"", seconds=LISTENING_SECONDS
+            )
+        name = f'attachment; filename="aftertone-project-{number}-emotions.csv"'
+        headers = {**EMBEDDED_HERE_ALONE, "Cache-Control": "no-store", "Content-Disposition": name}
+        return Response(written, media_type="text/csv; charset=utf-8", headers=headers)
+
     async def search(self, request: Request) -> Response:
         """The unlabelled clips that are most like a clip, or most probably of a class."""
         check_reader(request, asks_password=self._asks_password)
         query, number = request.query_params, _project(request)
         return await run_in_threadpool(self._search, number, query.get("clip", ""), query.get("class", ""))
+
+    async def upload(self, request: Request) -> Response:
+        """The unlabelled clips that are most like an audio file, which is forgotten with the answer."""
+        check_button(request, asks_password=self._asks_password)
+        number = _project(request)
+        record = await run_in_threadpool(lambda: search.pool_of(self._store.kept(number)).record)
+        kind = request.headers.get("content-type", "")
+        if not kind.lower().startswith("multipart/form-data"):
+            raise AftertoneError("The form holds no file. Choose an audio file first.")
+        async with self._child():
+            form = f"Content-Type: {kind}\r\n\r\n".encode("latin-1") + await _body(request, UPLOAD)
+            heard = Heard.model_validate_json(
+                await children.run(
+                    "aftertone.page.listening", [str(number), str(record.number)], self._settings, form,
+                    seconds=LISTENING_SECONDS,
+                )
+            )  # fmt: skip
+        return await run_in_threadpool(self._found_like, number, heard)
+
+    @asynccontextmanager
+    async def _child(self) -> AsyncIterator[None]:
+        """Around a process of its own that somebody waits for: of these there is one at a time."""
+        if self._children:
+            raise AftertoneError("Somebody else's file is just being listened to, or written. Try again in a moment.")
+        self._children += 1
+        try:
+            yield
+        finally:
+            self._children -= 1
 
     async def map(self, request: Request) -> Response:
         """The pool as a picture."""
@@ -94,7 +164,7 @@ class Page:
 
     async def events(self, request: Request) -> Response:
         """What moves, as long as somebody looks."""
-        check_reader(request, asks_password=self._asks_password)
+        check_embedding(request, asks_password=self._asks_password)
         store = self._store.kept(_project(request))
         if self._streams >= live.MOST:
             return Response(status_code=503, headers={"Retry-After": "10"})
@@ -116,7 +186,7 @@ class Page:
 
     async def sound(self, request: Request) -> Response:
         """A clip as WAV, or as a picture."""
-        check_reader(request, asks_password=self._asks_password)
+        check_embedding(request, asks_password=self._asks_password)
         clip, ending = request.path_params["clip"], request.path_params["ending"]
         store = self._store.kept(_project(request))
         samples = await run_in_threadpool(store.samples, clip)
@@ -130,7 +200,7 @@ class Page:
         name = request.path_params["name"]
         if name not in STATIC:
             raise NotKeptError(f"The page has no file {name!r}.")
-        return FileResponse(rendering.STATIC / name, headers={"Cache-Control": "max-age=3600"})
+        return FileResponse(rendering.STATIC / name, headers={**EMBEDDED_HERE_ALONE, "Cache-Control": "max-age=3600"})
 
     def _read(self, project: int) -> tuple[Status, ProjectStatus]:
         found = status(self._store, [project], ask=False)
@@ -145,8 +215,22 @@ class Page:
         found = search.near_clip(store, clip) if clip else search.near_class(store, name or classes[0])
         return rendering.page(
             "search.html", number=number, found=found, clip=clip, name="" if clip else name or classes[0],
-            classes=classes,
+            classes=classes, heard=None, said="", limits=self._limits(store), upload=UPLOAD,
         )  # fmt: skip
+
+    def _found_like(self, number: int, heard: Heard) -> Response:
+        store = self._store.kept(number)
+        record = search.pool_of(store).record
+        found = [] if heard.error else search.near_upload(store, heard.components, heard.predictions)
+        said = "" if heard.error else ", ".join(record.label_schema.answer(heard.predictions)) or "nothing"
+        return rendering.page(
+            "search.html", 400 if heard.error else 200, number=number, found=found, clip="", name="",
+            classes=record.classes, heard=heard, said=said, limits=self._limits(store), upload=UPLOAD,
+        )  # fmt: skip
+
+    def _limits(self, store: ProjectStore) -> str:
+        seconds = known_settings(self._settings, store).max_clip_seconds
+        return f"at most {UPLOAD // 1_000_000} MB and {seconds:g} s"
 
     def _map(self, number: int) -> Response:
         store = self._store.kept(number)
@@ -157,7 +241,7 @@ class Page:
 
     def _show(self, number: int, said: str = "", status: int = 200) -> Response:
         found, project = self._read(number)
-        return rendering.page("project.html", status, found=found, project=project, said=said)
+        return rendering.page("project.html", status, found=found, project=project, said=said, formats=formats())
 
 
 def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route]:
@@ -176,7 +260,10 @@ def page_routes(page: Page, guarded: Callable[[Handler], Handler]) -> list[Route
         route("/projects/{project}/do", page.press, "POST"),
         route("/projects/{project}/events", page.events),
         route("/projects/{project}/search", page.search),
+        route("/projects/{project}/search", page.upload, "POST"),
         route("/projects/{project}/map", page.map),
+        route("/projects/{project}/exports/{file}", page.archive),
+        route("/projects/{project}/predictions.csv", page.predictions),
         route("/projects/{project}/clips/{clip}.{ending}", page.sound),
         Route("/static/{name}", shown(page.static)),
     ]
@@ -206,16 +293,31 @@ def _project(request: Request) -> int:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY:
-            raise AftertoneError("The form is too large.")
+    body = await _body(request, BODY)
     try:
         fields: dict[str, Any] = parse_qs(body.decode("utf-8", "replace"), max_num_fields=FIELDS)
     except ValueError:
         raise AftertoneError(f"The form has more than {FIELDS} fields. Choose fewer clips at a time.") from None
     return {name: " ".join(values) for name, values in fields.items()}
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """A form's body, of at most so many bytes.
+
+    More is read and thrown away, up to `UNREAD_FROM`, since a browser shows no answer before it has sent everything.
+    """
+    body, size = bytearray(), 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size <= limit:
+            body += chunk
+        elif size > UNREAD_FROM:
+            break
+        else:
+            body.clear()
+    if size > limit:
+        raise AftertoneError(f"What was sent is too large; the limit is {limit / 1_000_000:g} MB.")
+    return bytes(body)
 
 
 def _number(text: str) -> int:

@@ -1,6 +1,6 @@
 """Search by example among a round's clips, and the map of them: from what the round's model made of each clip."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -104,6 +104,24 @@ def near_clip(store: ProjectStore, clip: str) -> list[Found]:
     if clip not in pool.table.first:
         raise NotKeptError(f"The newest round doesn't know the clip {clip!r}.")
     return _best(store, pool, pool.likable @ pool.likable[pool.ids.index(clip)], but=clip)
+
+
+def near_upload(store: ProjectStore, components: Sequence[float], predictions: Sequence[float]) -> list[Found]:
+    """The unlabelled clips that the model takes for most alike to an uploaded one, most alike first.
+
+    Args:
+        components: (K,) of the upload, by the newest standing round's projection.
+        predictions: (C,) of the upload, by its model.
+
+    Raises:
+        NotKeptError: a newer round has taken that one's place meanwhile, and says other things.
+    """
+    pool = pool_of(store)
+    widths = pool.embeddings.shape[1], pool.table.predictions.shape[1]
+    if (len(components), len(predictions)) != widths:
+        raise NotKeptError("A new round came meanwhile. Upload the file again.")
+    row = likable(np.array([components]), np.array([predictions]))[0]
+    return _best(store, pool, pool.likable @ row)
 
 
 def near_class(store: ProjectStore, name: str) -> list[Found]:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 
+from aftertone.page.access import EMBEDDED_HERE_ALONE
+
 SAMPLE_RATE = 16_000
 WINDOW, HOP = 512, 160  # samples: 32 ms, every 10 ms
 WIDEST = 600  # pixels of a spectrogram
@@ -27,7 +29,9 @@ def wav(samples: NDArray[np.int16]) -> bytes:
 
 def answer(request: Request, clip: str, kind: str, content: bytes) -> Response:
     """The content, or the part of it that is asked for, or that the browser has it already."""
-    headers = {"ETag": f'"{clip}"', "Cache-Control": FOR_A_DAY, "Accept-Ranges": "bytes"}
+    headers = {
+        **EMBEDDED_HERE_ALONE, "ETag": f'"{clip}"', "Cache-Control": FOR_A_DAY, "Accept-Ranges": "bytes",
+    }  # fmt: skip
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
     asked = RANGE.fullmatch(request.headers.get("range", ""))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aftertone.pipeline import queue
 from aftertone.pipeline.dataset import Dataset
+from aftertone.pipeline.random_share import random_share
 from aftertone.pipeline.relabelling import find_doubts
 from aftertone.pipeline.source import read_source
 from aftertone.pipeline.stop_advice import stop_advice
@@ -34,6 +35,8 @@ from aftertone_model.progress import Progress
 from aftertone_model.runtime import Runtime, device_name, device_named
 from aftertone_model.supervised_contrastive.source import Source
 from aftertone_model.training import Training
+
+DIGITS = 6  # of a prediction that is kept, as in a round's table
 
 log = logging.getLogger(__name__)
 
@@ -155,6 +158,7 @@ class LearningSteps:
             strategy=ranking.strategy,
             batch=size,
             published=order[: queue.length(self._settings, size)],
+            by_chance={clip: tuple(found[clip].round(DIGITS).tolist()) for clip in sorted(ranking.by_chance)},
             relabel=doubts,
             stops={clip: int(decision) for clip, decision in zip(compared, decisions, strict=True)},
             test_answers={
@@ -166,11 +170,23 @@ class LearningSteps:
             memory=max(draft.memory, peak_memory()),
         )
         speakers = {clip.id: clip.speaker for clip in self._dataset.clips_and_segments}
+        share = random_share(
+            self._state.standing, draft.labelled, draft.label_schema, draft.question, speakers, self._settings.seed
+        )
         advice = stop_advice([*self._state.standing, record], speakers, self._settings.seed)
         slope = advice.slope and (advice.slope.value, advice.slope.low, advice.slope.high)
-        record = record.model_copy(update={"advice": advice.sentence, "enough": advice.stop, "gain": slope})
-        embeddings = pool_map.reduced(sorted(self._dataset.entries), self._settings.seed)
-        self._store.complete_round(record, queue.score_table(self._dataset, ranking, order, found), embeddings)
+        record = record.model_copy(
+            update={
+                "advice": advice.sentence,
+                "enough": advice.stop,
+                "gain": slope,
+                "random_share": share,
+            }
+        )
+        table, ids = queue.score_table(self._dataset, ranking, order, found), sorted(self._dataset.entries)
+        projection = pool_map.projection(ids, self._settings.seed)
+        embeddings = None if projection is None else pool_map.through(projection, ids)
+        self._store.complete_round(record, table, embeddings, projection)
 
     def _previous(self) -> Any:
         """The newest round's model; None where there is none, or another method trained it."""

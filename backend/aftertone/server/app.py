@@ -29,6 +29,7 @@ from aftertone.faults import explain
 from aftertone.labelstudio.client import LabelStudio
 from aftertone.labelstudio.tasks import SECRET_HEADER
 from aftertone.page import NotAllowedError, Page, page_routes, shown, wants_page
+from aftertone.page.access import check_reader
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.server.bodies import Bodies
 from aftertone.server.errors import BusyError, RequestError, UnauthorisedError
@@ -49,7 +50,8 @@ LARGE_BODY = 20_000_000  # bytes: Label Studio sends every selected task in one 
 WEBHOOK_BODY = 1_000_000  # bytes
 AT_ONCE = 64  # requests that are answered at a time, beside those to /health
 ASK_SECONDS = 10.0  # that Label Studio may take, where somebody wants a project to be forgotten
-LOGGED_A_MINUTE = 60  # refusals: a stranger fills no disk
+LOGGED_A_MINUTE = 60  # refusals, and as many failures: a stranger fills no disk
+TRACED_A_MINUTE = 6  # failures that are logged with their traceback, of a hundred lines
 STATUS = {
     LabelConfigError: 422,
     NotAllowedError: 403,
@@ -100,7 +102,8 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         found = await run_in_threadpool(lambda: [latest_version(store.project(p), settings) for p in store.projects()])
         return JSONResponse({"versions": found})
 
-    async def metrics(_: Request) -> Response:
+    async def metrics(request: Request) -> Response:
+        check_reader(request, asks_password=bool(settings.basic_auth_user))
         return Response(await run_in_threadpool(measured.page), media_type=CONTENT_TYPE)
 
     async def root(request: Request) -> Response:
@@ -148,11 +151,12 @@ def create_app(settings: Settings, jobs: JobQueue) -> Starlette:
         *page_routes(page, guarded),
         *steering_routes(steering, bodies, guarded, asks_password=bool(settings.basic_auth_user)),
     ]
+    refusals = _Refusals()
     handlers = {
-        AftertoneError: _Refusals().explain,
+        AftertoneError: refusals.explain,
         HTTPException: _refuse,
         ClientDisconnect: _give_up,
-        Exception: _apologise,
+        Exception: refusals.apologise,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.add_middleware(Timed, metrics=measured, routes={route.path for route in routes})
@@ -193,21 +197,48 @@ def _check_secret(request: Request, secret: str) -> None:
         )
 
 
+class _Allowance:
+    """So many lines of a log in a minute."""
+
+    def __init__(self, lines: int) -> None:
+        self._written: deque[float] = deque([-math.inf] * lines, maxlen=lines)  # monotonic times
+
+    def take(self) -> bool:
+        """Whether another line may be written now, which then counts."""
+        now = time.monotonic()
+        if now - self._written[0] <= 60:
+            return False
+        self._written.append(now)
+        return True
+
+
 class _Refusals:
-    """Answers to requests that are refused, and their line in the log, at most so many a minute."""
+    """Answers to requests that aren't a success, and their lines in the log, at most so many a minute."""
 
     def __init__(self) -> None:
-        self._logged: deque[float] = deque([-math.inf] * LOGGED_A_MINUTE, maxlen=LOGGED_A_MINUTE)  # monotonic times
+        self._refused, self._failed = _Allowance(LOGGED_A_MINUTE), _Allowance(LOGGED_A_MINUTE)
+        self._traced = _Allowance(TRACED_A_MINUTE)
 
     async def explain(self, request: Request, error: Exception) -> Response:
-        said, now = str(error)[:2000], time.monotonic()
-        if now - self._logged[0] > 60:
-            self._logged.append(now)
+        """Of a request that is refused."""
+        said = str(error)[:2000]
+        if self._refused.take():
             # Label Studio shows its user the status alone and sends them to this log.
             log.warning("%s: %s", request.scope["path"], said, extra={"action": "request_refused"})
         if isinstance(error, RequestError):
             return answer(error.status, type(error).__name__, said, error.headers)
         return answer(STATUS.get(type(error), 400), type(error).__name__, said)
+
+    async def apologise(self, request: Request, error: Exception) -> Response:
+        """Of a request that fails by no fault of its caller."""
+        detail, path = explain(error), request.scope["path"]
+        if detail and self._failed.take():
+            log.error("%s: %s", path, detail, extra={"action": "request_failed"})
+        elif not detail and self._failed.take():
+            traced = error if self._traced.take() else None
+            kind = type(error).__name__
+            log.error("%s failed (%s)", path, kind, exc_info=traced, extra={"action": "request_failed"})
+        return answer(500, type(error).__name__, detail or "Aftertone failed; its log holds the details.")
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
@@ -221,15 +252,6 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 async def _give_up(*_: object) -> Response:
     return answer(400, "Disconnected", "The caller is gone.")  # which nobody reads
-
-
-async def _apologise(request: Request, error: Exception) -> Response:
-    if detail := explain(error):
-        log.error("%s: %s", request.scope["path"], detail, extra={"action": "request_failed"})
-    else:
-        log.error("%s failed", request.scope["path"], exc_info=error, extra={"action": "request_failed"})
-        detail = "Aftertone failed; its log holds the details."
-    return answer(500, type(error).__name__, detail)
 
 
 def answer(status: int, error: str, detail: str, headers: Any = None) -> Response:

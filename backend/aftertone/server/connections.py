@@ -1,6 +1,7 @@
 """Connections: how long one may take, and how many there are. uvicorn bounds neither."""
 
 import asyncio
+import re
 from typing import Any
 
 import h11
@@ -10,6 +11,8 @@ from aftertone.server.app import answer
 
 RECEIVING_SECONDS = 20.0  # for a request, headers and body, however it drips
 ANSWERING_SECONDS = 120.0  # until the caller has read the answer; Label Studio waits 100 s
+DOWNLOAD_SECONDS = 3_600.0  # the same of an archive, which may have a gigabyte
+DOWNLOADS = re.compile(r"/projects/\d+/exports/")
 MOST = 400  # open at once: with more, the one that has been silent for longest goes
 
 
@@ -76,6 +79,11 @@ class BoundedConnection(H11Protocol):
     def _begin(self, *, receiving: bool) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        seconds = RECEIVING_SECONDS if receiving else ANSWERING_SECONDS
+        seconds = RECEIVING_SECONDS if receiving else self._answering_seconds()
         self._receiving, self._since = receiving, self.loop.time()
         self._deadline = self.loop.call_later(seconds, self.transport.abort)
+
+    def _answering_seconds(self) -> float:
+        """For which the caller may read. Who isn't let through gets a short answer, so that nothing lasts longer."""
+        path = self.scope["path"] if self.scope else ""
+        return DOWNLOAD_SECONDS if DOWNLOADS.match(path) else ANSWERING_SECONDS

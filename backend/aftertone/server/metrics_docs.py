@@ -10,7 +10,9 @@ def guide() -> str:
 
 ## `/metrics`
 
-`aftertone serve` answers Prometheus at `/metrics`, with BASIC_AUTH_USER and BASIC_AUTH_PASS where they are set:
+`aftertone serve` answers Prometheus at `/metrics`. A Prometheus on another machine, or in another container, needs
+BASIC_AUTH_USER and BASIC_AUTH_PASS to be set here and gives them. Without them only this machine itself may ask, at
+`localhost` or 127.0.0.1, as for the [status page](status-page.md#who-may-see-it):
 
 ```yaml
 scrape_configs:
@@ -34,7 +36,9 @@ collectors. Each object has `time`, `level`, `logger`, `message`; `action` names
 `round_published`; whatever a worker logs during a job has `project`, and during a step `round`.
 
 No line holds a token or a password that Aftertone knows, or what comes after the `?` of an address, whoever wrote it:
-user names, passwords and signatures are taken out of addresses in messages and tracebacks.
+user names, passwords and signatures are taken out of addresses in messages and tracebacks. Of Label Studio's addresses
+of local files and of storage (`?d=`, `?fileuri=`) what names the file stays, without the signature that it may hold
+itself, encoded or not. Of requests that fail, at most 60 a minute are logged, and six of them with their traceback.
 """
 
 

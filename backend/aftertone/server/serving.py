@@ -4,9 +4,10 @@ import ipaddress
 import logging
 import os
 import socket
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aftertone.errors import SettingsError
 from aftertone.pipeline.connecting import check_start
@@ -45,7 +46,7 @@ def serve(settings: Settings) -> None:
         app = create_app(settings, jobs)
         server = uvicorn.Server(
             uvicorn.Config(
-                app,
+                Told(app),
                 http=BoundedConnection,
                 ws="none",
                 lifespan="off",
@@ -59,6 +60,18 @@ def serve(settings: Settings) -> None:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("Serving on http://%s:%d", host, listener.getsockname()[1], extra={"action": "serving"})
         server.run(sockets=[listener])
+
+
+class Told:
+    """An ASGI application whose errors it has answered and logged itself; uvicorn would log each traceback again."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; Starlette raises what it has answered with 500."""
+        with suppress(Exception):
+            await self._app(scope, receive, send)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -148,6 +148,14 @@ class RatingFigures(Part):
 Measured = ClassMetrics | RatingFigures
 
 
+class RandomShareStatus(Part):
+    """How well rounds judged clips that chance drew for their batches: see `aftertone.pipeline.random_share`."""
+
+    metrics: Measured
+    labels: float = Field(description="Mean number of labels that these rounds knew.")
+    rounds: tuple[int, ...] = Field(description="Their numbers.")
+
+
 class RoundStatus(Part):
     """One round."""
 
@@ -161,6 +169,7 @@ class RoundStatus(Part):
     has_model: bool = Field(description="Whether its weights are kept, so that one can go back to it.")
     metrics: Measured | None
     plain_metrics: Measured | None
+    random_share: RandomShareStatus | None = Field(None, description="Of rounds before; null without enough clips.")
     advice: str
     seconds: dict[str, float]
     memory: int = Field(description="Most bytes of main memory that making it took; 0 where nobody measured it.")
@@ -213,6 +222,18 @@ class Disk(Part):
     at: float
 
 
+class ExportStatus(Part):
+    """An archive that the page's button makes: see `aftertone.store.exports`."""
+
+    state: Literal["being made", "ready", "failed"]
+    round: int
+    version: str = Field(description="Of the round.")
+    at: float = Field(description="When it was begun, or ended, in epoch seconds.")
+    file: str = Field(description="Its name below /projects/{project}/exports; '' until it is ready.")
+    bytes: int
+    error: str = Field(description="Why there is none; '' otherwise.")
+
+
 class ProjectStatus(Part):
     """One project."""
 
@@ -244,6 +265,7 @@ class ProjectStatus(Part):
     relabel: tuple[Doubt, ...]
     unusable: tuple[Unusable, ...]
     options: dict[str, Option]
+    exports: dict[str, ExportStatus] = Field({}, description="The latest of each format.")
     disk: Disk | None
     damaged: tuple[str, ...]
     findings: tuple[Finding, ...]

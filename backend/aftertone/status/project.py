@@ -1,5 +1,6 @@
 """One project's part of the status document."""
 
+import time
 from dataclasses import asdict
 
 from aftertone.doctor.data_checks import too_full
@@ -15,11 +16,13 @@ from aftertone.status.document import (
     ClassMetrics,
     Counts,
     Disk,
+    ExportStatus,
     Failure,
     Measured,
     Option,
     ProjectStatus,
     Question,
+    RandomShareStatus,
     RatingFigures,
     RoundStatus,
     Untouched,
@@ -27,6 +30,7 @@ from aftertone.status.document import (
 )
 from aftertone.status.forecast import forecast
 from aftertone.status.waiting import next_clips
+from aftertone.store.exports import ExportFolder
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import (
     DiskUse,
@@ -38,7 +42,7 @@ from aftertone.store.records import (
     Warnings,
 )
 from aftertone.store.requests import Asked, Steering
-from aftertone.store.rounds import Extension, Round
+from aftertone.store.rounds import Extension, RandomShare, Round
 from aftertone.store.score_table import score_table
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.evaluation.metrics import Metrics
@@ -95,6 +99,7 @@ def project_status(
         relabel=last.relabel if last is not None else (),
         unusable=tuple(Unusable(task=task, reason=reason) for task, reason in figures.unusable.items()),
         options={name: Option(**row) for name, row in options_of(store).items()},
+        exports=_exports(store),
         disk=disk and Disk(**disk.model_dump(exclude={"schema_version", "current"})),
         damaged=tuple(damaged),
         findings=findings,
@@ -152,6 +157,7 @@ def _round_rows(store: ProjectStore, rounds: list[Round], steering: Steering) ->
             has_model=record.number in with_model,
             metrics=_measured(record.metrics),
             plain_metrics=_measured(record.plain_metrics),
+            random_share=_random_share(record.random_share),
             advice=record.advice,
             seconds=record.seconds,
             memory=record.memory,
@@ -165,6 +171,24 @@ def _measured(metrics: Metrics | RatingMetrics | None) -> Measured | None:
         return None
     kind = ClassMetrics if isinstance(metrics, Metrics) else RatingFigures
     return kind(**asdict(metrics), scope=metrics.scope, summary=metrics.summary)
+
+
+def _exports(store: ProjectStore) -> dict[str, ExportStatus]:
+    found = {}
+    for format, (state, one) in ExportFolder(store).states(time.time()).items():
+        error = one.error or ("It was interrupted. Press the button again." if state == "failed" else "")
+        found[format] = ExportStatus(
+            state=state, round=one.round, version=one.version, at=one.ended or one.began, file=one.file,
+            bytes=one.bytes, error=error,
+        )  # fmt: skip
+    return found
+
+
+def _random_share(share: RandomShare | None) -> RandomShareStatus | None:
+    measured = None if share is None else _measured(share.metrics)
+    if share is None or measured is None:
+        return None
+    return RandomShareStatus(metrics=measured, labels=share.labels, rounds=share.rounds)
 
 
 def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from aftertone.store.exports import FOLDER as EXPORTS
+from aftertone.store.exports import KEPT_SECONDS, LOCK, MAKING, ExportFolder
 from aftertone.store.folder import RecordFolder
 from aftertone.store.records import DiskUse
 from aftertone.store.rounds import Draft
@@ -92,7 +94,14 @@ def find_leftovers(
         for made in sorted((folder / "pool" / kind).glob(NAME)):
             if present is not None and made.name != present:
                 yield Leftover(path=made, why=f"{kind} of an earlier backbone")
+    busy = (folder / EXPORTS / MAKING).is_dir() and ExportFolder(RecordFolder(folder)).held
+    if not busy:
+        for path in sorted((folder / EXPORTS).glob("*")):
+            if path.name != LOCK and abs(now - path.lstat().st_mtime) > KEPT_SECONDS:
+                yield Leftover(path=path, why="export that was made days ago")
     for where, folders, files in os.walk(folder):
+        if busy and Path(where) == folder:
+            folders.remove(EXPORTS)  # somebody is at work there
         for name in (*folders, *files):
             path = Path(where, name)
             if name.endswith(".corrupt") and now - path.lstat().st_ctime > CORRUPT_SECONDS:

@@ -7,10 +7,12 @@ projects/<id>/test-split.json   which clips are never trained on; stop-set.json:
 projects/<id>/pool/             decoded clips and their frozen CNN features; adapted/: the backbone after TAPT
 projects/<id>/source-pool/      clips of other corpora with labels, where the method learns from such
 projects/<id>/next/             the round being made: a trained model that hasn't ranked the pool yet
-projects/<id>/rounds/007/       round.json, scores.csv, embeddings.npy, model/; extension.json: more of its ranking
+projects/<id>/rounds/007/       round.json, scores.csv, embeddings.npy, projection.npy, model/; extension.json: more of
+                                its ranking
 projects/<id>/current           number of the round that annotators are served
 projects/<id>/steering.json     whether it is paused, which rounds are rolled back, options set by `aftertone set`
 projects/<id>/asked-next.json   clips that people want to be asked for next
+projects/<id>/exports/          archives that the page's button made; exports.json: what became of each
 projects/<id>/train-requested   there while a Start Training waits; setup-requested: while a connection is to be read;
                                 cancel-requested: while the step under way is to be ended
 projects/<id>/webhook-secret    what Label Studio sends along with each webhook

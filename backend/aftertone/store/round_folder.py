@@ -14,9 +14,10 @@ from aftertone.store.requests import RequestFolder
 from aftertone.store.round_scores import FILE as SCORES
 from aftertone.store.round_scores import Score, read_scores, write_scores
 from aftertone.store.rounds import Draft, Round
+from aftertone_model.classification.pool_map import Projection
 from aftertone_model.data.files import put_in_place, remove, whole_file, whole_folder
 
-EMBEDDINGS = "embeddings.npy"
+EMBEDDINGS, PROJECTION = "embeddings.npy", "projection.npy"
 KEPT_MODELS = 3  # newest rounds that keep their weights; the others can be trained again from round.json
 
 
@@ -78,6 +79,16 @@ class RoundFolder(RequestFolder):
         whole = isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype.kind == "f" and found.shape[1] > 1
         return found if whole else None
 
+    def projection(self, number: int) -> Projection | None:
+        """What further clips get numbers like those of `embeddings` by; None where an earlier version wrote the round,
+        or where it is damaged."""
+        try:
+            found = np.load(self._round_folder(number) / PROJECTION)
+        except Exception:  # as for `embeddings`
+            return None
+        whole = isinstance(found, np.ndarray) and found.ndim == 2 and found.dtype == np.float32 and len(found) > 1
+        return Projection(mean=found[0], components=found[1:]) if whole else None
+
     def answers(self, number: int) -> dict[int, tuple[str, ...]]:
         """The model's answer for every task that a round scored; {} for a round without a model."""
         schema, scores = self.round(number).label_schema, self.scores(number)[1]
@@ -128,18 +139,24 @@ class RoundFolder(RequestFolder):
             yield read_record(Draft, self._next / Draft.FILE), self._next / "model"
 
     def complete_round(
-        self, record: Round, scores: Sequence[Score], embeddings: NDArray[np.float16] | None = None
+        self,
+        record: Round,
+        scores: Sequence[Score],
+        embeddings: NDArray[np.float16] | None = None,
+        projection: Projection | None = None,
     ) -> None:
         """The model in `next/` has ranked the pool: from now on that is a round. Old rounds' weights go.
 
         Args:
             embeddings: (N, D) of every scored clip, rows by id, ascending; for the map of the pool and for search.
+            projection: that they came by.
         """
         write_record(self._next, record, self.guard)
         write_scores(self._next, scores, record.classes, self.guard)
         if embeddings is not None:
-            with whole_file(self._next / EMBEDDINGS, guard=self.guard) as scratch, scratch.open("wb") as file:
-                np.save(file, embeddings)
+            self._save_array(EMBEDDINGS, embeddings)
+        if projection is not None:
+            self._save_array(PROJECTION, np.concatenate([projection.mean[None], projection.components]))
         folder = self._round_folder(record.number)
         put_in_place(self._next, folder, guard=self.guard)
         with self.guard():
@@ -147,6 +164,11 @@ class RoundFolder(RequestFolder):
             rolled_back = self.steering.rolled_back
             for number in sorted(self.with_model(), key=lambda n: (n not in rolled_back, n))[:-KEPT_MODELS]:
                 remove(self._round_folder(number) / "model")
+
+    def _save_array(self, name: str, array: NDArray[np.floating]) -> None:
+        """Into the round that is being made."""
+        with whole_file(self._next / name, guard=self.guard) as scratch, scratch.open("wb") as file:
+            np.save(file, array)
 
     @property
     def _next(self) -> Path:

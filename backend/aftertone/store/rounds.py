@@ -84,6 +84,17 @@ class Doubt(Part):
     reason: str  # for people
 
 
+class RandomShare(Part):
+    """How well rounds judged the clips that chance drew for their batches, before people had: `pipeline.random_share`.
+
+    They are drawn of what was unlabelled and what the query strategy didn't choose itself.
+    """
+
+    metrics: Metrics | RatingMetrics
+    labels: float  # mean number of labels that those rounds knew, weighted by clips
+    rounds: tuple[int, ...]  # their numbers
+
+
 class Round(Draft):
     """One round, as `round.json` holds it; never changed once it is written."""
 
@@ -105,6 +116,10 @@ class Round(Draft):
     test_answers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Clip of the held-out test set, labelled or not -> the words of the model's answer. Empty where an earlier
     version wrote the round. With these, later rounds are compared with this one on the very same clips."""
+    by_chance: SoftLabels = Field(default_factory=dict)
+    """Clip that chance drew for this batch, whatever the strategy -> what the model predicts of it. Empty where an
+    earlier version wrote the round."""
+    random_share: RandomShare | None = None  # of rounds before this one; None where too few clips came together yet
     relabel: tuple[Doubt, ...] = ()  # least sure first; empty where an earlier version wrote the round
     advice: str = ""  # whether labelling more still pays, and why
     enough: bool = False  # the advice is that it doesn't

@@ -41,4 +41,5 @@ def rank_guarded(
         k=k,
         scores=ranked.scores,
         clusters=ranked.clusters,
+        by_chance=tuple(random.tolist()),
     )

@@ -20,6 +20,7 @@ class Ranking:
     scores: NDArray[np.float64]  # (N,) higher = ask first; the picks of a batch strategy may defy it
     clusters: NDArray[np.intp] | None  # (N,) 0 = the largest cluster; None where nothing was clustered
     predictions: NDArray[np.float64] | None  # (N, C) `LabelSchema.predictions`; None for a seed set, which has no model
+    by_chance: frozenset[str] = frozenset()  # those of the picks that chance drew whatever the strategy
 
     @property
     def picks(self) -> tuple[str, ...]:
@@ -38,4 +39,5 @@ class Ranking:
             scores=ranked.scores[ranked.order],
             clusters=None if ranked.clusters is None else ranked.clusters[ranked.order],
             predictions=None if predictions is None else predictions[ranked.order],
+            by_chance=frozenset(clips[row].id for row in ranked.by_chance),
         )

@@ -20,6 +20,7 @@ class Ranked:
     k: int  # how many of `order` are picks, 0..N
     scores: NDArray[np.float64]  # (N,) by row, finite, higher = ask first; the picks of a batch strategy may defy it
     clusters: NDArray[np.intp] | None = None  # (N,) by row, 0 = the largest cluster; None where nothing was clustered
+    by_chance: tuple[int, ...] = ()  # those of the picks, as rows, that chance drew whatever the strategy
 
     @property
     def picks(self) -> NDArray[np.intp]:

@@ -24,7 +24,7 @@ from aftertone.store.records import (
     Warnings,
 )
 from aftertone.store.round_scores import Score
-from aftertone.store.rounds import Doubt, Draft, Round, TrainingRecord
+from aftertone.store.rounds import Doubt, Draft, RandomShare, Round, TrainingRecord
 from aftertone_model.data.pool import Pool
 from aftertone_model.evaluation.metrics import Metrics, measure
 
@@ -154,6 +154,7 @@ def _save_round(
             Doubt(task=row + 1, clip=ids[row], score=0.1, reason="the model is sure of another answer")
             for row in known[:2]
         ),
+        random_share=_random_share(number),
         advice="Keep labelling: the test set can't tell yet whether UA still improves." if number else "",
         gain=(0.031, 0.004, 0.058) if number > 2 else None,
         seconds={"train": 41.0, "rank": 12.0} if number else {"seed": 9.0},
@@ -172,6 +173,17 @@ def _metrics(
 ) -> Metrics | None:
     tested = [row for row in known if held_out[row]]
     return measure(truth[tested], shares[tested], CLASSES) if tested else None
+
+
+def _random_share(number: int) -> RandomShare | None:
+    """Of two rounds before."""
+    if number < 3 or number % 2 == 0:
+        return None
+    random = np.random.default_rng(number)
+    truth = random.choice(len(CLASSES), size=30, p=SHARES)
+    told = np.eye(len(CLASSES))[truth] * 0.5 * number**0.5 + random.random((30, len(CLASSES)))
+    metrics = measure(truth, told / told.sum(axis=1, keepdims=True), CLASSES)
+    return RandomShare(metrics=metrics, labels=(number - 1.5) * BATCH, rounds=(number - 2, number - 1))
 
 
 def _training(labels: int) -> TrainingRecord:

@@ -1,10 +1,13 @@
 """Logs: what each record says, and that no line, page, table or export holds a token or a signature."""
 
+import base64
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from pydantic import SecretStr
@@ -74,12 +77,22 @@ def test_secrets_of_messages_fields_and_tracebacks_are_taken_out(lines: io.Strin
         "https://host/a b.wav?a=1&access_token=deadbeef",
         "/a.wav?Signature=deadbeef (Caused by nothing)",
         "//host/a.wav;jsessionid=deadbeef?AWSAccessKeyId=hunter2",
+        "/data/local-files/?d=a.wav%3FX-Amz-Signature%3Ddeadbeef",
+        "/data/local-files/?x=1&d=s3%253A%252F%252Fu%253Ahunter2%2540b/a.wav (Caused by nothing)",
+        f"/tasks/7/resolve/?fileuri={base64.b64encode(b's3://b/a.wav?sig=deadbeef').decode()}",
+        f"http://host/tasks/7/resolve/?fileuri={base64.urlsafe_b64encode(b'https://u:hunter2@b/a').decode()}",
     ],
 )
 def test_no_signature_is_left_wherever_the_address_seems_to_end(lines: io.StringIO, address: str) -> None:
     logging.getLogger("somebody.else").warning("Max retries exceeded with url: %s", address)
-    assert "deadbeef" not in lines.getvalue()
-    assert "hunter2" not in lines.getvalue()
+    said = lines.getvalue()
+    said += " ".join(_decoded(found) for found in re.findall('fileuri=([^ "\n]+)', said))
+    assert "deadbeef" not in said
+    assert "hunter2" not in said
+
+
+def _decoded(fileuri: str) -> str:
+    return base64.urlsafe_b64decode(unquote(fileuri)).decode()
 
 
 def test_nothing_that_leaves_holds_a_secret(

@@ -21,6 +21,14 @@ document.addEventListener("click", (event) => {
   audio.src = dot.dataset.sound;
   audio.play();
 });
+// A file that is too large needn't be sent to be told so.
+document.addEventListener("change", (event) => {
+  const most = Number(event.target.dataset && event.target.dataset.most);
+  if (!most) return;
+  const file = event.target.files[0];
+  event.target.setCustomValidity(file && file.size > most ? `The file has more than ${most / 1e6} MB.` : "");
+  event.target.reportValidity();
+});
 // The clips that are asked for next change with the rest, but not under somebody who is listening.
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target.id !== "live" || !document.getElementById("next")) return;

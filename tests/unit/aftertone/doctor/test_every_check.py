@@ -363,6 +363,12 @@ def method_lacks(cycle: Cycle) -> None:
     cycle.set(method="two-stage-adapters")
 
 
+def attributes_cut(cycle: Cycle) -> None:
+    for task in cycle.state["tasks"][:2]:
+        task["data"]["style"] = "x" * 201
+    cycle.set(attributes="style=style")  # so that all are read again
+
+
 def attributes_partly(cycle: Cycle) -> None:
     for place, task in enumerate(cycle.state["tasks"][:20]):
         task["data"] |= {"sex": "fm"[place % 2], "words": "a"}
@@ -453,6 +459,7 @@ BROKEN: tuple[tuple[str, Callable[[Cycle], None]], ...] = (
     ("unknown-labels", unknown_labels),
     ("method-lacks", method_lacks),
     ("attributes-partly", attributes_partly),
+    ("attributes-cut", attributes_cut),
     ("unadapted", unadapted),
     ("another-backbone", another_backbone),
     ("outgrown", outgrown),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from aftertone.attribute_names import parse_attribute_fields
+from aftertone.attribute_names import parse_attribute_fields, was_cut
 from aftertone.errors import SettingsError
 from aftertone.labelstudio.attributes import read_attributes
 from aftertone.labelstudio.label_config import parse_label_config
@@ -49,6 +49,17 @@ def test_fields_are_known_by_name_and_the_setting_goes_before() -> None:
     assert read_attributes(data, [], (), {}) == {"gender": "f", "transcript": "Hello"}
     named = read_attributes(data, [], (), {"transcript": "words", "quality": "x", "gender": "nowhere"})
     assert named == {"transcript": "Bye", "quality": "7"}
+
+
+@pytest.mark.parametrize(("name", "longest"), [("gender", 200), ("style", 200), ("transcript", 10_000)])
+def test_a_value_of_any_length_is_kept_up_to_a_length(name: str, longest: int) -> None:
+    for text in ("ü" * longest, "x" * (longest - 1)):
+        found = read_attributes({name: text}, [], (), {})[name]
+        assert (found, was_cut(name, found)) == (text, False)
+    for data, answers in (({name: "x" * 2_000_000}, []), ({}, [said(1, transcript="x" * 2_000_000)])):
+        found = read_attributes(data, answers, CONTROLS, {})
+        if name in found:
+            assert (len(found[name]), found[name][-1], was_cut(name, found[name])) == (longest, "…", True)
 
 
 def test_what_people_say_goes_before_fields_by_majority_then_by_the_latest() -> None:

@@ -1,5 +1,6 @@
 """`aftertone predictions`: every clip once, with what people say and exactly what the served model says."""
 
+import base64
 import csv
 import json
 import sys
@@ -7,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 import pytest
@@ -147,6 +149,11 @@ def test_before_the_first_training_there_are_labels_alone(make_loop: Callable[..
     assert {row["prediction"] for row in rows} == {row["round"] for row in rows} == {None}
 
 
+def encoded(address: str) -> str:
+    """An address as Label Studio's `fileuri` has it, in a query."""
+    return quote(base64.urlsafe_b64encode(address.encode()).decode())
+
+
 @pytest.mark.parametrize(
     ("address", "told"),
     [
@@ -156,6 +163,18 @@ def test_before_the_first_training_there_are_labels_alone(make_loop: Callable[..
         ("https://host/a.wav?d=hunter2", "https://host/a.wav"),
         ("s3://bucket/a.wav?X-Amz-Credential=hunter2", "s3://bucket/a.wav"),
         ("/tasks/7/resolve/?fileuri=czM6Ly9iL2E=&sig=deadbeef", "/tasks/7/resolve/?fileuri=czM6Ly9iL2E%3D"),
+        (
+            f"/tasks/7/resolve/?fileuri={encoded('s3://b/a.wav?X-Amz-Signature=deadbeef')}",
+            f"/tasks/7/resolve/?fileuri={encoded('s3://b/a.wav')}",
+        ),
+        (
+            f"/tasks/7/resolve/?fileuri={encoded('https://u:hunter2@host/a.wav')}",
+            f"/tasks/7/resolve/?fileuri={encoded('https://host/a.wav')}",
+        ),
+        ("/tasks/7/resolve/?fileuri=s3%3A%2F%2Fb%2Fa.wav%3Fsig%3Ddeadbeef", "/tasks/7/resolve/?fileuri=s3://b/a.wav"),
+        ("/tasks/7/resolve/?fileuri=deadbeef!", "/tasks/7/resolve/?fileuri="),
+        ("/data/local-files/?d=a.wav%253Fsig%253Ddeadbeef", "/data/local-files/?d=a.wav"),
+        ("/data/local-files/?d=100%2525/a.wav", "/data/local-files/?d=100%2525/a.wav"),
         ("https://host/a.wav;jsessionid=deadbeef", "https://host/a.wav"),
         ("data:audio/wav;base64,deadbeef", "data:"),
         ("http://[hunter2", ""),
@@ -172,6 +191,22 @@ def test_a_spreadsheet_runs_no_strangers_formula(tmp_path: Path) -> None:
     assert (tmp_path / "a.csv").read_text() == "task,speaker,audio\n1,'=HYPERLINK(1),/data/a.wav\n"
     write_table([row], tmp_path / "a.jsonl")
     assert json.loads((tmp_path / "a.jsonl").read_text()) == row
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
+def test_whatever_a_spreadsheet_may_run_is_text_in_csv(tmp_path: Path, begins: str) -> None:
+    write_table([{f"{begins}head": f"{begins}cmd|' /C calc'!A0", "number": -1.5}], tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        head, row = csv.reader(file)
+    begins = begins.replace("\r", "\n")
+    assert head == [f"'{begins}head", "number"]
+    assert row == [f"'{begins}cmd|' /C calc'!A0", "-1.5"]
+
+
+def test_a_carriage_return_begins_no_row(tmp_path: Path) -> None:
+    write_table([{"speaker": "ann\r=1+1", "label": "a\r\nb"}], tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1:] == [["ann\n=1+1", "a\nb"]]
 
 
 def test_it_says_what_is_wrong_before_it_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

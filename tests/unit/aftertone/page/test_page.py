@@ -15,6 +15,7 @@ from aftertone.page.live import events, marks
 from aftertone.page.routes import STATIC
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
+from aftertone.store.exports import ExportFolder
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Doing, Finding, LearnedQuestion, Warnings
 from aftertone_model.labels import Scale, schema_of
@@ -149,11 +150,27 @@ def test_a_host_that_is_none_is_refused(settings: Settings, host: str) -> None:
 def test_a_button_of_another_site_does_nothing(
     settings: Settings, store: ProjectStore, headers: dict[str, str]
 ) -> None:
-    for do in ("pause", "train", "cancel", "rollback", "resume"):
+    for do in ("pause", "train", "cancel", "rollback", "resume", "export"):
         reply = client(settings).post("/projects/1/do", data={"do": do, "round": "1"}, headers=headers)
         assert (reply.status_code, "came from elsewhere" in reply.text) == (403, True)
     assert store.steering.paused is None
     assert not store.train_requested
+    assert not ExportFolder(store).states(0.0)
+
+
+@pytest.mark.parametrize("site", ["same-site", "cross-site"])
+def test_no_other_site_embeds_clips_or_what_moves(settings: Settings, store: ProjectStore, site: str) -> None:
+    caller, clip = client(settings), next(iter(store.pool.clip_ids()))
+    paths = (f"/projects/1/clips/{clip}.wav", f"/projects/1/clips/{clip}.png", "/projects/1/events")
+    for path in paths:
+        refused = caller.get(path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Dest": "audio"})
+        assert (refused.status_code, "another site" in refused.text) == (403, True)
+    for path in ("/", "/status", "/projects/1", "/static/page.js", *paths[:2]):
+        shown = caller.get(path, headers={**BROWSER, "Sec-Fetch-Site": "same-origin"})
+        assert (shown.status_code, shown.headers["cross-origin-resource-policy"]) == (200, "same-origin"), path
+    whole = caller.get(paths[0]).headers["etag"]
+    again = caller.get(paths[0], headers={"If-None-Match": whole})
+    assert (again.status_code, again.headers["cross-origin-resource-policy"]) == (304, "same-origin")
 
 
 def test_buttons_do_what_the_commands_do(settings: Settings, store: ProjectStore) -> None:

@@ -13,6 +13,7 @@ from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 from aftertone.pipeline.jobs import Degraded
 from aftertone.server import app, events
 from aftertone.server.app import create_app
+from aftertone.server.serving import Told
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore, Store
 from aftertone.store.records import Connection
@@ -381,3 +382,17 @@ def test_a_stranger_does_not_fill_the_log(client: TestClient, caplog: pytest.Log
     for _ in range(200):
         client.post("/webhook", content=b"x")
     assert len([record for record in caplog.records if record.name == "aftertone.server.app"]) == 60
+
+
+def test_a_bug_that_many_requests_meet_does_not_fill_the_log(
+    settings: Settings, jobs: FakeJobs, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(events, "latest_version", broken)
+    client = TestClient(Told(create_app(settings, jobs)))  # which raises what uvicorn would log
+    assert {client.post("/setup", json=SETUP).status_code for _ in range(80)} == {500}
+    failed = [record for record in caplog.records if record.name == "aftertone.server.app"]
+    assert (len(failed), sum(bool(record.exc_info) for record in failed)) == (60, 6)
+    assert all("ZeroDivisionError" in record.getMessage() for record in failed)

@@ -12,6 +12,8 @@ from aftertone.server import connections
 from aftertone.server.app import create_app
 from aftertone.server.connections import BoundedConnection
 from aftertone.settings import Settings
+from aftertone.store.exports import ExportFolder
+from aftertone.store.project import Store
 from tests.unit.aftertone.records import FakeJobs
 
 GET = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -101,6 +103,22 @@ def test_an_answer_that_nobody_reads_is_given_up(connect: Connect, monkeypatch: 
                 break
         else:
             pytest.fail("it stays open")
+
+
+def test_a_download_may_take_longer_than_other_answers(
+    connect: Connect, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exports = ExportFolder(Store(settings.model_dir).project(1))
+    exports.folder.mkdir(parents=True)
+    exports.begin("transformers", 1, "v", 1.0)
+    with exports.making() as folder:
+        (folder / "x").write_bytes(b"x" * 30_000_000)
+        exports.ready("transformers", folder / "x", "a.zip", 2.0)
+    with soon(monkeypatch, ANSWERING_SECONDS=0.1):
+        connection = connect()
+        connection.sendall(b"GET /projects/1/exports/a.zip HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        threading.Event().wait(0.3)  # a slow line
+        assert read(connection).count(b"x") >= 30_000_000
 
 
 def test_requests_one_after_the_other_have_each_their_time(connect: Connect) -> None:

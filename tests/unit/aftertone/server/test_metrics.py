@@ -24,6 +24,12 @@ def test_the_page_of_metrics_is_up_to_date() -> None:
     assert guide() == PAGE, "run: python -m aftertone.server.metrics_docs > docs/metrics.md"
 
 
+def here(settings: Settings, jobs: FakeJobs | None = None) -> TestClient:
+    """A program on this machine that asks the server."""
+    app = create_app(settings, jobs or FakeJobs())
+    return TestClient(app, base_url="http://localhost", client=("127.0.0.1", 50_000))
+
+
 def read(client: TestClient) -> dict[str, Metric]:
     reply = client.get("/metrics")
     assert reply.status_code == 200
@@ -37,7 +43,7 @@ def values(family: Metric, *labels: str) -> dict[tuple[str, ...], float]:
 
 def test_it_says_how_a_project_stands(make_loop: Callable[..., MemoryLoop]) -> None:
     loop, jobs = make_loop(12), FakeJobs()
-    client = TestClient(create_app(loop.settings, jobs))
+    client = here(loop.settings, jobs)
     assert read(client)["aftertone_projects"].samples[0].value == 1
     loop.label_studio.add_task(audio="")
     loop.advance()
@@ -62,7 +68,7 @@ def test_it_says_how_a_project_stands(make_loop: Callable[..., MemoryLoop]) -> N
 
 
 def test_requests_are_timed_by_route_and_nobody_can_make_up_series(settings: Settings) -> None:
-    client = TestClient(create_app(settings, FakeJobs()))
+    client = here(settings)
     client.get("/health")
     client.get("/secret-path")
     client.request("BREW", "/health")
@@ -85,6 +91,14 @@ def test_it_is_guarded_as_other_routes_are(settings: Settings) -> None:
     assert client.get("/metrics", auth=("ls", "hunter2")).status_code == 200
 
 
+def test_without_a_password_only_this_machine_may_ask(settings: Settings) -> None:
+    app = create_app(settings, FakeJobs())
+    for caller, host in (("192.0.2.7", "localhost"), ("127.0.0.1", "evil.example"), ("192.0.2.7", "backend:9090")):
+        reply = TestClient(app, base_url=f"http://{host}", client=(caller, 50_000)).get("/metrics")
+        assert (reply.status_code, "BASIC_AUTH_USER" in reply.text) == (403, True)
+    assert here(settings).get("/metrics").status_code == 200
+
+
 def test_it_answers_while_redis_is_away_and_files_are_damaged(
     make_loop: Callable[..., MemoryLoop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,14 +110,14 @@ def test_it_answers_while_redis_is_away_and_files_are_damaged(
         raise RedisError
 
     monkeypatch.setattr(FakeJobs, "depth", away)
-    found = read(TestClient(create_app(loop.settings, FakeJobs())))
+    found = read(here(loop.settings))
     assert values(found["aftertone_redis_up"]) == {(): 0}
     assert "aftertone_queue_depth" not in found
     assert values(found["aftertone_unreadable"], "project") == {("1",): 1}
 
 
 def test_every_metric_is_documented(settings: Settings) -> None:
-    client = TestClient(create_app(settings, FakeJobs()))
+    client = here(settings)
     client.get("/health")
     told = {name.removesuffix("_info") for name in re.findall(r"^\| `(\w+)`", PAGE, re.MULTILINE)}
     assert {name.removesuffix("_info") for name in read(client)} - {"aftertone_request_seconds_created"} <= told

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aftertone.errors import LeaseLostError
+from aftertone.store.exports import ExportFolder
 from aftertone.store.folder import RecordFolder
 from aftertone.store.lease import LeaseRecord
 from aftertone.store.leftovers import find_leftovers, measure, tidy
@@ -111,3 +112,20 @@ def test_disk_use_is_counted_by_what_it_is_for(tmp_path: Path) -> None:
     use = measure(tmp_path, 1, 7.0)
     assert min(use.pool, use.features, use.rounds, use.adapted, use.other) > 0
     assert (use.at, use.current) == (7.0, 1)
+
+
+def test_old_archives_go_unless_one_is_being_made(tmp_path: Path) -> None:
+    old, new = (write(tmp_path / "exports" / f"{age}.zip", age) for age in (25 * HOUR, 23 * HOUR))
+    killed = write(tmp_path / "exports" / "making" / "weights", 25 * HOUR)
+    os.utime(killed.parent, (0, 0))
+
+    def gone() -> set[Path]:
+        found = find_leftovers(tmp_path, clips=None, features=None, layers=None, now=time.time())
+        return {one.path for one in found}
+
+    assert gone() == {old, killed.parent}
+    with ExportFolder(RecordFolder(tmp_path)).making() as folder:
+        os.utime(write(folder / ".model.0123abcd" / "weights").parent, (0, 0))
+        assert gone() == set()
+    assert gone() == {old}
+    assert new.exists()

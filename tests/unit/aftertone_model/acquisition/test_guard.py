@@ -25,6 +25,12 @@ def test_the_share_is_drawn_and_spread_through_the_batch() -> None:
     assert order[40:] == [row for row in own if row not in order[:40]]
 
 
+def test_what_chance_drew_is_told() -> None:
+    ranked = rank_guarded(STRATEGIES["margin"], INPUTS, 40, 0.25, np.random.default_rng(0), np.random.default_rng(0))
+    assert set(ranked.by_chance) == set(ranked.picks.tolist()) - set(plain(40)[:30])
+    assert rank_guarded(STRATEGIES["margin"], INPUTS, 40, 0.0, *[np.random.default_rng(0)] * 2).by_chance == ()
+
+
 def test_the_extremes_are_the_strategy_alone_and_chance_alone() -> None:
     assert guarded(20, 0.0) == plain(20)
     drawn = np.array([guarded(20, 1.0, seed)[:20] for seed in range(200)])

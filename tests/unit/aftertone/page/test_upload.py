@@ -1,0 +1,144 @@
+"""Search by an uploaded file: it is judged as the pool's clips were, by whoever may press buttons, and not kept."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from starlette.testclient import TestClient
+
+from aftertone.page import routes
+from aftertone.page.children import environment
+from aftertone.page.listening import file_of, listen
+from aftertone.page.search import near_clip, near_upload
+from aftertone.page.sounds import wav
+from aftertone.server.app import create_app
+from aftertone.settings import Settings
+from aftertone.store.project import ProjectStore
+from aftertone_model.errors import AftertoneError, AudioError
+from tests.unit.aftertone.loops import MemoryLoop
+from tests.unit.aftertone.made_store import make_project
+from tests.unit.aftertone.records import FakeJobs
+
+BROWSER = {"Accept": "text/html", "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+
+
+@pytest.fixture
+def trained(make_loop: Callable[..., MemoryLoop]) -> MemoryLoop:
+    """A project with a trained round."""
+    loop = make_loop(24)
+    loop.advance()
+    loop.label(8)
+    loop.advance()
+    assert loop.last.kind == "trained"
+    return loop
+
+
+@pytest.fixture
+def made(settings: Settings) -> ProjectStore:
+    return make_project(settings.model_dir, clips=40, rounds=1)
+
+
+def caller(settings: Settings) -> TestClient:
+    return TestClient(create_app(settings, FakeJobs()), base_url="http://localhost", client=("127.0.0.1", 50_000))
+
+
+def clip_of(loop: MemoryLoop) -> tuple[str, NDArray[np.int16]]:
+    clip = sorted(loop.store.pool.clip_ids())[3]
+    samples = loop.store.samples(clip)
+    assert samples is not None
+    return clip, samples
+
+
+def test_a_clip_of_the_pool_is_judged_as_the_round_judged_it(trained: MemoryLoop) -> None:
+    clip, samples = clip_of(trained)
+    number, store = trained.last.number, trained.store
+    heard = listen(store, trained.settings, number, wav(samples))
+    ids, embeddings = sorted(store.pool.clip_ids()), store.embeddings(number)
+    assert embeddings is not None
+    assert heard.seconds == pytest.approx(len(samples) / 16_000)
+    assert heard.components == pytest.approx(embeddings[ids.index(clip)].tolist(), abs=0.02)
+    known = {score.clip: score.predictions for score in store.scores(number)[1].values()}
+    assert heard.predictions == pytest.approx(known[clip], abs=1e-3)
+    by_upload = [one.clip for one in near_upload(store, heard.components, heard.predictions) if one.clip != clip]
+    by_clip = [one.clip for one in near_clip(store, clip)]
+    assert len(set(by_upload[:8]) & set(by_clip[:8])) >= 7
+
+
+def test_a_browser_uploads_a_file_and_nothing_of_it_stays(trained: MemoryLoop, tmp_path: Path) -> None:
+    samples, settings = clip_of(trained)[1], trained.settings
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path))
+        patch.setattr("tempfile.tempdir", str(tmp_path))
+        before = {path.relative_to(settings.model_dir) for path in settings.model_dir.rglob("*")}
+        shown = caller(settings).post("/projects/1/search", files={"file": ("a.wav", wav(samples))}, headers=BROWSER)
+    assert shown.status_code == 200
+    assert "like an uploaded one" in shown.text
+    assert "The model says" in shown.text
+    assert shown.text.count('name="clips"') > 3
+    assert {path.relative_to(settings.model_dir) for path in settings.model_dir.rglob("*")} == before
+    assert not list(tmp_path.glob("tmp*"))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"no audio at all", "format"),
+        (wav(np.zeros(16_000, np.int16)), "silent"),
+        (wav((8_000 * np.sin(np.arange(48_000))).astype(np.int16)), "the limit is 2 s"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_told_why(
+    settings: Settings, made: ProjectStore, content: bytes, said: str
+) -> None:
+    with pytest.raises(AudioError, match=said):
+        listen(made, settings.model_copy(update={"max_clip_seconds": 2.0}), 1, content)
+
+
+def test_a_form_without_a_file_is_told_so() -> None:
+    with pytest.raises(AftertoneError, match="no file"):
+        file_of(_form(b""))
+
+
+def test_bytes_arrive_as_they_were_sent() -> None:
+    content = bytes(np.random.default_rng(0).integers(0, 256, 50_000).tolist()) + b"\r\n\r\n--x\r\r\n\n"
+    assert file_of(_form(content)) == content
+
+
+def _form(content: bytes) -> bytes:
+    head = b"Content-Type: multipart/form-data; boundary=----b\r\n\r\n------b\r\n"
+    part = b'Content-Disposition: form-data; name="file"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\n'
+    return head + part + content + b"\r\n------b--\r\n"
+
+
+def test_only_this_page_uploads_and_only_so_much(
+    settings: Settings, made: ProjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert made.projection(1) is None  # so that no file is listened to
+    form = {"file": ("a.wav", b"x" * 200)}
+    for headers in ({}, {"Origin": "http://evil.example"}, {**BROWSER, "Sec-Fetch-Site": "same-site"}):
+        assert caller(settings).post("/projects/1/search", files=form, headers=headers).status_code == 403
+    shown = caller(settings).post("/projects/1/search", data={"file": "x"}, headers=BROWSER)
+    assert (shown.status_code, "no file" in shown.text) == (400, True)
+    monkeypatch.setattr(routes, "UPLOAD", 100)
+    shown = caller(settings).post("/projects/1/search", files=form, headers=BROWSER)
+    assert (shown.status_code, "too large" in shown.text) == (400, True)
+
+
+def test_a_process_of_the_page_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "hunter2")
+    monkeypatch.setenv("BASIC_AUTH_PASS", "hunter2")
+    given = environment(settings)
+    assert "hunter2" not in given.values()
+    assert given["MODEL_DIR"] == str(settings.model_dir)
+
+
+def test_every_usual_format_is_understood(trained: MemoryLoop) -> None:
+    soundfile, samples = pytest.importorskip("soundfile"), clip_of(trained)[1]
+    for kind in ("FLAC", "OGG", "MP3"):
+        file = io.BytesIO()
+        soundfile.write(file, samples, 16_000, format=kind)
+        heard = listen(trained.store, trained.settings, trained.last.number, file.getvalue())
+        assert heard.seconds == pytest.approx(len(samples) / 16_000, abs=0.2)
