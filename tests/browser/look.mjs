@@ -1,6 +1,7 @@
 // Looks at the status page in Chromium: `python -m tests.browser` starts a server and this. Ends with 1 where something fails.
 // Arguments: the page's address, a folder for pictures. NODE_PATH must hold playwright-core and axe-core.
 import { createRequire } from "node:module";
+import { createServer } from "node:http";
 import path from "node:path";
 const require = createRequire(path.join(process.env.NODE_PATH ?? process.cwd(), "x.js"));
 const { chromium } = require("playwright-core");
@@ -52,10 +53,17 @@ for (const [name, options, target] of [
   const seen = await open(name, options, target);
   if (options.javaScriptEnabled === false) {
     const text = await seen.page.innerText("main");
-    check(`${name}: it reads without JavaScript`, ["Rounds", "Classes", "Asked for next"].every((word) => text.includes(word)));
+    check(`${name}: it reads without JavaScript`, ["Rounds", "Classes", "Asked for next", "Random share", "Export"].every((word) => text.includes(word)));
     await seen.page.click("button[value=pause]");
     check(`${name}: a button acts`, (await seen.page.innerText("main")).includes("is paused"));
     await seen.page.click("button[value=resume]");
+    await seen.page.goto(`${address}/projects/1/search`);
+    await seen.page.setInputFiles("#file", process.env.SOUND);
+    await seen.page.click("text=Search by this file");
+    check(`${name}: a file is searched by`, (await seen.page.innerText("main")).includes("The file lasts 1.5 s") && await seen.page.locator("input[name=clips]").count() === 20);
+    await seen.page.setInputFiles("#file", { name: "a.mp3", mimeType: "audio/mpeg", buffer: Buffer.from("no audio") });
+    await seen.page.click("text=Search by this file");
+    check(`${name}: a file that is no audio is told so`, (await seen.page.innerText(".problem")).includes("audio"));
   } else {
     await examine(seen);
   }
@@ -75,6 +83,40 @@ await page.click("#map-like");
 check("search by example finds clips", await page.locator("input[name=clips]").count() > 0);
 await page.click("button[value=ask]");
 check("they are asked for next", (await page.innerText("#said")).includes("will be asked for before all others"));
+await page.goto(`${address}/projects/1`);
+await page.click("text=Export the model for transformers");
+check("an export is being made", (await page.innerText("#exports")).includes("being made"));
+const made = page.locator("#exports a[href*='/exports/']");
+check("it is ready without a reload", await made.waitFor({ timeout: 10000 }).then(() => true, () => false));
+for (const [said, link] of [["the archive", made], ["the table", page.locator("a[href$='predictions.csv']")]]) {
+  const [download] = await Promise.all([page.waitForEvent("download", { timeout: 10000 }), link.click()]);
+  check(`${said} is downloaded (${download.suggestedFilename()})`, (await download.failure()) === null);
+}
+await page.locator("#exports").screenshot({ path: path.join(pictures, "status-page-exports.png") });
+await examine({ page, outside: [], errors: [], name: "status-page-exported" });
+await page.goto(`${address}/projects/1/search`);
+await page.setInputFiles("#file", { name: "large.wav", mimeType: "audio/wav", buffer: Buffer.alloc(21e6) });
+check("a file that is too large isn't sent", await page.evaluate(() => !document.getElementById("file").checkValidity()));
+await page.setInputFiles("#file", process.env.SOUND);
+await page.click("text=Search by this file");
+await page.waitForSelector(".said");
+await page.waitForTimeout(500);
+await examine({ page, outside: [], errors: [], name: "status-page-upload" });
+await page.click("button[value=ask]");
+check("what is like a file is asked for next", (await page.innerText("#said")).includes("will be asked for before all others"));
+const site = createServer((_, reply) => reply.setHeader("Content-Type", "text/html").end("<p>another site of this machine")).listen(0, "127.0.0.1");
+await new Promise((done) => site.once("listening", done));
+const other = await browser.newPage();
+await other.goto(`http://127.0.0.1:${site.address().port}/`);
+const clip = (await (await fetch(`${address}/status`)).json()).projects[0].next_clips[0].clip;
+check("another site of this machine embeds no clip", await other.evaluate((from) => new Promise((done) => {
+  const audio = new Audio(from);
+  audio.addEventListener("error", () => done(true));
+  audio.addEventListener("loadeddata", () => done(false));
+  audio.load();
+}), `${address}/projects/1/clips/${clip}.wav`));
+await other.close();
+site.close();
 if (process.env.PROGRESS) {
   await page.goto(`${address}/projects/1`);
   const { writeFileSync } = await import("node:fs");

@@ -181,7 +181,7 @@ def _random_share(number: int) -> RandomShare | None:
         return None
     random = np.random.default_rng(number)
     truth = random.choice(len(CLASSES), size=30, p=SHARES)
-    told = np.eye(len(CLASSES))[truth] * 0.5 * number**0.5 + random.random((30, len(CLASSES)))
+    told = np.eye(len(CLASSES))[truth] * 0.15 * number**0.5 + random.random((30, len(CLASSES)))
     metrics = measure(truth, told / told.sum(axis=1, keepdims=True), CLASSES)
     return RandomShare(metrics=metrics, labels=(number - 1.5) * BATCH, rounds=(number - 2, number - 1))
 

@@ -31,7 +31,8 @@ document.addEventListener("change", (event) => {
 });
 // The clips that are asked for next change with the rest, but not under somebody who is listening.
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (event.detail.target.id !== "live" || !document.getElementById("next")) return;
+  const target = event.detail.target || event.target; // of what the event stream swaps in, htmx names no target
+  if (target.id !== "live" || !document.getElementById("next")) return;
   if ([...document.querySelectorAll("audio")].some((audio) => !audio.paused)) return;
   htmx.ajax("GET", window.location.pathname, { source: "#next", target: "#next", select: "#next", swap: "outerHTML" });
 });
