@@ -22,6 +22,7 @@ from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, 
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import Guard
 from aftertone_model.errors import BackboneError, LabelError
+from aftertone_model.evaluation.calibration import MIN_CLIPS
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.evaluation.rating_metrics import RatingMetrics
 from aftertone_model.labels import LabelSchema
@@ -34,6 +35,7 @@ from aftertone_model.training import Fitted, M, Training
 Embedded = Callable[[Sequence[Clip], NDArray[np.floating]], object]
 """Takes clips and their embeddings (N, D)."""
 
+SURE_OF = 64  # clips on which the exported classifier is compared with what judges
 NO_LABELS: Mapping[str, NDArray[np.floating]] = {}
 
 
@@ -138,7 +140,9 @@ class AnyLearner(ABC, Generic[M]):
         """Fine-tune on all labels so far and measure the result on the test set.
 
         With enough test clips, a temperature is fitted on them and folded into the last layer: one number, which moves
-        no prediction. The calibration error is that of clips whose temperature was fitted without them.
+        no prediction. The calibration error is that of clips whose temperature was fitted without them. Before there
+        are enough, the transformers classifier that is exported gets the temperature under which it is as sure of
+        unlabelled clips as what judges; ours, as with few labels it is far too sure.
 
         Args:
             labels: clip id -> (C,) soft label.
@@ -158,7 +162,9 @@ class AnyLearner(ABC, Generic[M]):
         fitted = self._fit(labelled, targets, clips, previous)
         model, plain_metrics = fitted.model, None
         if fitted.plain is not None:
-            temperature, plain_metrics = self._evaluate(fitted.plain, test_clips, tested)
+            few = len(tested) < MIN_CLIPS
+            guess = self._as_sure(fitted.plain, model, clips, labels.keys() | held_out) if few else 1.0
+            temperature, plain_metrics = self._evaluate(fitted.plain, test_clips, tested, guess)
             model = model.plain_over(temperature)
         temperature, metrics = self._evaluate(model, test_clips, tested)
         return Training(
@@ -314,18 +320,32 @@ class AnyLearner(ABC, Generic[M]):
         return self._pool_features
 
     def _evaluate(
-        self, model: M, clips: Sequence[Clip], labels: NDArray[np.floating]
+        self, model: M, clips: Sequence[Clip], labels: NDArray[np.floating], guess: float = 1.0
     ) -> tuple[float, Metrics | RatingMetrics | None]:
-        """The temperature to divide logits by, and the test set's metrics."""
+        """The temperature to divide logits by, and the test set's metrics.
+
+        Args:
+            guess: the temperature where the test set is too small to tell.
+        """
         clear = np.flatnonzero(self.schema.clear(labels)) if len(labels) else []
         if len(clear) == 0:
-            return 1.0, None
+            return guess, None
         tested, labels = [clips[int(row)] for row in clear], labels[clear]
         scores = self._score(model, tested, "test")
-        temperature, predictions = self.schema.calibrate(scores.logits, labels, self.runtime.seed)
+        temperature, predictions = self.schema.calibrate(scores.logits / guess, labels, self.runtime.seed)
         speakers = [clip.speaker for clip in tested]
         files = [clip.file for clip in tested]
-        return temperature, self.schema.measure(labels, predictions, speakers, self.runtime.seed, files)
+        return guess * temperature, self.schema.measure(labels, predictions, speakers, self.runtime.seed, files)
+
+    def _as_sure(self, plain: M, model: M, clips: Sequence[Clip], labelled: Collection[str]) -> float:
+        """The temperature under which `plain` is as sure as `model`, of some clips without a label."""
+        others = _rows(clips, labelled)
+        drawn = np.random.default_rng(self.runtime.seed).permutation(len(others))[:SURE_OF]
+        if not len(drawn) or self.schema.predicts != Requires.PROBABILITIES:
+            return 1.0
+        some = [others[row] for row in sorted(drawn.tolist())]
+        logits, judged = (self._score(one, some, "test").logits for one in (plain, model))
+        return self.schema.as_sure(logits, self.schema.predictions(judged))
 
 
 def _rows(clips: Sequence[Clip], labelled: Collection[str]) -> list[Clip]:

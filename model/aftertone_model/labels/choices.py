@@ -59,6 +59,12 @@ class Choices(LabelSchema):
             return 1.0, self.predictions(logits)
         return fit_temperature(logits, labels, self), cross_fitted(logits, labels, self, seed)
 
+    def as_sure(self, logits: NDArray[np.floating], predictions: NDArray[np.floating]) -> float:
+        """The predictions stand in for labels."""
+        from aftertone_model.evaluation.calibration import fit_temperature
+
+        return fit_temperature(logits, predictions, self)
+
     def confidence(self, predictions: Sequence[float]) -> float:
         """The probability of the likeliest class."""
         return max(predictions)

@@ -107,6 +107,11 @@ class Ratings(LabelSchema):
         del labels, seed
         return 1.0, self.predictions(logits)
 
+    def as_sure(self, logits: NDArray[np.floating], predictions: NDArray[np.floating]) -> float:
+        """A regression is never sure."""
+        del logits, predictions
+        return 1.0
+
     def confidence(self, predictions: Sequence[float]) -> float:
         """A regression can't tell."""
         del predictions

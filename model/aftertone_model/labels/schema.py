@@ -95,6 +95,11 @@ class LabelSchema(ABC):
         was fitted without them; 1 where the kind has none, or there are too few clips."""
 
     @abstractmethod
+    def as_sure(self, logits: NDArray[np.floating], predictions: NDArray[np.floating]) -> float:
+        """The temperature to divide logits (N, C) by so that they are as sure as another model's predictions (N, C) of
+        the same N > 0 clips; 1 where the kind has none."""
+
+    @abstractmethod
     def confidence(self, predictions: Sequence[float]) -> float:
         """How sure the answer for one clip (C,) is, in [0, 1]; 0 where the kind can't tell."""
 

@@ -208,6 +208,20 @@ def test_the_temperature_is_in_the_weights_and_moves_no_prediction(extracted, ba
     assert scaled.metrics.ece < cold.metrics.ece
 
 
+def test_with_few_test_clips_the_exported_classifier_is_as_sure_as_what_judges(extracted, backbone):
+    pool, clips, labels = extracted
+    learner = Learner(backbone, SCHEMA, Runtime(pool=pool), replace(QUICK, updates=200))
+    taught, test = ({clip.id: labels[clip.id] for clip in some} for some in (clips[:6], clips[-2:]))
+    training = learner.train(taught, test, clips)
+    assert training.temperature == 1.0
+    judge, plain = training.model, replace(training.model, head=None)
+    sure, exported = (learner.predict(model, clips[6:-2]).max(axis=1).mean() for model in (judge, plain))
+    assert exported == pytest.approx(sure, abs=0.1)
+    assert training.plain_metrics.ece == pytest.approx(
+        1 - learner.predict(plain, clips[-2:]).max(axis=1).mean(), abs=0.02
+    )
+
+
 @pytest.mark.parametrize(
     ("label", "complaint"),
     [([0.5, 0.5], "must be 3 shares"), ([0.5, 0.2, 0.0], "must be 3 shares"), ([1.5, -0.5, 0.0], "must be 3 shares")],
