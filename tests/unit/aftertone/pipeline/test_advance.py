@@ -313,12 +313,12 @@ def test_a_worker_that_comes_too_late_leaves_its_successors_round_alone(
     loop.label(6)
     complete, calls = ProjectStore.complete_round, []
 
-    def late(self: ProjectStore, record: Round, scores: Sequence[Score], embeddings: Any) -> None:
+    def late(self: ProjectStore, record: Round, scores: Sequence[Score], *others: Any) -> None:
         monkeypatch.undo()
         os.utime(loop.store.folder / "lease.json", (0, 0))  # as if this worker had stood still since it had trained
         loop.advance()
         calls.extend(loop.label_studio.calls)
-        complete(self, record, scores, embeddings)
+        complete(self, record, scores, *others)
 
     monkeypatch.setattr(ProjectStore, "complete_round", late)
     loop.advance()
