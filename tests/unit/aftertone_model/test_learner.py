@@ -217,6 +217,7 @@ def test_with_few_test_clips_the_exported_classifier_is_as_sure_as_what_judges(e
     judge, plain = training.model, replace(training.model, head=None)
     sure, exported = (learner.predict(model, clips[6:-2]).max(axis=1).mean() for model in (judge, plain))
     assert exported == pytest.approx(sure, abs=0.1)
+    assert isinstance(training.plain_metrics, Metrics)
     assert training.plain_metrics.ece == pytest.approx(
         1 - learner.predict(plain, clips[-2:]).max(axis=1).mean(), abs=0.02
     )
