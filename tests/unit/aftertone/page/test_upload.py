@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from os import environ
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from aftertone.page.listening import file_of, listen
 from aftertone.page.search import near_clip, near_upload
 from aftertone.page.sounds import wav
 from aftertone.server.app import create_app
-from aftertone.settings import Settings
+from aftertone.settings import Settings, load_settings
 from aftertone.store.project import ProjectStore
 from aftertone_model.errors import AftertoneError, AudioError
 from tests.unit.aftertone.loops import MemoryLoop
@@ -129,10 +130,16 @@ def test_only_this_page_uploads_and_only_so_much(
 
 def test_a_process_of_the_page_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "hunter2")
+    monkeypatch.setenv("BASIC_AUTH_USER", "me")
     monkeypatch.setenv("BASIC_AUTH_PASS", "hunter2")
+    monkeypatch.setenv("NOTIFY_URL", "https://me:hunter2@example.org/")
+    monkeypatch.setenv("NOTIFY_SECRET", "hunter2")
     given = environment(settings)
-    assert "hunter2" not in given.values()
+    assert not any("hunter2" in value for value in given.values())
     assert given["MODEL_DIR"] == str(settings.model_dir)
+    for name in environ.keys() - given.keys():
+        monkeypatch.delenv(name)
+    load_settings()  # which refuses a user name without a password
 
 
 def test_every_usual_format_is_understood(trained: MemoryLoop) -> None:
