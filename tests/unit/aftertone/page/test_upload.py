@@ -1,18 +1,24 @@
 """Search by an uploaded file: it is judged as the pool's clips were, by whoever may press buttons, and not kept."""
 
+import asyncio
 import io
+import sys
+import time
 from collections.abc import Callable
 from os import environ
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from starlette.requests import ClientDisconnect, Request
 from starlette.testclient import TestClient
 
-from aftertone.page import routes
+from aftertone.page import children, routes
 from aftertone.page.children import environment
 from aftertone.page.listening import file_of, listen
+from aftertone.page.routes import Page
 from aftertone.page.search import near_clip, near_upload
 from aftertone.page.sounds import wav
 from aftertone.server.app import create_app
@@ -149,3 +155,27 @@ def test_every_usual_format_is_understood(trained: MemoryLoop) -> None:
         soundfile.write(file, samples, 16_000, format=kind)
         heard = listen(trained.store, trained.settings, trained.last.number, file.getvalue())
         assert heard.seconds == pytest.approx(len(samples) / 16_000, abs=0.2)
+
+
+def test_a_process_ends_with_whoever_waits_for_it(
+    settings: Settings, made: ProjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "_command", lambda *_: [sys.executable, "-c", "import time; time.sleep(30)"])
+    page = Page(settings, cast(Any, None))
+    arriving = iter([{"type": "http.request", "body": _form(b"x"), "more_body": False}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.1)
+        return next(arriving)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/", "query_string": b"", "path_params": {"project": "1"},
+        "client": ("127.0.0.1", 1), "headers": [
+            (b"host", b"localhost"), (b"origin", b"http://localhost"), (b"content-type", b"multipart/form-data"),
+        ],
+    }  # fmt: skip
+    began = time.monotonic()
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(page.upload(Request(scope, receive)))
+    assert time.monotonic() - began < 15
+    assert page._children == 0  # the next one isn't told to wait
