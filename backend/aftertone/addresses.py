@@ -16,8 +16,8 @@ SIGNED = re.compile(
 )
 """A parameter of an address, with its name in group 1, whose value lets whoever has it in."""
 
-FILE_PARAMETER = re.compile(r"""([?&](d|fileuri)=)([^\s&;"'<>]+)""")
-"""What names a file in a query, wherever it stands in a text: with `?name=`, the name, and the value."""
+FILE_PARAMETER = re.compile(r"""([?&;](d|fileuri)=)([^\s&;"'<>]+)""")
+"""What names a file in a query, wherever it stands in a text, `&amp;` too: with `?name=`, the name, and the value."""
 
 MOST_DECODED = 5  # times that percent-encoding is undone: what is encoded more often names no file
 

@@ -15,6 +15,7 @@ from aftertone.faults import BUG, explain
 from aftertone.settings import Settings, load_settings
 from aftertone.store.exports import ExportFolder
 from aftertone.store.project import ProjectStore, Store
+from aftertone.store.rounds import Round
 
 PREDICTIONS = "predictions"
 LEVEL = 1  # of compression: weights hardly get smaller
@@ -45,19 +46,20 @@ def make_archive(store: ProjectStore, settings: Settings, format: str) -> None:
     exports = ExportFolder(store)
     try:
         with exports.making() as scratch:
-            number = _export(store, settings, format, scratch / "model")
-            name = f"aftertone-project-{store.folder.name}-round-{number:03d}-{format}.zip"
+            record = _export(store, settings, format, scratch / "model")
+            name = f"aftertone-project-{store.folder.name}-round-{record.number:03d}-{format}.zip"
             _pack(scratch / "model", scratch / name)
-            exports.ready(format, scratch / name, name, time.time())
+            exports.ready(
+                format, scratch / name, name, time.time(), number=record.number, version=record.version
+            )  # fmt: skip
     except Exception as error:
         exports.failed(format, explain(error) or f"{type(error).__name__}: {error}. {BUG}", time.time())
 
 
-def _export(store: ProjectStore, settings: Settings, format: str, folder: Path) -> int:
+def _export(store: ProjectStore, settings: Settings, format: str, folder: Path) -> Round:
     from aftertone.export import export_model  # brings torch
 
-    record = export_model(store, settings, folder, format="onnx" if format == "onnx" else "transformers")
-    return record.number
+    return export_model(store, settings, folder, format="onnx" if format == "onnx" else "transformers")
 
 
 def _pack(folder: Path, archive: Path) -> None:

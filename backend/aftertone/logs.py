@@ -12,7 +12,8 @@ from typing import Literal
 from aftertone.addresses import SIGNED, without_secret_files, without_secrets
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-ADDRESS = re.compile(r"""\b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s"'<>)\]},]+""")
+ADDRESS = re.compile(r"""\b([a-zA-Z][a-zA-Z0-9+.-]*://)(?:[^\s"'<>/?#]*@)?([^\s"'<>)\]},]+)""")
+"""An address, without the user name and password before its host: they may hold what ends an address in a sentence."""
 LEAST_SECRET = 6  # characters: a shorter password would blot out words that only look like it
 HIDDEN = "[hidden]"
 
@@ -46,7 +47,7 @@ class _Safe(logging.Formatter):
         """Without the secrets that are known, and with addresses that lack user names, passwords and signatures."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        text = ADDRESS.sub(lambda found: without_secrets(found[0]) or HIDDEN, text)
+        text = ADDRESS.sub(lambda found: without_secrets(found[1] + found[2]) or HIDDEN, text)
         text = without_secret_files(text)
         return SIGNED.sub(rf"\1{HIDDEN}", text)  # what stands behind a space or a bracket, or without a scheme
 

@@ -81,7 +81,10 @@ def standin(store: ProjectStore) -> None:
         exports = ExportFolder(store)
         with exports.making() as scratch:
             (scratch / "model").write_bytes(b"a model")
-            exports.ready(format, scratch / "model", f"aftertone-project-1-{format}.zip", time.time())
+            name, record = f"aftertone-project-1-{format}.zip", store.rounds()[-1]
+            exports.ready(
+                format, scratch / "model", name, time.time(), number=record.number, version=record.version
+            )  # fmt: skip
 
     children.run, children.start = run, start
 

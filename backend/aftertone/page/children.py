@@ -21,6 +21,9 @@ from aftertone_model.errors import AftertoneError
 HANDED_ON = ("model_dir", "backbone", "preset", "device", "max_clip_seconds", "channel")
 """Settings that a process gets whatever the environment says."""
 
+LEFT_OUT = (*SECRETS, "basic_auth_user")
+"""Settings that it doesn't get; without its password, a user name alone would be refused as half a setting."""
+
 
 class ChildError(AftertoneError):
     """A process ended without doing what it was started for."""
@@ -73,7 +76,7 @@ def start(module: str, arguments: Sequence[str], settings: Settings) -> None:
 
 def environment(settings: Settings) -> dict[str, str]:
     """Ours without secrets, with the settings that matter."""
-    kept = {name: value for name, value in os.environ.items() if name.lower() not in SECRETS}
+    kept = {name: value for name, value in os.environ.items() if name.lower() not in LEFT_OUT}
     ours = {name.upper(): str(getattr(settings, name)) for name in HANDED_ON}
     path = os.pathsep.join(folder for folder in sys.path if folder)
     return {**kept, **ours, "PYTHONPATH": path}

@@ -1,13 +1,14 @@
 """The page's routes: / and /projects/{project} for browsers, what is behind their players and buttons, /status."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial, wraps
 from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -115,9 +116,10 @@ class Page:
         number = _project(request)
         self._store.kept(number)
         async with self._child():
-            written = await children.run(
+            writing = children.run(
                 "aftertone.archive", [str(number), PREDICTIONS], self._settings, b"", seconds=LISTENING_SECONDS
             )
+            written = await _for_caller(request, writing)
         name = f'attachment; filename="aftertone-project-{number}-emotions.csv"'
         headers = {**EMBEDDED_HERE_ALONE, "Cache-Control": "no-store", "Content-Disposition": name}
         return Response(written, media_type="text/csv; charset=utf-8", headers=headers)
@@ -138,12 +140,11 @@ class Page:
             raise AftertoneError("The form holds no file. Choose an audio file first.")
         async with self._child():
             form = f"Content-Type: {kind}\r\n\r\n".encode("latin-1") + await _body(request, UPLOAD)
-            heard = Heard.model_validate_json(
-                await children.run(
-                    "aftertone.page.listening", [str(number), str(record.number)], self._settings, form,
-                    seconds=LISTENING_SECONDS,
-                )
+            listening = children.run(
+                "aftertone.page.listening", [str(number), str(record.number)], self._settings, form,
+                seconds=LISTENING_SECONDS,
             )  # fmt: skip
+            heard = Heard.model_validate_json(await _for_caller(request, listening))
         return await run_in_threadpool(self._found_like, number, heard)
 
     @asynccontextmanager
@@ -318,6 +319,29 @@ async def _body(request: Request, limit: int) -> bytes:
     if size > limit:
         raise AftertoneError(f"What was sent is too large; the limit is {limit / 1_000_000:g} MB.")
     return bytes(body)
+
+
+async def _for_caller(request: Request, doing: Coroutine[Any, Any, bytes]) -> bytes:
+    """What is done for a caller, and ended where the caller goes away: whoever comes next isn't kept waiting.
+
+    Raises:
+        ClientDisconnect: the caller went away.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    done, left = asyncio.ensure_future(doing), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((done, left), return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise ClientDisconnect
+        return done.result()
+    finally:
+        for one in (done, left):
+            one.cancel()
+        await asyncio.gather(done, left, return_exceptions=True)
 
 
 def _number(text: str) -> int:

@@ -87,14 +87,15 @@ class ExportFolder:
         except Timeout:
             raise StoreError("An export of this project is being made already. One is made at a time.") from None
 
-    def ready(self, format: str, archive: Path, name: str, now: float) -> None:
-        """Put a whole archive in place of the one before."""
+    def ready(self, format: str, archive: Path, name: str, now: float, *, number: int, version: str) -> None:
+        """Put a whole archive in place of the one before; its round may be another than what was asked for."""
 
         def done(formats: dict[str, Export]) -> None:
             before = formats[format]
             archive.replace(self.folder / name)
             size = (self.folder / name).stat().st_size
-            formats[format] = before.model_copy(update={"ended": now, "file": name, "bytes": size})
+            what = {"round": number, "version": version, "file": name, "bytes": size, "ended": now}
+            formats[format] = before.model_copy(update=what)
 
         self._change(done)
         kept = {one.file for one in self._store.get(Exports).formats.values()}

@@ -80,6 +80,8 @@ def test_secrets_of_messages_fields_and_tracebacks_are_taken_out(lines: io.Strin
         "/data/local-files/?d=a.wav%3FX-Amz-Signature%3Ddeadbeef",
         "/data/local-files/?x=1&d=s3%253A%252F%252Fu%253Ahunter2%2540b/a.wav (Caused by nothing)",
         f"/tasks/7/resolve/?fileuri={base64.b64encode(b's3://b/a.wav?sig=deadbeef').decode()}",
+        f"/tasks/7/resolve/?x=1&amp;fileuri={base64.b64encode(b's3://b/a.wav?sig=deadbeef').decode()}",
+        "https://u:pa,hunter2)de]adbeef}deadbeef@host/a.wav",
         f"http://host/tasks/7/resolve/?fileuri={base64.urlsafe_b64encode(b'https://u:hunter2@b/a').decode()}",
     ],
 )

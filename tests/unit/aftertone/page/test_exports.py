@@ -76,6 +76,16 @@ def test_a_model_is_made_told_of_and_downloaded(
     ]
 
 
+def test_an_archive_is_of_the_round_that_is_in_it(made: ProjectStore) -> None:
+    exports = ExportFolder(made)
+    exports.begin("transformers", 2, "two", 1.0)  # which is rolled back before its weights are read
+    with exports.making() as folder:
+        (folder / "x").write_bytes(b"archive")
+        exports.ready("transformers", folder / "x", "a.zip", 2.0, number=1, version="one")
+    told = exports.states(3.0)["transformers"][1]
+    assert (told.round, told.version, told.file) == (1, "one", "a.zip")
+
+
 def test_a_failure_and_an_interruption_are_told(
     settings: Settings, made: ProjectStore, started: list[tuple[str, list[str]]]
 ) -> None:
@@ -101,7 +111,7 @@ def test_only_what_the_page_lists_is_downloaded_and_by_no_other_site(settings: S
     exports.begin("transformers", 2, "v", 1.0)
     with exports.making() as folder:
         (folder / "x").write_bytes(b"archive")
-        exports.ready("transformers", folder / "x", "a.zip", 2.0)
+        exports.ready("transformers", folder / "x", "a.zip", 2.0, number=2, version="v")
     (exports.folder / "b.zip").write_bytes(b"other")
     assert client.get("/projects/1/exports/a.zip").content == b"archive"
     for path in ("b.zip", "making.lock", "..%2fconnection.json", "%00", "a.zip/"):

@@ -1,21 +1,28 @@
 """Search by an uploaded file: it is judged as the pool's clips were, by whoever may press buttons, and not kept."""
 
+import asyncio
 import io
+import sys
+import time
 from collections.abc import Callable
+from os import environ
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from starlette.requests import ClientDisconnect, Request
 from starlette.testclient import TestClient
 
-from aftertone.page import routes
+from aftertone.page import children, routes
 from aftertone.page.children import environment
 from aftertone.page.listening import file_of, listen
+from aftertone.page.routes import Page
 from aftertone.page.search import near_clip, near_upload
 from aftertone.page.sounds import wav
 from aftertone.server.app import create_app
-from aftertone.settings import Settings
+from aftertone.settings import Settings, load_settings
 from aftertone.store.project import ProjectStore
 from aftertone_model.errors import AftertoneError, AudioError
 from tests.unit.aftertone.loops import MemoryLoop
@@ -129,10 +136,16 @@ def test_only_this_page_uploads_and_only_so_much(
 
 def test_a_process_of_the_page_gets_no_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "hunter2")
+    monkeypatch.setenv("BASIC_AUTH_USER", "me")
     monkeypatch.setenv("BASIC_AUTH_PASS", "hunter2")
+    monkeypatch.setenv("NOTIFY_URL", "https://me:hunter2@example.org/")
+    monkeypatch.setenv("NOTIFY_SECRET", "hunter2")
     given = environment(settings)
-    assert "hunter2" not in given.values()
+    assert not any("hunter2" in value for value in given.values())
     assert given["MODEL_DIR"] == str(settings.model_dir)
+    for name in environ.keys() - given.keys():
+        monkeypatch.delenv(name)
+    load_settings()  # which refuses a user name without a password
 
 
 def test_every_usual_format_is_understood(trained: MemoryLoop) -> None:
@@ -142,3 +155,27 @@ def test_every_usual_format_is_understood(trained: MemoryLoop) -> None:
         soundfile.write(file, samples, 16_000, format=kind)
         heard = listen(trained.store, trained.settings, trained.last.number, file.getvalue())
         assert heard.seconds == pytest.approx(len(samples) / 16_000, abs=0.2)
+
+
+def test_a_process_ends_with_whoever_waits_for_it(
+    settings: Settings, made: ProjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "_command", lambda *_: [sys.executable, "-c", "import time; time.sleep(30)"])
+    page = Page(settings, cast(Any, None))
+    arriving = iter([{"type": "http.request", "body": _form(b"x"), "more_body": False}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        await asyncio.sleep(0.1)
+        return next(arriving)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/", "query_string": b"", "path_params": {"project": "1"},
+        "client": ("127.0.0.1", 1), "headers": [
+            (b"host", b"localhost"), (b"origin", b"http://localhost"), (b"content-type", b"multipart/form-data"),
+        ],
+    }  # fmt: skip
+    began = time.monotonic()
+    with pytest.raises(ClientDisconnect):
+        asyncio.run(page.upload(Request(scope, receive)))
+    assert time.monotonic() - began < 15
+    assert page._children == 0  # the next one isn't told to wait

@@ -113,7 +113,7 @@ def test_a_download_may_take_longer_than_other_answers(
     exports.begin("transformers", 1, "v", 1.0)
     with exports.making() as folder:
         (folder / "x").write_bytes(b"x" * 30_000_000)
-        exports.ready("transformers", folder / "x", "a.zip", 2.0)
+        exports.ready("transformers", folder / "x", "a.zip", 2.0, number=2, version="v")
     with soon(monkeypatch, ANSWERING_SECONDS=0.1):
         connection = connect()
         connection.sendall(b"GET /projects/1/exports/a.zip HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
