@@ -11,10 +11,13 @@ FILE_IN_QUERY = {"d": "/data/local-files/", "fileuri": "/resolve/"}
 """Names in a query that tell which file is meant -> part of the paths of Label Studio where they do."""
 
 SIGNED = re.compile(
-    r"""([?&;][\w.-]*(?:signature|sig|token|credential|secret|password|session|keyid|apikey)[\w.-]*=)[^\s&;"'<>]+""",
+    r"""([?&;][\w.-]{0,60}(?:signature|sig|token|credential|secret|password|session|keyid|apikey)[\w.-]{0,60}=)[^\s&;"'<>]+""",
     re.IGNORECASE,
 )
-"""A parameter of an address, with its name in group 1, whose value lets whoever has it in."""
+"""A parameter of an address, with its name in group 1, whose value lets whoever has it in.
+
+Its name has a bounded length, or a long text of a stranger would take seconds.
+"""
 
 FILE_PARAMETER = re.compile(r"""([?&;](d|fileuri)=)([^\s&;"'<>]+)""")
 """What names a file in a query, wherever it stands in a text, `&amp;` too: with `?name=`, the name, and the value."""

@@ -12,7 +12,7 @@ from typing import Literal
 from aftertone.addresses import SIGNED, without_secret_files, without_secrets
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-ADDRESS = re.compile(r"""\b([a-zA-Z][a-zA-Z0-9+.-]*://)(?:[^\s"'<>/?#]*@)?([^\s"'<>)\]},]+)""")
+ADDRESS = re.compile(r"""\b([a-zA-Z][a-zA-Z0-9+.-]{0,30}://)(?:[^\s"'<>/?#]*@)?([^\s"'<>)\]},]+)""")
 """An address, without the user name and password before its host: they may hold what ends an address in a sentence."""
 LEAST_SECRET = 6  # characters: a shorter password would blot out words that only look like it
 HIDDEN = "[hidden]"

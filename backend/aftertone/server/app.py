@@ -51,6 +51,7 @@ WEBHOOK_BODY = 1_000_000  # bytes
 AT_ONCE = 64  # requests that are answered at a time, beside those to /health
 ASK_SECONDS = 10.0  # that Label Studio may take, where somebody wants a project to be forgotten
 LOGGED_A_MINUTE = 60  # refusals, and as many failures: a stranger fills no disk
+LOGGED_PATH = 500  # characters of what was asked for
 TRACED_A_MINUTE = 6  # failures that are logged with their traceback, of a hundred lines
 STATUS = {
     LabelConfigError: 422,
@@ -197,6 +198,11 @@ def _check_secret(request: Request, secret: str) -> None:
         )
 
 
+def _path(request: Request) -> str:
+    """What was asked for, as the log shows it."""
+    return request.scope["path"][:LOGGED_PATH]
+
+
 class _Allowance:
     """So many lines of a log in a minute."""
 
@@ -224,14 +230,14 @@ class _Refusals:
         said = str(error)[:2000]
         if self._refused.take():
             # Label Studio shows its user the status alone and sends them to this log.
-            log.warning("%s: %s", request.scope["path"], said, extra={"action": "request_refused"})
+            log.warning("%s: %s", _path(request), said, extra={"action": "request_refused"})
         if isinstance(error, RequestError):
             return answer(error.status, type(error).__name__, said, error.headers)
         return answer(STATUS.get(type(error), 400), type(error).__name__, said)
 
     async def apologise(self, request: Request, error: Exception) -> Response:
         """Of a request that fails by no fault of its caller."""
-        detail, path = explain(error), request.scope["path"]
+        detail, path = explain(error), _path(request)
         if detail and self._failed.take():
             log.error("%s: %s", path, detail, extra={"action": "request_failed"})
         elif not detail and self._failed.take():

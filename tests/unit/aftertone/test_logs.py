@@ -5,6 +5,7 @@ import io
 import json
 import logging
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -91,6 +92,13 @@ def test_no_signature_is_left_wherever_the_address_seems_to_end(lines: io.String
     said += " ".join(_decoded(found) for found in re.findall('fileuri=([^ "\n]+)', said))
     assert "deadbeef" not in said
     assert "hunter2" not in said
+
+
+@pytest.mark.parametrize("text", ["a." * 30_000, "?" + "sig" * 20_000, "a://" * 15_000])
+def test_no_text_of_a_stranger_takes_long(text: str) -> None:
+    began = time.monotonic()
+    assert TextFormatter().safe(text)
+    assert time.monotonic() - began < 1
 
 
 def _decoded(fileuri: str) -> str:
