@@ -22,10 +22,12 @@ class Likelihood(Protocol):
     def predictions(self, logits: NDArray[np.floating]) -> NDArray[np.float64]: ...
 
 
-def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating], schema: Likelihood) -> float:
+def fit_temperature(
+    logits: NDArray[np.floating], targets: NDArray[np.floating], schema: Likelihood, smoothing: float = 1.0
+) -> float:
     """The temperature T > 0 under which logits / T have the highest likelihood.
 
-    Targets are smoothed by one clip of no class, as Platt did: else a test set without a mistake would ask for T = 0,
+    Labels are smoothed by one clip of no class, as Platt did: else a test set without a mistake would ask for T = 0,
     and a classifier that is certain of everything ranks nothing.
 
     Source: Guo et al. 2017 (arXiv 1706.04599), eq. 9; smoothing after Platt 1999, section 2.2.
@@ -33,8 +35,9 @@ def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.floating],
     Args:
         logits: (N, C), N > 0.
         targets: (N, C) soft labels.
+        smoothing: clips of no class; none where the targets are what another model says, which is never certain.
     """
-    smooth = (targets * len(targets) + schema.prior) / (len(targets) + 1)  # (N, C)
+    smooth = (targets * len(targets) + smoothing * schema.prior) / (len(targets) + smoothing)  # (N, C)
 
     def loss(log_temperature: float) -> float:
         return -float(schema.log_likelihood(logits.astype(np.float64) / np.exp(log_temperature), smooth).mean())

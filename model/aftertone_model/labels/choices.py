@@ -63,7 +63,7 @@ class Choices(LabelSchema):
         """The predictions stand in for labels."""
         from aftertone_model.evaluation.calibration import fit_temperature
 
-        return fit_temperature(logits, predictions, self)
+        return fit_temperature(logits, predictions, self, smoothing=0.0)
 
     def confidence(self, predictions: Sequence[float]) -> float:
         """The probability of the likeliest class."""

@@ -4,7 +4,7 @@ from scipy.special import softmax
 
 from aftertone_model.evaluation.calibration import cross_fitted, fit_temperature
 from aftertone_model.evaluation.metrics import calibration_error
-from aftertone_model.labels import SingleChoice
+from aftertone_model.labels import MultipleChoice, SingleChoice
 
 SCHEMA = SingleChoice(classes=("a", "b", "c", "d"))
 
@@ -43,3 +43,11 @@ def test_cross_fitting_calibrates_without_changing_predictions():
     assert calibration_error(truth, after) < 0.03 < 0.15 < calibration_error(truth, before)
     assert np.array_equal(before.argmax(axis=1), after.argmax(axis=1))
     assert after.sum(axis=1) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("schema", [SCHEMA, MultipleChoice(classes=("a", "b", "c", "d"))])
+@pytest.mark.parametrize("clips", [1, 2, 64])
+def test_a_model_is_as_sure_as_itself_however_few_clips_tell(schema, clips):
+    logits = np.random.default_rng(0).normal(0, 2, (clips, 4))
+    assert schema.as_sure(logits, schema.predictions(logits)) == pytest.approx(1, rel=0.01)
+    assert schema.as_sure(3 * logits, schema.predictions(logits)) == pytest.approx(3, rel=0.01)
