@@ -7,12 +7,6 @@ that it hasn't learned from. Of the transformers classifier that is exported: as
 temperature that makes it as sure as what judges.
 """
 
-import argparse
-import os
-import platform
-import tempfile
-from importlib.metadata import version
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -22,13 +16,12 @@ from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.model import EmotionModel
 from aftertone_model.config import PRACTICAL
 from aftertone_model.evaluation.metrics import calibration_error
+from aftertone_model.evaluator import Evaluator
 from aftertone_model.learner import Learner
-from aftertone_model.progress import hide_library_bars
 from aftertone_model.simulate.intervals import interval
-from aftertone_model.simulate.labelled_corpus import read_labelled
-from aftertone_model.simulate.prepared import Prepared, decode, extract
+from aftertone_model.simulate.prepared import Prepared
+from benchmarks.few_labels import BACKBONE, play
 
-BACKBONE = "aftertone-mini"
 WAYS = ("what judges", "exported classifier, as trained", "exported classifier, as sure as what judges")
 
 
@@ -45,7 +38,7 @@ def run(prepared: Prepared, rows: NDArray[np.int64], labelled: int, seed: int) -
     learner = Learner(load_backbone(BACKBONE), prepared.schema, prepared.runtime("cpu", seed), PRACTICAL)
     pool = [clip for clip, test in zip(clips, tested, strict=True) if not test]
     others = [clip for clip, test in zip(clips, tested, strict=True) if test]
-    with patch.object(Learner, "_as_sure", return_value=1.0):
+    with patch.object(Evaluator, "as_sure", return_value=1.0):
         untempered = learner.train(labels, {}, pool).model
     tempered = learner.train(labels, {}, pool).model
     models = (tempered, EmotionModel(classifier=untempered.classifier), EmotionModel(classifier=tempered.classifier))
@@ -59,39 +52,22 @@ def _figures(truth: NDArray[np.int64], predictions: NDArray[np.float64]) -> tupl
     return float(predictions.max(axis=1).mean()), right, calibration_error(truth, predictions)
 
 
+def _drawn(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return np.random.default_rng(0).permutation(len(labels))[:count]
+
+
 def main() -> None:
     """Print the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--folder", type=Path, help="where decoded clips are kept; a temporary folder by default")
-    parser.add_argument("--clips", type=int, default=800, help="of the corpus, drawn by chance")
-    parser.add_argument("--labelled", type=int, nargs="+", default=[20, 60, 100, 200])
-    parser.add_argument("--seeds", type=int, default=5)
-    args = parser.parse_args()
-    hide_library_bars()
-    with tempfile.TemporaryDirectory() as temporary:
-        corpus = read_labelled(args.manifest)
-        prepared = decode(corpus, args.folder or Path(temporary), BACKBONE, 2, lambda *_: None)
-        chosen = np.random.default_rng(0).permutation(len(prepared.labels))[: args.clips]
-        extract(prepared, chosen.tolist(), "cpu")
-        found = {
-            count: [
-                run(prepared, np.random.default_rng(seed).permutation(chosen), count, seed)
-                for seed in range(args.seeds)
-            ]
-            for count in args.labelled
-        }
-    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "scikit-learn"))
+    runs = play(__doc__, run, _drawn, labelled=(20, 60, 100, 200), seeds=5)
     print(
         f"# Does the model know how little it knows?\n\nPrinted by `python -m benchmarks.confidence MANIFEST`.\n\n"
-        f"{len(chosen)} clips drawn by chance; a quarter of the speakers are tested on, labels are drawn from the "
+        f"{len(runs.chosen)} clips drawn by chance; a quarter of the speakers are tested on, labels are drawn from the "
         f"others; no test set, so no temperature is fitted on labels. {BACKBONE} without TAPT, preset practical. "
         f"Mean confidence, share that is right, expected calibration error (ECE, 15 bins), in %; intervals are "
-        f"Student's over {args.seeds} seeds, 95 %. {platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, {versions}.\n\n"
+        f"Student's over {runs.seeds} seeds, 95 %. {runs.machine}.\n\n"
         "| labels | | confidence | right | ECE |\n| --- | --- | --- | --- | --- |"
     )
-    for count, rows in found.items():
+    for count, rows in runs.found.items():
         for way in WAYS:
             cells = [interval(100 * np.array([row[way][part] for row in rows])).written(1, 1) for part in range(3)]
             print(f"| {count} | {way} | {' | '.join(cells)} |")

@@ -6,13 +6,7 @@ A part of a labelled corpus is labelled by chance, as the first rounds of a proj
 learns from it. Each class then gives examples, and the other unlabelled clips are ordered as the status page does it.
 """
 
-import argparse
-import os
-import platform
-import tempfile
 from collections import Counter
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +15,10 @@ from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.pool_map import PoolMap, likable
 from aftertone_model.config import PRACTICAL
 from aftertone_model.learner import Learner
-from aftertone_model.progress import hide_library_bars
 from aftertone_model.simulate.intervals import interval
-from aftertone_model.simulate.labelled_corpus import read_labelled
-from aftertone_model.simulate.prepared import Prepared, decode, extract
+from aftertone_model.simulate.prepared import Prepared
+from benchmarks.few_labels import BACKBONE, play
 
-BACKBONE = "aftertone-mini"
 FOUND = 20  # clips
 EXAMPLES = 15  # of each class
 
@@ -43,8 +35,10 @@ def run(prepared: Prepared, rows: NDArray[np.int64], labelled: int, seed: int) -
     pool_map = PoolMap()
     learner.embedded = pool_map.add
     predictions = learner.predict(model.model, clips)
-    reduced = pool_map.reduced([clip.id for clip in clips], seed)
-    assert reduced is not None
+    ids = [clip.id for clip in clips]
+    projection = pool_map.projection(ids, seed)
+    assert projection is not None
+    reduced = pool_map.through(projection, ids)
     nothing = np.zeros_like(predictions)
     ways = {
         "components alone": likable(reduced, nothing),
@@ -66,40 +60,18 @@ def _precision(likable: NDArray[np.float32], truth: NDArray[np.int64], labelled:
 
 def main() -> None:
     """Print the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--folder", type=Path, help="where decoded clips are kept; a temporary folder by default")
-    parser.add_argument("--clips", type=int, default=800, help="clips of the pool, of all classes alike")
-    parser.add_argument("--labelled", type=int, nargs="+", default=[40, 120, 240])
-    parser.add_argument("--seeds", type=int, default=3)
-    args = parser.parse_args()
-    hide_library_bars()
-    with tempfile.TemporaryDirectory() as temporary:
-        corpus = read_labelled(args.manifest)
-        prepared = decode(corpus, args.folder or Path(temporary), BACKBONE, 2, lambda *_: None)
-        chosen = _even(np.array(prepared.labels), args.clips)
-        extract(prepared, chosen.tolist(), "cpu")
-        found = {
-            count: [
-                run(prepared, np.random.default_rng(seed).permutation(chosen), count, seed)
-                for seed in range(args.seeds)
-            ]
-            for count in args.labelled
-        }
-    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "scikit-learn"))
-    drawn = sorted(Counter(prepared.labels[row] for row in chosen).items())
-    counts = ", ".join(f"{prepared.classes[label]} {count}" for label, count in drawn)
+    runs = play(__doc__, run, _even, labelled=(40, 120, 240), seeds=3)
+    drawn = sorted(Counter(runs.prepared.labels[row] for row in runs.chosen).items())
+    counts = ", ".join(f"{runs.prepared.classes[label]} {count}" for label, count in drawn)
     print(
         f"# Does search by example find the emotion?\n\nPrinted by `python -m benchmarks.search MANIFEST`.\n\n"
-        f"{len(chosen)} clips: {counts}; some of them, drawn by chance, are labelled. {EXAMPLES} examples of each "
+        f"{len(runs.chosen)} clips: {counts}; some of them, drawn by chance, are labelled. {EXAMPLES} examples of each "
         f"class, and the {FOUND} unlabelled clips that are most like each. {BACKBONE} without TAPT. Intervals are "
-        f"Student's over {args.seeds} seeds, 95 %.\n\n{platform.machine()}, {os.cpu_count()} cores, Python "
-        f"{platform.python_version()}, "
-        f"{versions}.\n\nPrecision at {FOUND}, in %:\n"
+        f"Student's over {runs.seeds} seeds, 95 %.\n\n{runs.machine}.\n\nPrecision at {FOUND}, in %:\n"
     )
-    names = list(found[args.labelled[0]][0])
+    names = list(next(iter(runs.found.values()))[0])
     print(f"| labels | {' | '.join(names)} |\n| --- |{' --- |' * len(names)}")
-    for count, rows in found.items():
+    for count, rows in runs.found.items():
         cells = [interval(100 * np.array([row[name] for row in rows])).written(1, 1) for name in names[:-1]]
         print(f"| {count} | {' | '.join(cells)} | {100 * rows[0]['by chance']:.1f} |")
 

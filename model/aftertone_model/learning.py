@@ -22,9 +22,7 @@ from aftertone_model.config import PRACTICAL, TAPT_PROFILES, PretrainingConfig, 
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.files import Guard
 from aftertone_model.errors import BackboneError, LabelError
-from aftertone_model.evaluation.calibration import MIN_CLIPS
-from aftertone_model.evaluation.metrics import Metrics
-from aftertone_model.evaluation.rating_metrics import RatingMetrics
+from aftertone_model.evaluator import Evaluator
 from aftertone_model.labels import LabelSchema
 from aftertone_model.pretraining.masked_loss_profiles import masked_loss_profiles
 from aftertone_model.pretraining.record import Adaptation
@@ -35,7 +33,6 @@ from aftertone_model.training import Fitted, M, Training
 Embedded = Callable[[Sequence[Clip], NDArray[np.floating]], object]
 """Takes clips and their embeddings (N, D)."""
 
-SURE_OF = 64  # clips on which the exported classifier is compared with what judges
 NO_LABELS: Mapping[str, NDArray[np.floating]] = {}
 
 
@@ -140,9 +137,8 @@ class AnyLearner(ABC, Generic[M]):
         """Fine-tune on all labels so far and measure the result on the test set.
 
         With enough test clips, a temperature is fitted on them and folded into the last layer: one number, which moves
-        no prediction. The calibration error is that of clips whose temperature was fitted without them. Before there
-        are enough, the transformers classifier that is exported gets the temperature under which it is as sure of
-        unlabelled clips as what judges; ours, as with few labels it is far too sure.
+        no prediction. The calibration error is that of clips whose temperature was fitted without them. `Evaluator`
+        says what becomes of the transformers classifier before there are enough.
 
         Args:
             labels: clip id -> (C,) soft label.
@@ -160,13 +156,13 @@ class AnyLearner(ABC, Generic[M]):
         if not labelled:
             raise LabelError("There is no label to train on. Label some clips first.")
         fitted = self._fit(labelled, targets, clips, previous)
+        evaluator = Evaluator(schema=self.schema, score=self._score, seed=self.runtime.seed)
         model, plain_metrics = fitted.model, None
         if fitted.plain is not None:
-            few = len(tested) < MIN_CLIPS
-            guess = self._as_sure(fitted.plain, model, clips, labels.keys() | held_out) if few else 1.0
-            temperature, plain_metrics = self._evaluate(fitted.plain, test_clips, tested, guess)
+            unlabelled = _rows(clips, labels.keys() | held_out)
+            temperature, plain_metrics = evaluator.plain(fitted, test_clips, tested, unlabelled)
             model = model.plain_over(temperature)
-        temperature, metrics = self._evaluate(model, test_clips, tested)
+        temperature, metrics = evaluator.model(model, test_clips, tested)
         return Training(
             model=model.over(temperature),
             tuned=fitted.course,
@@ -318,34 +314,6 @@ class AnyLearner(ABC, Generic[M]):
         if self._pool_features is None:
             self._pool_features = PoolFeatures(self.backbone, self.schema, self.runtime, self.config)
         return self._pool_features
-
-    def _evaluate(
-        self, model: M, clips: Sequence[Clip], labels: NDArray[np.floating], guess: float = 1.0
-    ) -> tuple[float, Metrics | RatingMetrics | None]:
-        """The temperature to divide logits by, and the test set's metrics.
-
-        Args:
-            guess: the temperature where the test set is too small to tell.
-        """
-        clear = np.flatnonzero(self.schema.clear(labels)) if len(labels) else []
-        if len(clear) == 0:
-            return guess, None
-        tested, labels = [clips[int(row)] for row in clear], labels[clear]
-        scores = self._score(model, tested, "test")
-        temperature, predictions = self.schema.calibrate(scores.logits / guess, labels, self.runtime.seed)
-        speakers = [clip.speaker for clip in tested]
-        files = [clip.file for clip in tested]
-        return guess * temperature, self.schema.measure(labels, predictions, speakers, self.runtime.seed, files)
-
-    def _as_sure(self, plain: M, model: M, clips: Sequence[Clip], labelled: Collection[str]) -> float:
-        """The temperature under which `plain` is as sure as `model`, of some clips without a label."""
-        others = _rows(clips, labelled)
-        drawn = np.random.default_rng(self.runtime.seed).permutation(len(others))[:SURE_OF]
-        if not len(drawn) or self.schema.predicts != Requires.PROBABILITIES:
-            return 1.0
-        some = [others[row] for row in sorted(drawn.tolist())]
-        logits, judged = (self._score(one, some, "test").logits for one in (plain, model))
-        return self.schema.as_sure(logits, self.schema.predictions(judged))
 
 
 def _rows(clips: Sequence[Clip], labelled: Collection[str]) -> list[Clip]:

@@ -13,6 +13,7 @@ from aftertone.pipeline.dataset import Entry, entries_of
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Tasks
+from aftertone.store.round_scores import DIGITS
 from aftertone.store.rounds import Round
 from aftertone.store.state import State
 from aftertone_model.data.clips import Clip
@@ -25,8 +26,6 @@ UNLABELLED = "unlabelled"
 SKIPPED = "skipped"  # by everybody who was asked
 UNUSABLE = "unusable"  # its audio can't be used
 UNFETCHED = "unfetched"  # its audio waits for a worker
-
-DIGITS = 6  # of a probability, as in a round's scores.csv
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -60,7 +60,10 @@ def file_of(form: bytes) -> bytes:
     Raises:
         AftertoneError: there is none.
     """
-    message = message_from_bytes(form, policy=HTTP)
+    try:
+        message = message_from_bytes(form, policy=HTTP)
+    except RecursionError:  # a form within a form, and so on, as no browser sends it
+        raise AftertoneError("The form can't be read. Choose an audio file first.") from None
     for part in message.walk():
         if (
             part.get_content_disposition() == "form-data"

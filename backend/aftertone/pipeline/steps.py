@@ -19,6 +19,7 @@ from aftertone.pipeline.stop_advice import stop_advice
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import StopSet
+from aftertone.store.round_scores import DIGITS
 from aftertone.store.rounds import Doubt, Draft, Round, SoftLabels, TrainingRecord, described
 from aftertone.store.state import State
 from aftertone_model.backbones.backbone import Backbone, load_backbone
@@ -35,8 +36,6 @@ from aftertone_model.progress import Progress
 from aftertone_model.runtime import Runtime, device_name, device_named
 from aftertone_model.supervised_contrastive.source import Source
 from aftertone_model.training import Training
-
-DIGITS = 6  # of a prediction that is kept, as in a round's table
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from aftertone.doctor.disk import LEAST_FREE, needed, size
 from aftertone.pipeline.figures import task_figures
 from aftertone.status.document import Part
 from aftertone.status.moments import duration
+from aftertone.status.project import readable_rounds
 from aftertone.store.leftovers import size_on_disk
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import DiskUse
@@ -50,7 +51,7 @@ def plan_next(project: int, store: ProjectStore, free: int) -> NextRound:
     Args:
         free: bytes that are free where the store lies.
     """
-    figures, rounds = task_figures(store), store.rounds()
+    figures, (rounds, _) = task_figures(store), readable_rounds(store)
     standing = [record for record in rounds if record.number not in store.steering.rolled_back]
     last = standing[-1] if standing else None
     answers = figures.labelled + figures.tested
@@ -96,7 +97,8 @@ def _lines(plan: NextRound) -> Iterator[str]:
     short = "" if plan.fits else ", which is TOO LITTLE: make room, or `aftertone clean`"
     yield f"disk     up to {size(plan.disk)}; {size(plan.free)} are free{short}"
     if plan.basis:
-        yield f"(at the pace of rounds {', '.join(map(str, plan.basis))})"
+        rounds = f"round{'s' * (len(plan.basis) > 1)} {', '.join(map(str, plan.basis))}"
+        yield f"(at the pace of {rounds}; starting up, some seconds for each step, comes on top)"
 
 
 UNKNOWN = "can't be told before a round has been made"

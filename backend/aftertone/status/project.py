@@ -62,7 +62,7 @@ def project_status(
         brief: whether what comes from the round's table of scores is left out.
     """
     figures, steering = task_figures(store), store.steering
-    rounds, damaged = _rounds(store)
+    rounds, damaged = readable_rounds(store)
     standing = [record for record in rounds if record.number not in steering.rolled_back]
     last = standing[-1] if standing else None
     failure, doing, disk = store.read(Problem), store.read(Doing), store.read(DiskUse)
@@ -191,7 +191,7 @@ def _random_share(share: RandomShare | None) -> RandomShareStatus | None:
     return RandomShareStatus(metrics=measured, labels=share.labels, rounds=share.rounds)
 
 
-def _rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:
+def readable_rounds(store: ProjectStore) -> tuple[list[Round], list[str]]:
     """The rounds that can be read, and what is wrong with the others."""
     rounds, damaged = [], []
     for number in store.round_numbers():

@@ -11,6 +11,7 @@ from pathlib import Path
 from aftertone_model.data.files import Guard, whole_file
 
 FILE = "scores.csv"
+DIGITS = 6  # of a prediction
 FIXED_COLUMNS = ("task", "clip", "rank", "acquisition", "cluster")
 
 
@@ -35,7 +36,7 @@ def write_scores(folder: Path, scores: Sequence[Score], classes: Sequence[str], 
         table.writerow([*FIXED_COLUMNS, *classes])
         for score in scores:
             fixed = [score.task, score.clip, _blank(score.rank), _blank(score.acquisition), _blank(score.cluster)]
-            table.writerow([*fixed, *(f"{p:.6f}" for p in score.predictions)])
+            table.writerow([*fixed, *(f"{p:.{DIGITS}f}" for p in score.predictions)])
 
 
 @lru_cache(maxsize=4)

@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from aftertone_model.data.clips import Clip
 
 DIMENSIONS = 32  # principal components that are kept; the first two are the map
+SOUND = 0.1
+"""Share of the components in how alike two clips are; the rest is that of the answers. With more of it, search finds
+fewer clips of the example's emotion; with none, the order among clips of one answer is chance
+(docs/benchmarks/search.md)."""
 EXAMPLES = 4_000  # clips, drawn by chance, that components are taken of
 
 
@@ -35,11 +39,6 @@ class PoolMap:
         """Remember those (N, D) of the clips."""
         rows = embeddings.astype(np.float16)
         self._found |= {clip.id: row for clip, row in zip(clips, rows, strict=True)}
-
-    def reduced(self, ids: Sequence[str], seed: int) -> NDArray[np.float16] | None:
-        """(N, K) components of the clips by their own `projection`, rows in the order of their ids; None as there."""
-        projection = self.projection(ids, seed)
-        return None if projection is None else self.through(projection, ids)
 
     def projection(self, ids: Sequence[str], seed: int) -> Projection | None:
         """Principal components of the clips, at most DIMENSIONS, scaled so that the first has a deviation of 1.
@@ -68,14 +67,15 @@ class PoolMap:
 def likable(reduced: NDArray[np.floating], predictions: NDArray[np.floating]) -> NDArray[np.float32]:
     """(N, K + C) rows of length 1, whose product says how alike two clips are, in [-1, 1].
 
-    Half of it is the cosine of their components, half the Bhattacharyya coefficient of their class probabilities.
+    `SOUND` of it is the cosine of their components, the rest the Bhattacharyya coefficient of their class
+    probabilities.
 
     Args:
         reduced: (N, K) components.
         predictions: (N, C) probabilities.
     """
-    halves = [_unit(reduced.astype(np.float32)), _unit(np.sqrt(predictions).astype(np.float32))]
-    return np.concatenate(halves, axis=1) / np.float32(np.sqrt(2))
+    sound, answers = _unit(reduced.astype(np.float32)), _unit(np.sqrt(predictions).astype(np.float32))
+    return np.concatenate([sound * np.float32(np.sqrt(SOUND)), answers * np.float32(np.sqrt(1 - SOUND))], axis=1)
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

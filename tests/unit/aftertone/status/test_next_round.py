@@ -44,6 +44,15 @@ def test_nothing_is_guessed_before_a_round_was_made(settings: Settings) -> None:
     assert f"clips: {UNKNOWN}" in said
 
 
+def test_a_damaged_round_ends_no_plan(store: ProjectStore, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.scores_file(2).with_name("round.json").write_text("{")
+    make_project(settings.model_dir, 2)
+    monkeypatch.setenv("MODEL_DIR", str(settings.model_dir))
+    said = CliRunner().invoke(app, ["plan"]).output
+    assert "at the pace of rounds 1, 3;" in said
+    assert "at the pace of rounds 1, 2, 3;" in said
+
+
 def test_a_full_disk_is_said(store: ProjectStore, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "TOO LITTLE" in describe_next(plan_next(1, store, 10))
     monkeypatch.setenv("MODEL_DIR", str(settings.model_dir))

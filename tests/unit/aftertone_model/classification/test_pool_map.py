@@ -16,9 +16,14 @@ def filled(count: int, width: int) -> tuple[PoolMap, list[str], np.ndarray]:
     return made, [clip.id for clip in clips], embeddings
 
 
+def reduced_by(made: PoolMap, ids: list[str], seed: int) -> np.ndarray | None:
+    projection = made.projection(ids, seed)
+    return None if projection is None else made.through(projection, ids)
+
+
 def test_neighbours_stay_neighbours_and_rows_follow_the_ids() -> None:
     made, ids, _ = filled(300, 64)
-    reduced = made.reduced(ids[::-1], 0)
+    reduced = reduced_by(made, ids[::-1], 0)
     assert reduced is not None
     assert (reduced.shape, reduced.dtype) == ((300, DIMENSIONS), np.float16)
     flat, kind = reduced[:, :2].astype(float), np.arange(300)[::-1] % 3
@@ -30,7 +35,7 @@ def test_neighbours_stay_neighbours_and_rows_follow_the_ids() -> None:
 
 def test_the_same_pool_looks_the_same() -> None:
     made, ids, _ = filled(60, 8)
-    first, again = made.reduced(ids, 1), made.reduced(ids, 1)
+    first, again = reduced_by(made, ids, 1), reduced_by(made, ids, 1)
     assert first is not None
     assert again is not None
     assert np.array_equal(first, again)
@@ -39,5 +44,5 @@ def test_the_same_pool_looks_the_same() -> None:
 
 def test_no_map_where_a_clip_was_never_scored() -> None:
     made, ids, _ = filled(60, 8)
-    assert made.reduced([*ids, "x"], 0) is None
-    assert made.reduced(ids[:2], 0) is None
+    assert reduced_by(made, [*ids, "x"], 0) is None
+    assert reduced_by(made, ids[:2], 0) is None
