@@ -1,4 +1,4 @@
-"""Which number format training computes in."""
+"""Which number format a transformer computes in, in training and scoring."""
 
 from typing import Any
 
@@ -15,11 +15,20 @@ def bf16_is_faster(device: torch.device) -> bool:
 
 
 def transformer_in_bf16(config: Any, device: torch.device) -> bool:
-    """Whether training runs this transformer in bfloat16: where that is faster, and right.
+    """Whether this transformer runs in bfloat16: where that is faster, and right.
 
     On CPUs with AMX, PyTorch 2.11 computes a grouped convolution of 8 channels per group wrongly in bfloat16, so a
-    transformer with a positional convolution that narrow trains in float32 on any CPU. Those of aftertone-mini and
+    transformer with a positional convolution that narrow runs in float32 on any CPU. Those of aftertone-mini and
     wav2vec 2.0 are wide enough.
     """
     wide = config.hidden_size // config.num_conv_pos_embedding_groups >= NARROWEST
     return bf16_is_faster(device) and (wide or device.type == "cuda")
+
+
+def fastest(config: Any, device: torch.device) -> torch.autocast:
+    """Within it a transformer's products are computed in bfloat16, where `transformer_in_bf16`; weights and sums over
+    time stay in float32.
+
+    That the ranking stays is measured: docs/benchmarks/speed.md.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=transformer_in_bf16(config, device))

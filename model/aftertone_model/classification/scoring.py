@@ -12,6 +12,7 @@ from torch import Tensor
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.backbones.features import extract
+from aftertone_model.backbones.precision import fastest
 from aftertone_model.classification.classifier import (
     class_names,
     clip_features,
@@ -70,8 +71,8 @@ def score(
 ) -> Scores:
     """Run the classifier, in eval mode, on clips.
 
-    A clip's scores are the same to 1e-4 whatever else is in its batch. That is why they are computed in float32 also on
-    a GPU: bf16 can't hold it.
+    A clip's probabilities are the same to 1e-4 whatever else is in its batch where the transformer computes in float32,
+    and to 1e-2 where it computes in bfloat16 (`precision.fastest`).
 
     Args:
         head: judges clips in place of the classifier's own.
@@ -220,9 +221,11 @@ def _keep(cache: LayerCache, waiting: list[tuple[list[str], NDArray[np.float32]]
 def _run(
     classifier: SpeechClassifier, clips: Sequence[Clip], runtime: Runtime, stage: str
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    return in_portions(
-        Encoder(classifier), clips, runtime, stage, lambda frames, lengths: clip_features(classifier, frames, lengths)
-    )
+    def describe(frames: Tensor, lengths: Tensor) -> Tensor:
+        with fastest(classifier.config, frames.device):
+            return clip_features(classifier, frames, lengths)
+
+    return in_portions(Encoder(classifier), clips, runtime, stage, describe)
 
 
 def in_portions(

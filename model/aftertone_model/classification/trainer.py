@@ -11,7 +11,7 @@ from aftertone_model.backbones.activations import keep_all, training_portion
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import SpeechClassifier
 from aftertone_model.backbones.features import extract
-from aftertone_model.backbones.precision import transformer_in_bf16
+from aftertone_model.backbones.precision import fastest
 from aftertone_model.classification.classifier import clip_features, embed, standardise
 from aftertone_model.classification.layer_cache import LayerCache
 from aftertone_model.classification.lora import add_lora, lora_weights, merge_lora
@@ -185,8 +185,7 @@ class Trainer:
         else:
             frames, lengths = pad(cropped)
             device = self.runtime.device
-            bf16 = transformer_in_bf16(self.classifier.config, device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            with fastest(self.classifier.config, device):
                 features = clip_features(self.classifier, frames.to(device), lengths)  # (B, L, 4D) float32
         embedded = nn.functional.dropout(embed(self.classifier, features), self.config.dropout)
         batch = Batch(rows=rows, embeddings=embedded, logits=self.classifier.classifier(embedded))

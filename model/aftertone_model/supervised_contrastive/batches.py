@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from aftertone_model.backbones.encoder import Encoder
-from aftertone_model.backbones.precision import transformer_in_bf16
+from aftertone_model.backbones.precision import fastest
 from aftertone_model.data.batches import pad
 from aftertone_model.data.clips import SAMPLE_RATE, Clip
 from aftertone_model.runtime import Runtime
@@ -34,7 +33,6 @@ def cropped_batch(
 
 def contextualised(encoder: Encoder, frames: Tensor, lengths: Tensor) -> Tensor:
     """The transformer's output (B, T, D) in float32, computed in bfloat16 where that is faster and right."""
-    device = frames.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=transformer_in_bf16(encoder.config, device)):
+    with fastest(encoder.config, frames.device):
         hidden = encoder.contextualise(frames, lengths)
     return hidden.float()

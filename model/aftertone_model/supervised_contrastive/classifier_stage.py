@@ -14,6 +14,7 @@ from aftertone_model.data.batches import frame_batches, pad
 from aftertone_model.data.clips import Clip
 from aftertone_model.labels import LabelSchema
 from aftertone_model.runtime import Runtime
+from aftertone_model.supervised_contrastive.batches import contextualised
 from aftertone_model.supervised_contrastive.config import ClassifierStage
 from aftertone_model.supervised_contrastive.pooling import PooledClassifier, SelfAttentionPooling
 
@@ -88,4 +89,4 @@ def _run(
     """Rows, the transformer's output (B, T, D) and lengths (B,), in batches of similar length."""
     cnn = extract(encoder, clips, runtime)
     for rows, frames, lengths in frame_batches(runtime.pool, cnn, clips, stage, runtime.progress):
-        yield rows, encoder.contextualise(frames.to(runtime.device), lengths), lengths
+        yield rows, contextualised(encoder, frames.to(runtime.device), lengths), lengths

@@ -23,6 +23,7 @@ from aftertone_model.method_names import CONTRASTIVE, purpose
 from aftertone_model.pretraining.record import Adaptation, read_adaptation
 from aftertone_model.pretraining.run import adapt, keep_unadapted
 from aftertone_model.runtime import Runtime
+from aftertone_model.supervised_contrastive.batches import contextualised
 from aftertone_model.supervised_contrastive.classifier_stage import train_classifier
 from aftertone_model.supervised_contrastive.config import LoopConfig
 from aftertone_model.supervised_contrastive.encoder_stage import EncoderTrainer
@@ -165,7 +166,7 @@ class ContrastiveLearner(AnyLearner[PooledModel]):
         encoder = Encoder(model.classifier)
 
         def describe(frames: Tensor, lengths: Tensor) -> Tensor:
-            return head.pooling(encoder.contextualise(frames, lengths), lengths)
+            return head.pooling(contextualised(encoder, frames, lengths), lengths)
 
         embedded = in_portions(encoder, clips, runtime, stage, describe)
         return scores_of(embedded, len(clips), (head.classes, head.width), head.layers, dropout)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.backbones.precision import fastest
 from aftertone_model.labels import LabelSchema
 from aftertone_model.two_stage_adapters.adapters import Bottleneck, LayerAdapters
 from aftertone_model.two_stage_adapters.transcripts import Vocabulary
@@ -110,7 +111,9 @@ class MultiTaskModel:
 
     def __call__(self, frames: Tensor, lengths: Tensor) -> Outputs:
         """Of CNN frames (B, T, C) with lengths (B,), on the model's device."""
-        return self.heads(self.backbone.contextualise(frames, lengths).float(), lengths)
+        with fastest(self.backbone.config, frames.device):
+            hidden = self.backbone.contextualise(frames, lengths)
+        return self.heads(hidden.float(), lengths)
 
     def to(self, device: torch.device) -> "MultiTaskModel":
         """Move it, in place."""

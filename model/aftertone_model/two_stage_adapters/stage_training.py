@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aftertone_model.backbones.features import extract
-from aftertone_model.backbones.precision import transformer_in_bf16
 from aftertone_model.data.batches import pad
 from aftertone_model.data.clips import SAMPLE_RATE, Clip
 from aftertone_model.runtime import Runtime
@@ -88,10 +87,7 @@ class StageTrainer:
 
     def _run(self, rows: NDArray[np.int64]) -> tuple[Outputs, Tensor]:
         frames, lengths = pad([self._cropped(self.clips[row]) for row in rows])
-        device, backbone = self.runtime.device, self.model.backbone
-        with torch.autocast(device.type, torch.bfloat16, enabled=transformer_in_bf16(backbone.config, device)):
-            hidden = backbone.contextualise(frames.to(device), lengths)
-        return self.model.heads(hidden.float(), lengths), lengths
+        return self.model(frames.to(self.runtime.device), lengths), lengths
 
     def _cropped(self, clip: Clip) -> NDArray[np.float16]:
         frames = self.runtime.pool.frames(self.cnn, clip)

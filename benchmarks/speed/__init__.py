@@ -1,0 +1,1 @@
+"""Aftertone beside what people would use instead: the same weights and clips, in turn, on the same machine."""
