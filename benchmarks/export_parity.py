@@ -17,43 +17,24 @@ import tempfile
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 import soundfile
 
 from aftertone.export import export_model
 from aftertone.outputs.dataset_folder import write_dataset
 from aftertone.outputs.predictions import Predictions, predictions_of
-from aftertone.settings import Settings
-from aftertone_model.backbones.mini import MINI
 from aftertone_model.classification.model import load_model
 from aftertone_model.classification.scoring import score
 from aftertone_model.data.clips import SAMPLE_RATE
 from aftertone_model.data.manifest import Row, read_manifest
 from aftertone_model.progress import hide_library_bars
 from aftertone_model.runtime import Runtime
-from tests.unit.aftertone.fake_label_studio import FakeLabelStudio
-from tests.unit.aftertone.loops import MemoryLoop, connect
+from benchmarks.played_corpus import play
+from tests.unit.aftertone.loops import MemoryLoop
 
 CHECK = Path(__file__).with_name("export_parity_check.py")
 PINNED = ("torch", "transformers", "soundfile", "safetensors", "numpy", "onnxruntime")
 VOICES = 5
-
-
-class Corpus(FakeLabelStudio):
-    """A Label Studio whose tasks hold the files of a corpus."""
-
-    def __init__(self, rows: list[Row]) -> None:
-        self.rows = rows
-        names = sorted({str(row.emotion) for row in rows})
-        choices = "".join(f"<Choice value={quoteattr(name)}/>" for name in names)
-        question = f'<Choices name="emotion" toName="audio" choice="single">{choices}</Choices>'
-        super().__init__(label_config=f'<View><Audio name="audio" value="$audio"/>{question}</View>')
-        for number, row in enumerate(rows):
-            self.add_task(audio=f"/data/upload/clip-{number}.wav", speaker=str(row.speaker))
-
-    def audio(self, address: str) -> bytes:
-        return self.rows[int("".join(filter(str.isdigit, address)))].path.read_bytes()
 
 
 def main() -> int:
@@ -93,21 +74,6 @@ def drawn(manifest: Path, clips: int) -> list[Row]:
         name for name in sorted({str(row.speaker) for row in rows}) if sum(r.speaker == name for r in rows) >= each
     ]
     return [row for name in voices[:VOICES] for row in [r for r in rows if r.speaker == name][:each]]
-
-
-def play(rows: list[Row], folder: Path) -> MemoryLoop:
-    """A project with one round, whose every second clip is labelled."""
-    studio = Corpus(rows)
-    settings = Settings.model_validate({"model_dir": folder / "model"})
-    loop = connect(studio, settings, Path(MINI), {"tapt": {"max_steps": 4}})
-    loop.settings = loop.settings.model_copy(update={"batch_size": len(rows) // 2})
-    loop.advance()
-    for task in range(1, len(rows), 2):
-        studio.annotate(task, str(rows[task - 1].emotion))
-    loop.advance()
-    assert loop.problem == "", loop.problem
-    assert loop.last.kind == "trained"
-    return loop
 
 
 def carry(loop: MemoryLoop, out: Path) -> None:

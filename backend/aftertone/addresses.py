@@ -10,19 +10,33 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 FILE_IN_QUERY = {"d": "/data/local-files/", "fileuri": "/resolve/"}
 """Names in a query that tell which file is meant -> part of the paths of Label Studio where they do."""
 
+MOST_DECODED = 5  # times that percent-encoding is undone: what is encoded more often names no file
+
+_PERCENT = rf"%(?:25){{0,{MOST_DECODED}}}"
+_BEGINS = rf"(?:[?&;#]|{_PERCENT}(?:3F|26|3B|23))"
+_EQUALS = rf"(?:=|{_PERCENT}3D)"
+_ANYWHERE = r"signature|token|credential|secret|password"
+_IN_ADDRESS = rf"{_ANYWHERE}|sig|session|key|pass|pwd|auth|jwt"
+
 SIGNED = re.compile(
-    r"""([?&;][\w.-]{0,60}(?:signature|sig|token|credential|secret|password|session|keyid|apikey)[\w.-]{0,60}=)[^\s&;"'<>]+""",
+    rf"""((?:{_BEGINS}(?:[\w.-]{{0,60}}(?:{_IN_ADDRESS})[\w.-]{{0,60}}|code)"""
+    rf"""|(?<![\w.-])[\w.-]{{0,60}}(?:{_ANYWHERE})[\w.-]{{0,60}}){_EQUALS})[^\s&;"'<>]+""",
     re.IGNORECASE,
 )
-"""A parameter of an address, with its name in group 1, whose value lets whoever has it in.
+"""A parameter of an address, with its name in group 1, whose value lets whoever has it in; percent-encoded ones too.
 
-Its name has a bounded length, or a long text of a stranger would take seconds.
+Without what begins a parameter, `?` or `&` or `#`, only names that mean nothing else count: `key=value` is no secret.
+A name has a bounded length, or a long text of a stranger would take seconds.
 """
 
-FILE_PARAMETER = re.compile(r"""([?&;](d|fileuri)=)([^\s&;"'<>]+)""")
-"""What names a file in a query, wherever it stands in a text, `&amp;` too: with `?name=`, the name, and the value."""
+FILE_PARAMETER = re.compile(rf"""((?:{_BEGINS}|(?<![\w.%-]))(d|fileuri){_EQUALS})([^\s&;"'<>]+)""", re.IGNORECASE)
+"""What names a file in a query, wherever it stands in a text, `&amp;` too: what is before the value with the name in
+group 2, and the value."""
 
-MOST_DECODED = 5  # times that percent-encoding is undone: what is encoded more often names no file
+ENCODED = re.compile(
+    rf"""\b[a-z][a-z0-9+.-]{{0,30}}{_PERCENT}3A{_PERCENT}2F{_PERCENT}2F[^\s"'<>)\]}},&;]+""", re.IGNORECASE
+)
+"""An address that is percent-encoded as a whole."""
 
 
 def host_of(url: str) -> str:
@@ -56,11 +70,16 @@ def without_secret_files(text: str) -> str:
     """A text whose `?d=` and `?fileuri=` name files without what is secret in their addresses."""
 
     def clean(found: re.Match[str]) -> str:
-        name, value = found[2], unquote(found[3])
+        name, value = found[2].lower(), unquote(found[3])
         safe = _file(name, value)
         return found[0] if safe == value else found[1] + urlencode({name: safe}, safe="/:").partition("=")[2]
 
     return FILE_PARAMETER.sub(clean, text)
+
+
+def without_encoded_secrets(text: str) -> str:
+    """A text whose percent-encoded addresses are readable, and without what is secret in them."""
+    return ENCODED.sub(lambda found: without_secrets(_decoded(found[0]) or ""), text)
 
 
 def _file(name: str, value: str) -> str:
@@ -80,15 +99,20 @@ def _file(name: str, value: str) -> str:
 
 def _stored(address: str) -> str:
     """Where a file lies, without query, user name and password, however often it was percent-encoded."""
-    plain = address
-    for _ in range(MOST_DECODED):
-        plain, before = unquote(plain), plain
-        if plain == before:
-            break
-    else:
+    plain = _decoded(address)
+    if plain is None:
         return ""
     secret = "?" in plain or "#" in plain or "@" in plain.partition("://")[2].partition("/")[0] or SIGNED.search(plain)
     return without_secrets(plain.partition("?")[0].partition("#")[0]) if secret else address
+
+
+def _decoded(address: str) -> str | None:
+    """Without percent-encoding; None where there is more of it than anybody needs."""
+    for _ in range(MOST_DECODED):
+        address, before = unquote(address), address
+        if address == before:
+            return address
+    return None
 
 
 def allows(patterns: Sequence[str], host: str) -> bool:

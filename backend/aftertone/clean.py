@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 from aftertone.doctor.disk import size
 from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.pipeline.pruning import leftovers, prune
+from aftertone.store.exports import ExportFolder
 from aftertone.store.leftovers import size_on_disk
 from aftertone.store.project import Store
 from aftertone_model.data.files import remove
 
 NOT_FOUND = 404
 BUSY = "a worker is at it, and cleans it by itself once a day; try again later"
+EXPORTING = "an export of it is being made, which takes some minutes; try again later"
 
 
 def clean_projects(store: Store, numbers: Sequence[int], *, dry_run: bool) -> Iterator[str]:
@@ -62,5 +64,7 @@ def forget_project(store: Store, number: int, *, dry_run: bool) -> str:
     with store.project(number).only_writer() as project:
         if project is None:
             return f"Project {number}: {BUSY}."
+        if ExportFolder(project).held:
+            return f"Project {number}: {EXPORTING}."
         remove(folder)
     return f"Project {number}: {folder} is removed, {taken} freed."

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
-from aftertone.addresses import SIGNED, without_secret_files, without_secrets
+from aftertone.addresses import SIGNED, without_encoded_secrets, without_secret_files, without_secrets
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 ADDRESS = re.compile(r"""\b([a-zA-Z][a-zA-Z0-9+.-]{0,30}://)(?:[^\s"'<>/?#]*@)?([^\s"'<>)\]},]+)""")
@@ -48,7 +48,7 @@ class _Safe(logging.Formatter):
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
         text = ADDRESS.sub(lambda found: without_secrets(found[1] + found[2]) or HIDDEN, text)
-        text = without_secret_files(text)
+        text = without_secret_files(without_encoded_secrets(text))
         return SIGNED.sub(rf"\1{HIDDEN}", text)  # what stands behind a space or a bracket, or without a scheme
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from aftertone.clean import BUSY, forget_project
+from aftertone.clean import BUSY, EXPORTING, forget_project
 from aftertone.doctor.disk import size
 from aftertone.errors import DamagedRecordError, LabelStudioError, SettingsError, StoreError
 from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
@@ -188,7 +188,7 @@ class Steering:
             force: also while Label Studio has a model connected to it, or can't be asked.
 
         Raises:
-            StoreError: it is connected, or a worker is at it.
+            StoreError: it is connected, a worker is at it, or an export is being made.
         """
         store = self._project(project)
         unknown = "" if force else self._check_disconnected(project)
@@ -202,6 +202,8 @@ class Steering:
         said = forget_project(self._store, project, dry_run=False)
         if BUSY in said:
             raise StoreError(f"A worker is at project {project}. `aftertone pause {project}` ends that within seconds.")
+        if EXPORTING in said:
+            raise StoreError(said)
         self._store.unconfirmed.leave(project)
         return said
 

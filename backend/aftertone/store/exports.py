@@ -5,7 +5,7 @@ Whoever makes one, a process of its own, holds no lease, as for `requests.py`; i
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -72,12 +72,14 @@ class ExportFolder:
         """A folder to make an archive in, which is removed at the end; `held` is true meanwhile.
 
         Raises:
-            StoreError: another process is making one.
+            StoreError: another process is making one, or the project is forgotten.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         scratch = self.folder / MAKING
         try:
+            self._check_kept()
+            self.folder.mkdir(exist_ok=True)
             with FileLock(self.folder / LOCK, timeout=10, poll_interval=0.05):
+                self._check_kept()
                 remove(scratch)  # of one that was killed
                 scratch.mkdir()
                 try:
@@ -86,6 +88,9 @@ class ExportFolder:
                     shutil.rmtree(scratch, ignore_errors=True)
         except Timeout:
             raise StoreError("An export of this project is being made already. One is made at a time.") from None
+        finally:
+            if self._forgotten:
+                self._leave_nothing()
 
     def ready(self, format: str, archive: Path, name: str, now: float, *, number: int, version: str) -> None:
         """Put a whole archive in place of the one before; its round may be another than what was asked for."""
@@ -104,7 +109,9 @@ class ExportFolder:
                 remove(path)
 
     def failed(self, format: str, error: str, now: float) -> None:
-        """Note why an archive wasn't made."""
+        """Note why an archive wasn't made, unless the project is forgotten."""
+        if self._forgotten:
+            return
 
         def note(formats: dict[str, Export]) -> None:
             formats[format] = formats[format].model_copy(update={"ended": now, "error": error})
@@ -136,6 +143,21 @@ class ExportFolder:
                 return False
         except Timeout:
             return True
+
+    @property
+    def _forgotten(self) -> bool:
+        """Whether the request to make an archive went, with all that was kept of the project."""
+        return not (self._store.folder / Exports.FILE).is_file()
+
+    def _check_kept(self) -> None:
+        if self._forgotten:
+            raise StoreError("The project was forgotten meanwhile.")
+
+    def _leave_nothing(self) -> None:
+        """Remove what making an archive put where the project was: locks make the folders that they lie in."""
+        remove(self.folder)
+        with suppress(OSError):
+            self._store.folder.rmdir()
 
     def _state(self, one: Export, now: float) -> State:
         if one.ended:

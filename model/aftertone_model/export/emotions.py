@@ -3,9 +3,9 @@
     python emotions.py FOLDER                 clips of one voice, judged together
     python emotions.py FOLDER --strangers     clips of various voices, each judged by itself
 
-Prints CSV: file, emotion, probability of each class; where it rates clips: file, rating in each dimension. Clips should
-be utterances of some seconds. Takes WAV, FLAC, OGG, MP3 and whatever else soundfile reads. Needs torch, transformers,
-numpy, safetensors and soundfile.
+Prints CSV: file, emotion, probability of each class; where it rates clips: file, rating in each dimension. A name that
+a spreadsheet might run as a formula gets an apostrophe before it. Clips should be utterances of some seconds. Takes WAV,
+FLAC, OGG, MP3 and whatever else soundfile reads. Needs torch, transformers, numpy, safetensors and soundfile.
 
 Voices differ more than emotions do. So the clips of one voice are compared with each other: each feature is brought to
 mean 0 and deviation 1 over all of them, which needs no label. The more clips, and the more varied their emotions, the
@@ -19,6 +19,7 @@ import argparse
 import csv
 import importlib.util
 import math
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -42,6 +43,8 @@ SHRINKAGE = 10  # clips of the training pool that those of a voice are averaged 
 EPSILON = 1e-6  # added to variances over time
 SLOWEST, FASTEST = 1_000, 768_000  # Hz, sample rates of files that are taken
 CROSSINGS = 6  # of zero, on each side of the filter that changes the sample rate
+FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # what a spreadsheet's begin with
+NUMBER = re.compile(r"-?[0-9]+[.][0-9]+")
 ROLL_OFF = 0.99  # its cutoff, as a share of half the lower rate
 
 
@@ -214,6 +217,15 @@ def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     return made
 
 
+def for_spreadsheets(cell: str) -> str:
+    """A cell that no spreadsheet runs: numbers as they are, other text with an apostrophe where it begins a formula.
+
+    A bare carriage return would begin another row, so line breaks are all written as one that csv puts quotes around.
+    """
+    text = cell.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(FORMULAS) and not NUMBER.fullmatch(text) else text
+
+
 def main() -> int:
     """Judge a folder; 1 if no clip in it can be used."""
     parser = argparse.ArgumentParser(description="Judge the emotion of the clips in a folder; prints CSV.")
@@ -243,9 +255,9 @@ def main() -> int:
     features = torch.cat(described)
     predictions = model.strangers(features) if asked.strangers else model.one_voice(features)
     table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(["file", *model.columns])
+    table.writerow(map(for_spreadsheets, ["file", *model.columns]))
     for name, row in zip(names, predictions.tolist(), strict=True):
-        table.writerow([name, *model.row(row)])
+        table.writerow(map(for_spreadsheets, [name, *model.row(row)]))
     return 0
 
 

@@ -85,17 +85,50 @@ def test_secrets_of_messages_fields_and_tracebacks_are_taken_out(lines: io.Strin
         f"/tasks/7/resolve/?x=1&amp;fileuri={base64.b64encode(b's3://b/a.wav?sig=deadbeef').decode()}",
         "https://u:pa,hunter2)de]adbeef}deadbeef@host/a.wav",
         f"http://host/tasks/7/resolve/?fileuri={base64.urlsafe_b64encode(b'https://u:hunter2@b/a').decode()}",
+        "query d=a.wav%3Fsig%3Ddeadbeef",
+        "d=s3%3A%2F%2Fu%3Ahunter2%40b%2Fa.wav",
+        f"query (fileuri={base64.b64encode(b's3://b/a.wav?sig=deadbeef').decode()})",
+        f"/tasks/7/resolve/%3Ffileuri%3D{base64.b64encode(b's3://b/a.wav?sig=deadbeef').decode()}",
+        "https%3A%2F%2Fu%3Ahunter2%40host%2Fa.wav%3Fv%3Ddeadbeef",
+        "https%253a%252f%252fu%253ahunter2%2540host%252fa.wav",
+        "/a.wav%3FX-Amz-Signature%3Ddeadbeef%26key%3Dhunter2",
+        "https://host/a.wav%3Fsig%3Ddeadbeef",
+        "/a.wav?key=deadbeef&api_key=hunter2",
+        "/a.wav?code=deadbeef&passwd=hunter2",
+        "/a.wav?auth=deadbeef&jwt=hunter2",
+        "/a.wav#access_token=deadbeef",
+        "query X-Amz-Signature=deadbeef&access_token=hunter2",
     ],
 )
 def test_no_signature_is_left_wherever_the_address_seems_to_end(lines: io.StringIO, address: str) -> None:
     logging.getLogger("somebody.else").warning("Max retries exceeded with url: %s", address)
     said = lines.getvalue()
-    said += " ".join(_decoded(found) for found in re.findall('fileuri=([^ "\n]+)', said))
+    said += " ".join(_decoded(found) for found in re.findall('fileuri(?:=|%3D)([^ "\n)]+)', said))
     assert "deadbeef" not in said
     assert "hunter2" not in said
 
 
-@pytest.mark.parametrize("text", ["'a.' * 500_000", "'?' + 'sig' * 300_000", "'a://' * 250_000"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Name an option as key=value, or key= to take it back.",
+        "round=3 d=5 code=404 key=b",
+        "https://host/data/local-files/?d=calls/day%201/a.wav",
+        "100%25 of 20%",
+    ],
+)
+def test_what_holds_no_secret_is_said(lines: io.StringIO, text: str) -> None:
+    logging.getLogger("somebody.else").warning(text)
+    assert text.replace("%20", "+") in lines.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'a.' * 500_000", "'?' + 'sig' * 300_000", "'a://' * 250_000", "'?sig' * 250_000", "'%25' * 300_000",
+        "'a%3A%2F%2F' * 100_000", "'d=' * 500_000", "' token' * 200_000",
+    ],
+)  # fmt: skip
 def test_no_text_of_a_stranger_holds_the_server_up(text: str) -> None:
     """A million characters: a second where time grows with the length, half an hour where it grows with its square."""
     program = f"from aftertone.logs import TextFormatter; assert TextFormatter().safe({text})"

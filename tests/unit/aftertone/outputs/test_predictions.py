@@ -18,8 +18,9 @@ from aftertone.addresses import without_secrets
 from aftertone.cli import app
 from aftertone.errors import StoreError
 from aftertone.outputs.predictions import predictions_of
-from aftertone.outputs.table import Row, rows_of, write_table, writer_of
+from aftertone.outputs.table import FORMULAS, Row, rows_of, write_table, writer_of
 from aftertone.server.predict import predict
+from aftertone_model.export import emotions
 from tests.unit.aftertone.fake_label_studio import CONFIG, FakeLabelStudio
 from tests.unit.aftertone.loops import MemoryLoop, connect
 from tests.unit.aftertone.pipeline.test_ratings import CONFIG as RATINGS
@@ -201,6 +202,10 @@ def test_whatever_a_spreadsheet_may_run_is_text_in_csv(tmp_path: Path, begins: s
     begins = begins.replace("\r", "\n")
     assert head == [f"'{begins}head", "number"]
     assert row == [f"'{begins}cmd|' /C calc'!A0", "-1.5"]
+
+
+def test_what_goes_with_an_export_knows_the_same_formulas() -> None:
+    assert emotions.FORMULAS == FORMULAS
 
 
 def test_a_carriage_return_begins_no_row(tmp_path: Path) -> None:

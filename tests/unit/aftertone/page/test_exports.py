@@ -3,20 +3,24 @@
 import csv
 import io
 import json
+import shutil
 import time
 import zipfile
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from starlette.testclient import TestClient
 
 from aftertone import archive
+from aftertone.clean import forget_project
 from aftertone.errors import StoreError
 from aftertone.page import children
 from aftertone.server.app import create_app
 from aftertone.settings import Settings
+from aftertone.steering import Steering
 from aftertone.store.exports import ExportFolder
-from aftertone.store.project import ProjectStore
+from aftertone.store.project import ProjectStore, Store
 from tests.unit.aftertone.loops import MemoryLoop
 from tests.unit.aftertone.made_store import make_project
 from tests.unit.aftertone.records import FakeJobs
@@ -104,6 +108,28 @@ def test_a_failure_and_an_interruption_are_told(
         with pytest.raises(StoreError, match="being made already"):
             exports.begin("onnx", 2, "v", later)
     assert len(started) == 2
+
+
+def test_forgetting_waits_for_an_export_and_leaves_nothing(settings: Settings, made: ProjectStore) -> None:
+    exports, store = ExportFolder(made), Store(settings.model_dir)
+    exports.begin("transformers", 2, "v", time.time())
+    with exports.making():
+        assert "an export of it is being made" in forget_project(store, 1, dry_run=False)
+        with pytest.raises(StoreError, match="an export of it is being made"):
+            Steering(settings, lambda _: True, cast(Any, None)).forget(1, yes=True, force=True)
+    assert "is removed" in forget_project(store, 1, dry_run=False)
+    archive.make_archive(made, settings, "transformers")  # whose process starts only now
+    assert not made.folder.exists()
+
+
+def test_an_export_of_a_project_that_goes_meanwhile_leaves_nothing(settings: Settings, made: ProjectStore) -> None:
+    exports = ExportFolder(made)
+    exports.begin("transformers", 2, "v", time.time())
+    with exports.making() as scratch:
+        shutil.rmtree(made.folder)  # by hand, without asking whether anything is at work
+        (scratch / "model").mkdir(parents=True)  # as an export makes the folders that it needs
+    exports.failed("transformers", "it has gone", time.time())
+    assert not made.folder.exists()
 
 
 def test_only_what_the_page_lists_is_downloaded_and_by_no_other_site(settings: Settings, made: ProjectStore) -> None:

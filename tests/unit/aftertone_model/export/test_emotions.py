@@ -185,6 +185,24 @@ def test_as_a_command_it_prints_csv_and_says_what_it_leaves_out(trained, extract
         assert "silent.wav is left out: it is silent" in done.stderr
 
 
+def test_as_a_command_it_prints_no_name_that_a_spreadsheet_runs(trained, extracted, tmp_path):
+    pool, clips, _ = extracted
+    names = ["-2+3.wav", "0.wav", "=1+1.wav", "@a\r=1.wav"]
+    for name, clip in zip(names, clips, strict=False):
+        soundfile.write(tmp_path / name, pool.waveform(clip.id), SAMPLE_RATE, subtype="FLOAT")
+    done = run(trained[2], tmp_path)
+    rows = list(csv.reader(io.StringIO(done.stdout, newline="")))[1:]
+    assert [row[0] for row in rows] == ["'-2+3.wav", "0.wav", "'=1+1.wav", "'@a\n=1.wav"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "printed"),
+    [("-0.250", "-0.250"), ("=happy", "'=happy"), ("happy", "happy"), ("\uff1d1", "'\uff1d1"), ("\t=1", "'\t=1")],
+)
+def test_numbers_stay_numbers_and_classes_may_be_formulas_too(cell, printed):
+    assert emotions.for_spreadsheets(cell) == printed
+
+
 def test_as_a_command_it_says_where_there_is_nothing_to_judge(trained, tmp_path):
     folder = trained[2]
     missing, empty = run(folder, tmp_path / "nowhere"), run(folder, tmp_path)
