@@ -8,7 +8,7 @@ BIN := .venv/bin
 # them begins with the integration tests, which mostly wait; tests/conftest.py says what stays together.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: demo test unit slow coverage hosts check style types tests docs reference setup lock wheel clean
+.PHONY: demo test unit slow coverage bench bench-gpu hosts check style types tests docs reference setup lock wheel clean
 
 # Start a real Label Studio with Aftertone connected. AUDIO=folder|manifest.csv LIMIT=n ORACLE=1 ROUNDS=n
 demo: setup
@@ -29,6 +29,15 @@ slow: setup
 # All of these, and which lines they ran.
 coverage: setup
 	$(PYTEST) --cov --ignore=tests/integration/test_hosts.py
+
+# How fast it is beside what people would use instead, on a quiet machine, in about an hour: writes docs/benchmarks.
+# MANIFEST=manifest.csv with columns path, emotion, speaker. On a GPU: `make bench-gpu`.
+bench: setup
+	$(BIN)/python -m benchmarks.speed $(MANIFEST) --out docs/benchmarks/speed
+	$(BIN)/python -m benchmarks.whole_project $(MANIFEST) --out docs/benchmarks/whole-project.md
+
+bench-gpu: setup
+	$(BIN)/python -m benchmarks.speed $(MANIFEST) --models wav2vec2-base wav2vec2-large --device cuda --out docs/benchmarks/speed-gpu
 
 # What needs no Label Studio.
 unit: setup

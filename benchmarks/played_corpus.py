@@ -23,7 +23,11 @@ class Corpus(FakeLabelStudio):
             self.add_task(audio=f"/data/upload/clip-{number}.wav", speaker=str(row.speaker))
 
     def audio(self, address: str) -> bytes:
-        return self.rows[int("".join(filter(str.isdigit, address)))].path.read_bytes()
+        return self.row(address).path.read_bytes()
+
+    def row(self, address: str) -> Row:
+        """The row of the corpus that an audio address stands for."""
+        return self.rows[int("".join(filter(str.isdigit, address)))]
 
 
 def play(rows: list[Row], folder: Path, *, every: int = 2) -> MemoryLoop:
