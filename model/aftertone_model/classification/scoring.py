@@ -32,7 +32,7 @@ from aftertone_model.classification.clip_head import (
     principal_components,
 )
 from aftertone_model.classification.layer_cache import BLOCK, LayerCache
-from aftertone_model.data.batches import BATCH_SECONDS, frame_batches
+from aftertone_model.data.batches import frame_batches, scoring_seconds
 from aftertone_model.data.clips import Clip
 from aftertone_model.memory import Parts, Portion
 from aftertone_model.runtime import Runtime
@@ -247,8 +247,8 @@ def in_portions(
     if not clips:
         return
     cnn = extract(encoder, clips, runtime)
-    portion = Portion(BATCH_SECONDS, "scoring")
-    for rows, frames, lengths in frame_batches(runtime.pool, cnn, clips, stage, runtime.progress):
+    portion = Portion(scoring_seconds(runtime.device), "scoring")
+    for rows, frames, lengths in frame_batches(runtime, cnn, clips, stage):
 
         def described(
             parts: Parts, rows: NDArray[np.int64] = rows, frames: Tensor = frames, lengths: Tensor = lengths

@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from aftertone_model.data.clips import Clip
-from aftertone_model.data.pool import Pool
-from aftertone_model.progress import Progress, silent
+from aftertone_model.runtime import Runtime
 
-BATCH_SECONDS = 120.0  # of audio at once: enough to fill a CPU or GPU, about 2 GB at wav2vec 2.0 large
+CPU_SECONDS = 32.0  # of audio at once: more leaves a processor's caches and pads more (docs/benchmarks/speed.md)
+GPU_SECONDS = 120.0  # about 2 GB at wav2vec 2.0 large
 JITTER = 0.1  # relative noise on lengths before sorting: other batches each epoch, little more padding
 
 
@@ -47,6 +47,11 @@ def length_batches(
     return batches
 
 
+def scoring_seconds(device: torch.device) -> float:
+    """How much audio a model without gradients computes at once."""
+    return CPU_SECONDS if device.type == "cpu" else GPU_SECONDS
+
+
 def pad(frames: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
     """Stack clips' frames, each (T_i, C), padded with zeros: (B, T, C) float16, and their lengths (B,) int64."""
     lengths = torch.tensor([len(clip) for clip in frames])  # (B,)
@@ -57,7 +62,7 @@ def pad(frames: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
 
 
 def frame_batches(
-    pool: Pool, features: str, clips: Sequence[Clip], stage: str = "", progress: Progress = silent
+    runtime: Runtime, features: str, clips: Sequence[Clip], stage: str
 ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
     """Run through clips in batches of similar length: rows into `clips`, padded frames (B, T, C) float16, lengths (B,).
 
@@ -66,7 +71,7 @@ def frame_batches(
         stage: under which progress is reported.
     """
     done = 0
-    for rows in length_batches([clip.seconds for clip in clips], BATCH_SECONDS):
-        yield rows, *pad([pool.frames(features, clips[row]) for row in rows])
+    for rows in length_batches([clip.seconds for clip in clips], scoring_seconds(runtime.device)):
+        yield rows, *pad([runtime.pool.frames(features, clips[row]) for row in rows])
         done += len(rows)
-        progress(stage, done, len(clips))
+        runtime.progress(stage, done, len(clips))

@@ -59,7 +59,7 @@ def masked_loss_profiles(
     long_enough = [row for row, clip in enumerate(clips) if len(runtime.pool.frames(cnn, clip)) >= MIN_FRAMES]
     usable = [clips[row] for row in long_enough]
     profiles = np.full((len(clips), QUANTILES), UNMEASURED, np.float32)
-    for batch, frames, lengths in frame_batches(runtime.pool, cnn, usable, "surprisal", runtime.progress):
+    for batch, frames, lengths in frame_batches(runtime, cnn, usable, "surprisal"):
         stretches = [Stretch(usable[row], 0, int(length)) for row, length in zip(batch, lengths, strict=True)]
         rngs = [clip_generator(runtime.seed, stretch.clip.id) for stretch in stretches]
         read = frames.to(runtime.device)

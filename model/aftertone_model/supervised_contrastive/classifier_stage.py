@@ -88,5 +88,5 @@ def _run(
 ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
     """Rows, the transformer's output (B, T, D) and lengths (B,), in batches of similar length."""
     cnn = extract(encoder, clips, runtime)
-    for rows, frames, lengths in frame_batches(runtime.pool, cnn, clips, stage, runtime.progress):
+    for rows, frames, lengths in frame_batches(runtime, cnn, clips, stage):
         yield rows, contextualised(encoder, frames.to(runtime.device), lengths), lengths

@@ -33,7 +33,7 @@ def predict(model: MultiTaskModel, clips: Sequence[Clip], runtime: Runtime) -> P
         attributes={name: np.empty((len(clips), len(values)), np.float32) for name, values in shape.attributes.items()},
     )
     cnn = extract(model.backbone, clips, runtime)
-    for rows, frames, lengths in frame_batches(runtime.pool, cnn, clips, "score", runtime.progress):
+    for rows, frames, lengths in frame_batches(runtime, cnn, clips, "score"):
         outputs = model(frames.to(runtime.device), lengths)
         found.logits[rows] = outputs.emotion.cpu().numpy()
         found.embeddings[rows] = outputs.embeddings.cpu().numpy()
