@@ -4,8 +4,8 @@
     python emotions.py FOLDER --strangers     clips of various voices, each judged by itself
 
 Prints CSV: file, emotion, probability of each class; where it rates clips: file, rating in each dimension. A name that
-a spreadsheet might run as a formula gets an apostrophe before it. Clips should be utterances of some seconds. Takes WAV,
-FLAC, OGG, MP3 and whatever else soundfile reads. Needs torch, transformers, numpy, safetensors and soundfile.
+a spreadsheet might run as a formula gets an apostrophe before it. Clips should be utterances of some seconds. Takes
+WAV, FLAC, OGG, MP3 and whatever else soundfile reads. Needs torch, transformers, numpy, safetensors and soundfile.
 
 Voices differ more than emotions do. So the clips of one voice are compared with each other: each feature is brought to
 mean 0 and deviation 1 over all of them, which needs no label. The more clips, and the more varied their emotions, the
