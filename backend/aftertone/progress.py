@@ -1,6 +1,7 @@
-"""Progress on a terminal: a bar for the stage under way, with the time left."""
+"""Progress on a terminal: a bar for the stage under way, with the time left. In a log: a line now and then."""
 
 import sys
+import time
 
 from tqdm import tqdm
 
@@ -12,14 +13,17 @@ class ProgressBars:
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
+        self._stage, self._at = "", 0.0  # of the lines: the stage, and when it began or was last told, monotonic
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that `done` of `total` parts of a stage are done."""
+        if not sys.stderr.isatty():
+            self._tell(stage, done, total)
+            return
         bar = self._bar
         if bar is None or bar.desc.rstrip(": ") != stage or bar.total != total or done < bar.n:
             self.close()
-            interval = 0.2 if sys.stderr.isatty() else EVERY
-            bar = self._bar = tqdm(desc=stage, total=total, initial=done, mininterval=interval, leave=False)
+            bar = self._bar = tqdm(desc=stage, total=total, initial=done, mininterval=0.2, leave=False)
         bar.update(done - bar.n)
 
     def close(self) -> None:
@@ -27,3 +31,12 @@ class ProgressBars:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+    def _tell(self, stage: str, done: int, total: int) -> None:
+        """A line of its own; none of stages that are short."""
+        now = time.monotonic()
+        if stage != self._stage:
+            self._stage, self._at = stage, now
+        elif now - self._at >= EVERY:
+            self._at = now
+            print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)

@@ -62,7 +62,9 @@ def rounds(project: Annotated[int, typer.Argument(help="The project's number in 
 
 def plan(
     project: ProjectArgument = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs, an object per project.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For programs, a line per project; names of figures end in their units.")
+    ] = False,
 ) -> None:
     """Say what the next round takes: labels, clips, time, memory and disk, by what the rounds before took.
 

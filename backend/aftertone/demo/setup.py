@@ -65,6 +65,7 @@ class Setup:
         store = Store(self._folder / "model").project(project)
         watch = Watch(store, self._console, self._processes.check)
         watch.until_round(0)
+        watch.tell("unadapted")
         self._console.say(
             f"\n  Label Studio   {server.url}/projects/{project}/data\n"
             f"  e-mail         {EMAIL}\n"

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from aftertone.demo.console import Console
 from aftertone.demo.errors import DemoError
 from aftertone.store.project import ProjectStore
-from aftertone.store.records import Doing, Problem
+from aftertone.store.records import Doing, Problem, Warnings
 
 LOOK_SECONDS = 0.3
 STALLED_SECONDS = 900.0  # without progress; the longest step that reports none takes a fraction of it on slow machines
@@ -65,6 +65,12 @@ class Watch:
     def until_round(self, number: int) -> None:
         """Show bars until annotators are served round `number`, or a later one; raises as `until` does."""
         self.until(lambda: (self._store.current if self._store.current is not None else -1) >= number)
+
+    def tell(self, *checks: str) -> None:
+        """Say what these checks found when the project was last looked at, and what follows from it."""
+        for finding in self._store.get(Warnings).findings:
+            if finding.key in checks:
+                self._console.say(f"  {finding.sentence}\n  {finding.why}")
 
     def _tell_problem(self) -> None:
         problem = self._store.read(Problem)

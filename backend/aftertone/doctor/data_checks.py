@@ -101,7 +101,8 @@ def _attributes_cut(look: Look) -> Iterator[str]:
 def _unadapted(look: Look) -> Iterator[str]:
     adaptation = look.state.adaptation
     if adaptation is not None and not adaptation.kept and look.settings.method == "after":
-        yield f"The backbone is used unadapted. {adaptation.reason}"
+        said = "unadapted" in adaptation.reason
+        yield adaptation.reason if said else f"The backbone stays unadapted: {adaptation.reason}"
 
 
 def _another_backbone(look: Look) -> Iterator[str]:

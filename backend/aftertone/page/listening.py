@@ -8,7 +8,6 @@ folder until this process ends.
 import sys
 import tempfile
 from email import message_from_bytes
-from email.message import Message
 from email.policy import HTTP
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from aftertone_model.data.decoders import Decoders
 from aftertone_model.errors import AftertoneError
 
 FIELD = "file"  # of the form
+MOST_PARTS, MOST_HEADERS = 20, 10_000  # of the form, and bytes before each: a browser sends one part
 
 
 class Heard(BaseModel):
@@ -60,24 +60,15 @@ def file_of(form: bytes) -> bytes:
     Raises:
         AftertoneError: there is none.
     """
-    try:
-        message = message_from_bytes(form, policy=HTTP)
-    except RecursionError:  # a form within a form, and so on, as no browser sends it
-        raise AftertoneError("The form can't be read. Choose an audio file first.") from None
-    for part in message.walk():
-        if (
-            part.get_content_disposition() == "form-data"
-            and part.get_param("name", header="content-disposition") == FIELD
-        ):
-            return _content(part)
-    raise AftertoneError("The form holds no file. Choose an audio file first.")
-
-
-def _content(part: Message) -> bytes:
-    content = part.get_payload(decode=True)
-    if not isinstance(content, bytes) or not content:
-        raise AftertoneError("The form holds no file, or an empty one. Choose an audio file first.")
-    return content
+    head, _, body = form.partition(b"\r\n\r\n")
+    boundary = message_from_bytes(head, policy=HTTP).get_boundary()
+    between = b"\r\n--" + (boundary or "").encode("latin-1", "replace")
+    for part in (b"\r\n" + body).split(between, MOST_PARTS)[1:] if boundary else ():
+        about, _, content = part.partition(b"\r\n\r\n")
+        headers = message_from_bytes(about[:MOST_HEADERS].lstrip(), policy=HTTP)
+        if headers.get_param("name", header="content-disposition") == FIELD and content:
+            return content
+    raise AftertoneError("The form holds no file, or an empty one. Choose an audio file first.")
 
 
 def listen(store: ProjectStore, settings: Settings, number: int, content: bytes) -> Heard:

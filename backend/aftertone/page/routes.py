@@ -30,6 +30,7 @@ Do = Callable[[Steering, int, dict[str, str]], str]
 
 BODY, FIELDS = 10_000, 200  # bytes, and fields, of a form
 UPLOAD = 20_000_000  # bytes of an audio file that is searched by: 100 s at 48 kHz in stereo
+MOST_UPLOADS = 5  # that arrive at a time
 UNREAD_FROM = 10 * UPLOAD  # bytes of a form, from which on no more of it is read
 LISTENING_SECONDS = 90.0  # that it may take to listen to it, or to write a table; a connection is closed after 120
 STATIC = ("htmx.min.js", "sse.min.js", "page.js", "page.css", "icon.svg")
@@ -55,7 +56,7 @@ class Page:
     def __init__(self, settings: Settings, steering: Steering) -> None:
         self._store, self._steering = Store(settings.model_dir), steering
         self._asks_password = bool(settings.basic_auth_user)
-        self._settings, self._streams, self._children = settings, 0, 0
+        self._settings, self._streams, self._arriving, self._children = settings, 0, 0, 0
 
     async def index(self, request: Request) -> Response:
         """Every project; the one that there is, where there is only one."""
@@ -138,8 +139,15 @@ class Page:
         kind = request.headers.get("content-type", "")
         if not kind.lower().startswith("multipart/form-data"):
             raise AftertoneError("The form holds no file. Choose an audio file first.")
-        async with self._child():
+        # What drips in keeps nobody else from being heard: of these arrive several at a time.
+        self._arriving += 1
+        try:
+            if self._arriving > MOST_UPLOADS:
+                raise AftertoneError("Several files arrive just now. Try again in a moment.")
             form = f"Content-Type: {kind}\r\n\r\n".encode("latin-1") + await _body(request, UPLOAD)
+        finally:
+            self._arriving -= 1
+        async with self._child():
             listening = children.run(
                 "aftertone.page.listening", [str(number), str(record.number)], self._settings, form,
                 seconds=LISTENING_SECONDS,

@@ -13,6 +13,8 @@ from aftertone_model.votes.fatigue import agrees_less, hurries
 from aftertone_model.votes.regions import Segment, join_regions
 from aftertone_model.votes.vote import Vote
 
+MOST_SECONDS = 1e7  # that an answer takes: Label Studio keeps what a browser says, which may be no time at all
+
 
 @dataclass(frozen=True, kw_only=True)
 class Annotator:
@@ -49,6 +51,12 @@ def describe_annotators(found: Mapping[str, Any]) -> list[str]:
     alpha = found["krippendorff_alpha"]
     agreement = [] if alpha is None else [f"annotators' agreement: Krippendorff's alpha {alpha:.2f}"]
     return [*agreement, *map(_sentence, each)]
+
+
+def usual_seconds(annotators: Annotators) -> float | None:
+    """Median over the annotators of how long an answer takes each; None where nobody knows."""
+    paces = [one.seconds for one in annotators.each if one.seconds is not None and 0 < one.seconds < MOST_SECONDS]
+    return median(paces) if paces else None
 
 
 def find_annotators(tasks: Iterable[Task], *, rated: bool = False) -> Annotators:
@@ -131,7 +139,7 @@ def _examine(tasks: Sequence[Task]) -> dict[str, tuple[int, int]]:
 
 def _figures(who: str, work: Sequence[Work], agreed: Sequence[float], examined: tuple[int, int]) -> Annotator:
     answered = [one for one in work if one.chosen]
-    seconds = [one.seconds for one in answered if one.seconds is not None]
+    seconds = [one.seconds for one in answered if one.seconds is not None and 0 <= one.seconds < MOST_SECONDS]
     skipped = sum(one.skipped for one in work)
     tired = ["agrees with others much less of late"] * agrees_less(agreed) + ["hurries of late"] * hurries(seconds)
     return Annotator(

@@ -84,7 +84,7 @@ class EmbeddedRedis:
                     self._start()
                 self._error = None
             except Exception as error:
-                if self._error is None and self._looked.is_set():
+                if self._error is None and self._looked.is_set() and not self._over.is_set():  # else nobody needs it
                     log.warning("The embedded Redis can't be started: %s", error, extra={"action": "redis_not_started"})
                 self._error = error
             self._looked.set()

@@ -1,8 +1,6 @@
 """What the next round costs and may bring, in a sentence."""
 
-from statistics import median
-
-from aftertone.pipeline.annotators import Annotators
+from aftertone.pipeline.annotators import Annotators, usual_seconds
 from aftertone.store.rounds import Round
 
 
@@ -16,8 +14,8 @@ def forecast(record: Round, answers: int, annotators: Annotators) -> str:
     wanted = max(0, record.batch - max(0, answers - record.labels))
     if not wanted:
         return "There are enough new labels for the next round."
-    paces = [one.seconds for one in annotators.each if one.seconds]
-    work = f", {_duration(wanted * median(paces))} of work at the annotators' median pace" if paces else ""
+    pace = usual_seconds(annotators)
+    work = f", {_duration(wanted * pace)} of work at the annotators' median pace" if pace else ""
     said = f"The next round needs about {wanted} more label{'' if wanted == 1 else 's'}{work}."
     if record.kind == "seed":
         return said

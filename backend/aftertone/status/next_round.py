@@ -6,6 +6,7 @@ from statistics import median
 from pydantic import Field
 
 from aftertone.doctor.disk import LEAST_FREE, needed, size
+from aftertone.pipeline.annotators import usual_seconds
 from aftertone.pipeline.figures import task_figures
 from aftertone.status.document import Part
 from aftertone.status.moments import duration
@@ -19,27 +20,27 @@ BASIS = 3  # newest rounds whose pace counts
 
 
 class NextRound(Part):
-    """Figures that nobody can tell yet are null."""
+    """Figures that nobody can tell yet are null. Names end in their units; the others count clips, labels or tasks."""
 
     project: int
     number: int = Field(description="That the round will have.")
     wanted: int | None = Field(description="Labels that it waits for; null before there is a seed set.")
     more: int = Field(description="Labels of these that are still to come.")
-    annotating: float | None = Field(description="Seconds that these take at the annotators' median pace.")
+    annotating_seconds: float | None = Field(description="Seconds that these take at the annotators' median pace.")
     trained_on: int = Field(description="Labelled clips that it learns from.")
     scored: int = Field(description="Clips that it scores.")
-    training: float | None = Field(description="Seconds that the training may take.")
-    ranking: float | None = Field(description="Seconds that scoring and ranking the pool may take.")
+    training_seconds: float | None = Field(description="Seconds that the training may take.")
+    ranking_seconds: float | None = Field(description="Seconds that scoring and ranking the pool may take.")
     unfetched: int = Field(description="Tasks whose audio is fetched before.")
-    memory: int | None = Field(description="Most bytes of main memory that a round took so far.")
-    disk: int = Field(description="Bytes that the round and what comes before it may take.")
-    free: int = Field(description="Bytes that are free.")
+    memory_bytes: int | None = Field(description="Most bytes of main memory that a round took so far.")
+    disk_bytes: int = Field(description="Bytes that the round and what comes before it may take.")
+    free_bytes: int = Field(description="Bytes that are free.")
     basis: tuple[int, ...] = Field(description="Rounds whose pace was taken.")
 
     @property
     def fits(self) -> bool:
         """Whether there is room for it on the disk."""
-        return self.disk <= self.free
+        return self.disk_bytes <= self.free_bytes
 
 
 def plan_next(project: int, store: ProjectStore, free: int) -> NextRound:
@@ -56,7 +57,7 @@ def plan_next(project: int, store: ProjectStore, free: int) -> NextRound:
     last = standing[-1] if standing else None
     answers = figures.labelled + figures.tested
     more = max(0, last.batch - max(0, answers - last.labels)) if last is not None else 0
-    paces = [one.seconds for one in figures.annotators.each if one.seconds]
+    pace = usual_seconds(figures.annotators)
     # Of labels to come as many are test clips as of those so far.
     trained_on = figures.labelled + round(more * (figures.labelled / answers if answers else 1))
     trained = [record for record in standing if record.kind == "trained"][-BASIS:]
@@ -65,15 +66,15 @@ def plan_next(project: int, store: ProjectStore, free: int) -> NextRound:
         number=max((record.number for record in rounds), default=-1) + 1,
         wanted=last.batch if last is not None else None,
         more=more,
-        annotating=more * median(paces) if paces else None,
+        annotating_seconds=more * pace if pace else None,
         trained_on=trained_on,
         scored=figures.clips,
-        training=_at_pace([(r.seconds.get("train"), len(r.labelled)) for r in trained], trained_on),
-        ranking=_ranking(store, standing, trained, figures.clips),
+        training_seconds=_at_pace([(r.seconds.get("train"), len(r.labelled)) for r in trained], trained_on),
+        ranking_seconds=_ranking(store, standing, trained, figures.clips),
         unfetched=figures.unfetched,
-        memory=max((record.memory for record in standing), default=0) or None,
-        disk=_disk(store, trained, figures.fetched, figures.unfetched),
-        free=free,
+        memory_bytes=max((record.memory for record in standing), default=0) or None,
+        disk_bytes=_disk(store, trained, figures.fetched, figures.unfetched),
+        free_bytes=free,
         basis=tuple(record.number for record in trained),
     )
 
@@ -86,16 +87,17 @@ def describe_next(plan: NextRound) -> str:
 def _lines(plan: NextRound) -> Iterator[str]:
     if plan.unfetched:
         yield f"audio    of {plan.unfetched} tasks is fetched before"
-    work = f", {duration(plan.annotating)} of work at the annotators' median pace" if plan.annotating else ""
+    seconds = plan.annotating_seconds
+    work = f", {duration(seconds)} of work at the annotators' median pace" if seconds else ""
     if plan.wanted is None:
         yield "labels   the seed set is chosen first, once the backbone is adapted"
     else:
         yield f"labels   {plan.more} more of {plan.wanted}{work}" if plan.more else "labels   all are there"
-    yield f"train    on {plan.trained_on} labelled clips: {_time(plan.training)}"
-    yield f"rank     {plan.scored} clips: {_time(plan.ranking)}"
-    yield f"memory   {f'{size(plan.memory)}, as much as a round took so far' if plan.memory else UNKNOWN}"
+    yield f"train    on {plan.trained_on} labelled clips: {_time(plan.training_seconds)}"
+    yield f"rank     {plan.scored} clips: {_time(plan.ranking_seconds)}"
+    yield f"memory   {f'{size(plan.memory_bytes)}, as much as a round took so far' if plan.memory_bytes else UNKNOWN}"
     short = "" if plan.fits else ", which is TOO LITTLE: make room, or `aftertone clean`"
-    yield f"disk     up to {size(plan.disk)}; {size(plan.free)} are free{short}"
+    yield f"disk     up to {size(plan.disk_bytes)}; {size(plan.free_bytes)} are free{short}"
     if plan.basis:
         rounds = f"round{'s' * (len(plan.basis) > 1)} {', '.join(map(str, plan.basis))}"
         yield f"(at the pace of {rounds}; starting up, some seconds for each step, comes on top)"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, computed_field, model_validator
 
 from aftertone.labelstudio.tasks import VERSION_PREFIX
+from aftertone.store.clock import Durations
 from aftertone.store.records import Part, Record
 from aftertone_model.data.clips import file_of
 from aftertone_model.evaluation.metrics import Metrics
@@ -55,7 +56,7 @@ class Draft(Record):
     """The same of the transformers classifier alone, which is what `pipeline` loads of an export. None where the round
     has no clip head, or where an earlier version wrote it."""
     training: TrainingRecord | None = None  # None for a seed set
-    seconds: dict[str, float] = Field(default_factory=dict)  # wall clock of each part
+    seconds: Durations = Field(default_factory=dict)  # wall clock of each part
     memory: int = 0  # most bytes of main memory that its job has taken; 0 where an earlier version wrote none
 
     @property

@@ -1,11 +1,15 @@
-"""ProgressBars: a stage after the other, and none left behind."""
+"""ProgressBars: a stage after the other, and none left behind; whole lines where nobody watches."""
+
+import sys
 
 import pytest
 
+from aftertone import progress
 from aftertone.progress import ProgressBars
 
 
-def test_a_bar_per_stage_and_nothing_left(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bar_per_stage_and_nothing_left(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     bars = ProgressBars()
     for done in range(4):
         bars("decode", done, 3)
@@ -16,3 +20,19 @@ def test_a_bar_per_stage_and_nothing_left(capsys: pytest.CaptureFixture[str]) ->
     drawn = capsys.readouterr().err
     assert drawn.index("decode") < drawn.index("adapt")
     assert drawn.rstrip(" \r\n") != drawn  # the last one was wiped
+
+
+def test_a_log_gets_whole_lines_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    bars = ProgressBars()
+    for second in range(100):
+        clock[0] = float(second)
+        bars("decode", second, 100)
+    for second in range(100, 110):
+        clock[0] = float(second)
+        bars("write", second - 100, 10)
+    bars.close()
+    assert capsys.readouterr().err == "decode: 30 of 100\ndecode: 60 of 100\ndecode: 90 of 100\n"

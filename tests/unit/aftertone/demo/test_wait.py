@@ -13,8 +13,9 @@ from aftertone.demo import wait as module
 from aftertone.demo.console import Bar, Console
 from aftertone.demo.errors import DemoError
 from aftertone.demo.wait import Watch
+from aftertone.doctor.registry import CHECKS
 from aftertone.store.project import ProjectStore
-from aftertone.store.records import Doing
+from aftertone.store.records import Doing, Warnings
 
 
 class Recorder(Console):
@@ -71,6 +72,18 @@ def test_a_problem_is_told_once(tmp_path: Path, console: Console) -> None:
     looks = iter(range(5))
     Watch(store, console, lambda: None).until(lambda: next(looks) == 4)
     assert printed(console).count("could not fetch audio: The token is wrong.") == 1
+
+
+def test_a_backbone_that_stays_as_it_was_is_told(tmp_path: Path, console: Console) -> None:
+    store = ProjectStore(tmp_path)
+    reason = "The backbone stays unadapted: the loss on 20 held-out clips was 0.512 before."
+    found = [CHECKS["unadapted"].finding(reason), CHECKS["outgrown"].finding("The pool has grown.", 1)]
+    store.save(Warnings(findings=tuple(found)))
+    Watch(store, console, lambda: None).tell("unadapted")
+    assert printed(console).count("unadapted") == 1
+    assert reason in printed(console)
+    assert "rounds start from the backbone as it was" in printed(console)
+    assert "grown" not in printed(console)
 
 
 def test_parts_of_a_stage_do_not_interrupt_its_bar(tmp_path: Path) -> None:

@@ -17,8 +17,8 @@ from starlette.testclient import TestClient
 
 from aftertone.page import children, routes
 from aftertone.page.children import environment
-from aftertone.page.listening import file_of, listen
-from aftertone.page.routes import Page
+from aftertone.page.listening import Heard, file_of, listen
+from aftertone.page.routes import MOST_UPLOADS, Page
 from aftertone.page.search import near_clip, near_upload
 from aftertone.page.sounds import wav
 from aftertone.server.app import create_app
@@ -30,6 +30,15 @@ from tests.unit.aftertone.made_store import make_project
 from tests.unit.aftertone.records import FakeJobs
 
 BROWSER = {"Accept": "text/html", "Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+
+UPLOAD = {
+    "type": "http", "method": "POST", "path": "/", "query_string": b"", "path_params": {"project": "1"},
+    "client": ("127.0.0.1", 1), "headers": [
+        (b"host", b"localhost"), (b"origin", b"http://localhost"),
+        (b"content-type", b"multipart/form-data; boundary=----b"),
+    ],
+}  # fmt: skip
+"""What a browser of this machine asks, as ASGI has it."""
 
 
 @pytest.fixture
@@ -109,6 +118,28 @@ def test_a_form_without_a_file_is_told_so() -> None:
         file_of(_form(b""))
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        b"",
+        b"Content-Type: multipart/form-data\r\n\r\nabc",
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + b"\r\n--b" * 1_000_000,
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n" + b"a:" * 1_000_000,
+        b"Content-Type: multipart/form-data; boundary*=utf-8''%E2%82%AC\r\n\r\nabc",
+    ],
+    ids=["nothing", "no-boundary", "parts", "headers", "no-latin"],
+)
+def test_a_form_as_no_browser_sends_it_holds_no_file(form: bytes) -> None:
+    with pytest.raises(AftertoneError, match="no file"):
+        file_of(form)
+
+
+def test_the_file_is_found_among_other_fields_and_whatever_its_name() -> None:
+    other = b'------b\r\nContent-Disposition: form-data; name="class"\r\n\r\nsad\r\n'
+    form = _form(b"abc").replace(b"------b", other + b"------b", 1).replace(b"a.wav", "ä日.wav".encode())
+    assert file_of(form) == b"abc"
+
+
 def test_bytes_arrive_as_they_were_sent() -> None:
     content = bytes(np.random.default_rng(0).integers(0, 256, 50_000).tolist()) + b"\r\n\r\n--x\r\r\n\n"
     assert file_of(_form(content)) == content
@@ -148,6 +179,54 @@ def test_a_process_of_the_page_gets_no_secret(settings: Settings, monkeypatch: p
     load_settings()  # which refuses a user name without a password
 
 
+def test_a_slow_upload_keeps_nobody_from_being_heard(
+    settings: Settings, made: ProjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def heard(*_: Any, **__: Any) -> bytes:
+        return Heard(error="heard").model_dump_json().encode()
+
+    monkeypatch.setattr(children, "run", heard)
+    page = Page(settings, cast(Any, None))
+
+    def sending(*messages: Any) -> Callable[[], Any]:
+        left = iter(messages)
+
+        async def receive() -> Any:
+            if (message := next(left, None)) is None:
+                await asyncio.Event().wait()  # for ever
+            return message
+
+        return receive
+
+    whole = {"type": "http.request", "body": _form(b"x"), "more_body": False}
+
+    async def upload(receive: Callable[[], Any]) -> str:
+        return bytes((await page.upload(Request(UPLOAD, receive))).body).decode()
+
+    async def play() -> None:
+        slow = [asyncio.ensure_future(upload(sending())) for _ in range(MOST_UPLOADS - 1)]
+        await asyncio.sleep(0)
+        while page._arriving < len(slow):
+            await asyncio.sleep(0.01)
+        assert "heard" in await upload(sending(whole))
+        slow.append(asyncio.ensure_future(upload(sending())))
+        while page._arriving < len(slow):
+            await asyncio.sleep(0.01)
+        with pytest.raises(AftertoneError, match="Several files arrive"):
+            await upload(sending(whole))
+        for one in slow:
+            one.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+        assert (page._arriving, page._children) == (0, 0)
+        assert "heard" in await upload(sending(whole))
+
+    asyncio.run(play())
+
+
+def test_the_page_says_how_long_it_takes(settings: Settings, made: ProjectStore) -> None:
+    assert "It takes 10 to 20 s" in caller(settings).get("/projects/1/search", headers=BROWSER).text
+
+
 def test_every_usual_format_is_understood(trained: MemoryLoop) -> None:
     soundfile, samples = pytest.importorskip("soundfile"), clip_of(trained)[1]
     for kind in ("FLAC", "OGG", "MP3"):
@@ -175,13 +254,7 @@ def test_a_process_ends_with_whoever_waits_for_it(
         await asyncio.sleep(0.1)
         return next(arriving)
 
-    scope = {
-        "type": "http", "method": "POST", "path": "/", "query_string": b"", "path_params": {"project": "1"},
-        "client": ("127.0.0.1", 1), "headers": [
-            (b"host", b"localhost"), (b"origin", b"http://localhost"), (b"content-type", b"multipart/form-data"),
-        ],
-    }  # fmt: skip
     with pytest.raises(ClientDisconnect):
-        asyncio.run(page.upload(Request(scope, receive)))
+        asyncio.run(page.upload(Request(UPLOAD, receive)))
     assert [process.returncode for process in started] == [-signal.SIGKILL]
     assert page._children == 0  # the next one isn't told to wait
