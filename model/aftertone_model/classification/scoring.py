@@ -72,7 +72,7 @@ def score(
     """Run the classifier, in eval mode, on clips.
 
     A clip's probabilities are the same to 1e-4 whatever else is in its batch where the transformer computes in float32,
-    and to 1e-2 where it computes in bfloat16 (`precision.fastest`).
+    and to about 1e-2 where it computes in bfloat16 (`precision.fastest`).
 
     Args:
         head: judges clips in place of the classifier's own.
