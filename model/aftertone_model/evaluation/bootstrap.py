@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm, t
 
 RESAMPLES = 1_000  # bootstrap replicates: the ends of a 95 % interval then rest on 25 replicates each
 MIN_SPEAKERS = 5  # with fewer nobody can tell how much voices differ, and no interval for new ones is claimed
@@ -53,7 +53,8 @@ class Units:
         low, high = np.percentile(replicates, [100 * (1 - UPPER), 100 * UPPER])
         stretch = 1.0
         if (units := self.count) > 1:
-            stretch = float(t.ppf(UPPER, units - 1) / norm.ppf(UPPER) * np.sqrt(units / (units - 1)))
+            student, normal = scipy.special.stdtrit(units - 1, UPPER), scipy.special.ndtri(UPPER)  # quantiles
+            stretch = float(student / normal * np.sqrt(units / (units - 1)))
         return value + stretch * (float(low) - value), value + stretch * (float(high) - value)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.stats import norm
 from sklearn.metrics import cohen_kappa_score
 
 from aftertone_model.data.clips import file_of
@@ -76,7 +76,7 @@ def slope_of(
     draws, by_unit = units.draws(seed), units.summed(right)  # (R, U), (U, T, S)
     hits = (draws @ by_unit.reshape(units.count, -1)).reshape(len(draws), *right.shape[1:])  # (R, T, S)
     low, high = units.interval(value, _ua(draws @ units.summed(asked), hits) @ pull)
-    imagined = norm.ppf(UPPER) * _pseudo_error(clips, pull)
+    imagined = scipy.special.ndtri(UPPER) * _pseudo_error(clips, pull)
     return Slope(
         value=value,
         low=value - float(np.hypot(value - low, imagined)),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import scipy  # loads `special` where it is first used, for which those who only read answers needn't wait
 from numpy.typing import NDArray
-from scipy.special import entr, expit, log_expit, log_softmax, softmax
 
 from aftertone_model.evaluation.metrics import Metrics, measure, measure_independent
 from aftertone_model.labels.schema import LabelSchema
@@ -127,13 +127,13 @@ class SingleChoice(Choices):
         return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)
 
     def predictions(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        return softmax(logits.astype(np.float64), axis=-1)
+        return scipy.special.softmax(logits.astype(np.float64), axis=-1)
 
     def log_likelihood(self, logits: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.float64]:
-        return (targets * log_softmax(logits, axis=1)).sum(axis=1)
+        return (targets * scipy.special.log_softmax(logits, axis=1)).sum(axis=1)
 
     def uncertainty(self, predictions: NDArray[np.floating]) -> NDArray[np.float64]:
-        return entr(predictions).sum(axis=1)
+        return scipy.special.entr(predictions).sum(axis=1)
 
     def decisions(self, predictions: NDArray[np.floating]) -> NDArray[np.int64]:
         return predictions.argmax(axis=1)
@@ -192,14 +192,15 @@ class MultipleChoice(Choices):
         return np.clip((1 - positive) / np.maximum(positive, 1e-9), 1 / cap, cap).astype(np.float32)
 
     def predictions(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
-        return expit(logits.astype(np.float64))
+        return scipy.special.expit(logits.astype(np.float64))
 
     def log_likelihood(self, logits: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.float64]:
-        return (targets * log_expit(logits) + (1 - targets) * log_expit(-logits)).sum(axis=1)
+        yes, no = scipy.special.log_expit(logits), scipy.special.log_expit(-logits)
+        return (targets * yes + (1 - targets) * no).sum(axis=1)
 
     def uncertainty(self, predictions: NDArray[np.floating]) -> NDArray[np.float64]:
         """Summed over the classes, as of independent questions."""
-        return (entr(predictions) + entr(1 - predictions)).sum(axis=1)
+        return (scipy.special.entr(predictions) + scipy.special.entr(1 - predictions)).sum(axis=1)
 
     def decisions(self, predictions: NDArray[np.floating]) -> NDArray[np.int64]:
         """A hash of the classes chosen, of which there may be more than bits in a number."""
