@@ -1,5 +1,7 @@
 """How far a long job has come: the callback that every long job takes, and what tames it."""
 
+import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -27,7 +29,12 @@ def throttled(progress: Progress, interval: float = INTERVAL) -> Progress:
 
 
 def hide_library_bars() -> None:
-    """Keep transformers from drawing bars into logs; it loads small files in no time."""
-    from transformers.utils import logging
+    """Keep transformers from drawing bars into logs; it loads small files in no time.
 
-    logging.disable_progress_bar()
+    What is imported later heeds the environment, so that nothing is imported for this.
+    """
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    if "transformers" in sys.modules:
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()

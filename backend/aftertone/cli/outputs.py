@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aftertone.cli.explained import explained
-from aftertone.settings import Settings
 from aftertone_model.progress import hide_library_bars
 
 if TYPE_CHECKING:
+    from aftertone.settings import Settings
     from aftertone.store.project import ProjectStore
 
 ProjectArgument = Annotated[int, typer.Argument(help="The project's number in Label Studio.")]
 
 
-def _known(settings: Settings, project: int) -> "ProjectStore":
+def _known(settings: "Settings", project: int) -> "ProjectStore":
     from aftertone.store.project import Store
 
     return Store(settings.model_dir).kept(project)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aftertone.status import Status
 
 EVERY = 2.0  # seconds between two looks of --watch
+CLEAR = "\x1b[H\x1b[2J"  # has a terminal begin at the top of an empty screen
 ProjectArgument = Annotated[
     int | None, typer.Argument(help="The project's number in Label Studio; every project if unset.", min=1)
 ]
@@ -28,22 +29,21 @@ def status(
     Exits with 2 where something doesn't go on without a person, otherwise with 0. docs/schemas/status.json is the JSON
     schema of --json.
     """
-    from rich.console import Console
-
     from aftertone.status import status as read
     from aftertone.store.project import Store
 
     with explained() as settings:
         store, shown = Store(settings.model_dir), ""
         while True:
-            found = read(store, None if project is None else [project])
+            # Tables of scores are only in the JSON.
+            found = read(store, None if project is None else [project], brief=not as_json)
             said = found.model_dump_json(by_alias=True) if as_json else _text(found, settings)
             if not watch:
                 typer.echo(said)
                 raise typer.Exit(2 if found.needs_somebody else 0)
             if said != shown:
                 if sys.stdout.isatty() and not as_json:
-                    Console().clear()
+                    typer.echo(CLEAR, nl=False)
                 typer.echo(said if as_json else f"{said}\n")
             shown = said
             time.sleep(EVERY)
@@ -56,7 +56,7 @@ def rounds(project: Annotated[int, typer.Argument(help="The project's number in 
     from aftertone.store.project import Store
 
     with explained() as settings:
-        for found in read(Store(settings.model_dir), [project]).projects:
+        for found in read(Store(settings.model_dir), [project], ask=False, brief=True).projects:
             typer.echo(describe_rounds(found))
 
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from aftertone.doctor.facts import Look
-from aftertone.labelstudio.client import LabelStudio
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Finding, Severity
+
+if TYPE_CHECKING:  # who only says what was found asks Label Studio nothing
+    from aftertone.labelstudio.client import LabelStudio
 
 T = TypeVar("T")
 
@@ -18,7 +20,7 @@ MENDED = "A worker mends it when it next looks; `aftertone doctor PROJECT --mend
 class Repair:
     """What a check may mend with."""
 
-    label_studio: LabelStudio
+    label_studio: "LabelStudio"
     store: ProjectStore | None  # of the project, as its only writer; None where a worker has the project right now
     look: Look
 

@@ -8,7 +8,7 @@ from aftertone.doctor.check import Check
 from aftertone.doctor.disk import size
 from aftertone.doctor.facts import Look
 from aftertone.doctor.untouched import untouched_warning
-from aftertone.labelstudio.download import refused_host
+from aftertone.labelstudio.audio_hosts import refused_host
 from aftertone_model.data.clips import MIN_SECONDS
 from aftertone_model.method_names import TWO_STAGE
 from aftertone_model.two_stage_adapters.needs import LEARNED, TRANSCRIPT
@@ -152,6 +152,15 @@ def too_full(free: int, needed: int) -> Iterator[str]:
     if free < needed:
         yield f"Only {size(free)} are free where MODEL_DIR lies, and a step may need {size(needed)}."
 
+
+DISK_LOW: Check[Look] = Check(
+    key="disk-low",
+    severity="warning",
+    title="The disk with MODEL_DIR is nearly full",
+    why="A step that finds no room fails and is tried again.",
+    cure="Free some space, for instance by `aftertone clean`.",
+    find=_disk,
+)
 
 DATA_CHECKS: tuple[Check[Look], ...] = (
     Check(
@@ -319,12 +328,5 @@ DATA_CHECKS: tuple[Check[Look], ...] = (
         cure="Let only one version of Aftertone write to MODEL_DIR. A worker removes exam.json when it next looks.",
         find=_splits,
     ),
-    Check(
-        key="disk-low",
-        severity="warning",
-        title="The disk with MODEL_DIR is nearly full",
-        why="A step that finds no room fails and is tried again.",
-        cure="Free some space, for instance by `aftertone clean`.",
-        find=_disk,
-    ),
+    DISK_LOW,
 )

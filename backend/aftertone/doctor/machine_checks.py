@@ -73,6 +73,17 @@ def _differing(machine: Machine) -> Iterator[str]:
         yield f"{process} has other settings than this command: {names}."
 
 
+SERVER: Check[Machine] = Check(
+    key="server",
+    severity="problem",
+    title="Nothing answers where Label Studio calls this backend",
+    why="Label Studio can't tell of new labels, show predictions or start a training. Annotators are served the "
+    "last ranking meanwhile, and workers find labels every RECONCILE_SECONDS.",
+    cure="Start `aftertone serve` with the same MODEL_DIR. If it runs elsewhere or on another port, correct the "
+    "address in Label Studio (Settings > Model > Edit).",
+    find=_dead,
+)
+
 MACHINE_CHECKS: tuple[Check[Machine], ...] = (
     Check(
         key="token",
@@ -145,16 +156,7 @@ MACHINE_CHECKS: tuple[Check[Machine], ...] = (
         cure="Start `aftertone worker`, with the same settings as the server.",
         find=_workers,
     ),
-    Check(
-        key="server",
-        severity="problem",
-        title="Nothing answers where Label Studio calls this backend",
-        why="Label Studio can't tell of new labels, show predictions or start a training. Annotators are served the "
-        "last ranking meanwhile, and workers find labels every RECONCILE_SECONDS.",
-        cure="Start `aftertone serve` with the same MODEL_DIR. If it runs elsewhere or on another port, correct the "
-        "address in Label Studio (Settings > Model > Edit).",
-        find=_dead,
-    ),
+    SERVER,
     Check(
         key="server-unreachable",
         severity="warning",

@@ -10,6 +10,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 import httpx
 
 from aftertone.errors import AddressError, FetchError, FetchTimeoutError, LabelStudioError
+from aftertone.labelstudio.audio_hosts import NOT_ALLOWED
 from aftertone.labelstudio.client import NO_PROXY, LabelStudio
 from aftertone.labelstudio.deadlines import Deadlines
 
@@ -17,16 +18,9 @@ CLOUD_SCHEMES = ("s3", "gs", "azure-blob")  # Label Studio resolves these itself
 SERVED_PATHS = re.compile(r"/(data|storage-data|tasks/\d+/(resolve|presign)|projects/\d+/(resolve|presign))/")
 MAX_REDIRECTS = 5
 STALE = (400, 401, 403)  # what storages answer to a signature whose time is over
-NOT_ALLOWED = "Audio at {host} is not fetched: add the host to AUDIO_HOSTS to allow it."
 UNREADABLE = "The audio address can't be read as a URL. Correct it in the task."
 PIECE = 2**20  # bytes that are unpacked at a time
 PAGE = re.compile(rb"\s*<(!doctype html|html)\b", re.IGNORECASE)
-
-
-def refused_host(reason: str) -> str | None:
-    """The host that the operator would have to allow, where that is why a task's audio can't be used."""
-    before, after = NOT_ALLOWED.split("{host}")
-    return reason[len(before) : -len(after)] if reason.startswith(before) and reason.endswith(after) else None
 
 
 class Fetcher:

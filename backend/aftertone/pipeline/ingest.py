@@ -15,7 +15,8 @@ from typing import BinaryIO
 
 from aftertone.errors import AddressError, FetchError, FetchTimeoutError
 from aftertone.faults import DISK
-from aftertone.labelstudio.download import Fetcher, refused_host
+from aftertone.labelstudio.audio_hosts import refused_host
+from aftertone.labelstudio.download import Fetcher
 from aftertone.labelstudio.tasks import Task
 from aftertone.settings import Settings
 from aftertone.store.project import ProjectStore

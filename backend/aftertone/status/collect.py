@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection
 
 from aftertone.doctor.disk import free as free_bytes
-from aftertone.doctor.registry import CHECKS
+from aftertone.doctor.machine_checks import SERVER
 from aftertone.doctor.servers import dead, silent_servers
 from aftertone.faults import unwritable
 from aftertone.status.document import Status
@@ -18,7 +18,7 @@ def status(store: Store, only: Collection[int] | None = None, *, ask: bool = Tru
     Args:
         only: projects to speak of; all by default.
         ask: whether the addresses at which Label Studio calls the server are tried, for two seconds each.
-        brief: whether what comes from rounds' tables of scores is left out, for who shows many projects at once.
+        brief: whether what comes from rounds' tables of scores is left out: classes, histogram and next clips.
 
     Raises:
         NotKeptError: nothing is kept of one of these.
@@ -40,7 +40,7 @@ def status(store: Store, only: Collection[int] | None = None, *, ask: bool = Tru
         free=free,
         problem=unwritable(store.model_dir),
         workers=sum(one.kind == "worker" for one in alive),
-        servers=tuple(CHECKS["server"].finding(one.sentence).sentence for one in silent),
+        servers=tuple(SERVER.finding(one.sentence).sentence for one in silent),
         projects=tuple(
             project_status(number, store.project(number), free, refused.get(number, ""), brief=brief)
             for number in known

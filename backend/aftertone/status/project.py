@@ -3,9 +3,8 @@
 import time
 from dataclasses import asdict
 
-from aftertone.doctor.data_checks import too_full
+from aftertone.doctor.data_checks import DISK_LOW, too_full
 from aftertone.doctor.disk import needed
-from aftertone.doctor.registry import CHECKS
 from aftertone.options import options_of
 from aftertone.pipeline.figures import TaskFigures, task_figures
 from aftertone.status.classes import LearnedClasses, learned_classes
@@ -47,8 +46,6 @@ from aftertone.store.score_table import score_table
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.evaluation.rating_metrics import RatingMetrics
-
-FULL = "disk-low"  # what was found then is found anew
 
 
 def project_status(
@@ -118,8 +115,9 @@ def _problems(
 
 
 def _findings(store: ProjectStore, figures: TaskFigures, free: int, disk: DiskUse | None) -> tuple[Finding, ...]:
-    low = [CHECKS[FULL].finding(said) for said in too_full(free, needed(disk, figures.fetched, figures.unfetched))]
-    return (*low, *(found for found in store.get(Warnings).findings if found.key != FULL))
+    low = [DISK_LOW.finding(said) for said in too_full(free, needed(disk, figures.fetched, figures.unfetched))]
+    # What the last look found of the disk is found anew.
+    return (*low, *(found for found in store.get(Warnings).findings if found.key != DISK_LOW.key))
 
 
 def _activity(doing: Doing) -> Activity:

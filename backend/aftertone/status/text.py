@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from aftertone.attribute_names import describe_counts
 from aftertone.doctor.disk import size
-from aftertone.labelstudio.download import refused_host
+from aftertone.labelstudio.audio_hosts import refused_host
 from aftertone.labelstudio.relabel_tab import TITLE
 from aftertone.options import describe_options
 from aftertone.pipeline.annotators import describe_annotators

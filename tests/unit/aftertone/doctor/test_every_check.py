@@ -17,7 +17,7 @@ from aftertone.doctor.servers import Silent
 from aftertone.errors import FetchError, LabelStudioError, TokenError
 from aftertone.examination import Examined, describe, examine_all
 from aftertone.labelstudio.client import LabelStudio, RefusedError
-from aftertone.labelstudio.download import NOT_ALLOWED
+from aftertone.labelstudio.audio_hosts import NOT_ALLOWED
 from aftertone.labelstudio.publish import OURS
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.pipeline.steps import LearningSteps

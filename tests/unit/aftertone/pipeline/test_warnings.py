@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aftertone.doctor.registry import examine
-from aftertone.labelstudio.download import NOT_ALLOWED
+from aftertone.labelstudio.audio_hosts import NOT_ALLOWED
 from aftertone.labelstudio.tasks import Answer, Snapshot
 from aftertone.pipeline.dataset import join
 from aftertone.pipeline.looking import look_at

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from aftertone.cli import app
 from aftertone.errors import LabelConfigError, SettingsError
-from aftertone.labelstudio.download import NOT_ALLOWED
+from aftertone.labelstudio.audio_hosts import NOT_ALLOWED
 from aftertone.labelstudio.label_config import SMALLEST_CONFIG
 from aftertone.labelstudio.tasks import Task, TaskCache
 from aftertone.server.events import Events
