@@ -15,7 +15,6 @@ from aftertone.clean import BUSY, EXPORTING, forget_project
 from aftertone.doctor.disk import size
 from aftertone.errors import DamagedRecordError, LabelStudioError, SettingsError, StoreError
 from aftertone.labelstudio.client import UNKNOWN, LabelStudio, RefusedError
-from aftertone.labelstudio.label_config import parse_label_config
 from aftertone.options import known_settings, shown
 from aftertone.settings import OLD_NAMES, PROJECT_OPTIONS, Settings
 from aftertone.store.leftovers import size_on_disk
@@ -254,6 +253,9 @@ def _check_question(store: ProjectStore, question: str) -> None:
     except DamagedRecordError:
         return
     if connection is not None and connection.label_config:
+        # It brings Label Studio's SDK, which takes as long to import as all that commands like `pause` need.
+        from aftertone.labelstudio.label_config import parse_label_config
+
         parse_label_config(connection.label_config, question)
 
 

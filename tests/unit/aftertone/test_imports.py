@@ -3,14 +3,19 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from tests.unit.aftertone.made_store import make_project
+
 ROOT = Path(__file__).parents[3]
 PACKAGES = {"aftertone": ROOT / "backend" / "aftertone", "aftertone_model": ROOT / "model" / "aftertone_model"}
 HEAVY = ("label_studio_sdk", "pandas", "torch", "sklearn", "transformers")
+SLOW = {*HEAVY, "flask", "httpx", "redis", "rq", "scipy.special", "scipy.stats", "starlette", "uvicorn"}
+"""What takes a tenth of a second or more to import."""
 
 
 def modules() -> dict[str, Path]:
@@ -83,6 +88,28 @@ def test_command_line_status_plan_and_store_import_nothing_heavy() -> None:
     assert heavy_after(f"import {', '.join(light)}") == set()
 
 
+def test_help_loads_the_command_line_alone() -> None:
+    asked = """
+from aftertone.cli import app
+from typer.main import get_command
+for name in ("", *get_command(app).commands):
+    app([*name.split(), "--help"], standalone_mode=False)
+"""
+    assert not loaded_by(asked) & {*SLOW, "numpy", "pydantic_settings"}
+
+
+@pytest.mark.parametrize("command", [["status"], ["status", "1"], ["rounds", "1"], ["plan"]], ids=" ".join)
+def test_commands_that_only_read_load_nothing_slow(command: Sequence[str], tmp_path: Path) -> None:
+    make_project(tmp_path, clips=60, rounds=4)
+    asked = f"""
+import os, sys
+os.environ["MODEL_DIR"] = {str(tmp_path)!r}
+from aftertone.cli import app
+app({command!r}, standalone_mode=False)
+"""
+    assert not loaded_by(asked) & SLOW
+
+
 def test_a_job_that_finds_nothing_to_do_loads_no_torch(tmp_path: Path) -> None:
     """Nearly all jobs are such, each a process of its own that is forked from the worker."""
     look = f"""
@@ -99,6 +126,11 @@ connect(FakeLabelStudio(), Settings(model_dir=Path({str(tmp_path)!r})), Path("af
 
 
 def heavy_after(code: str) -> set[str]:
-    code += f"\nimport sys; print(*(m for m in {HEAVY} if m in sys.modules))"
+    return loaded_by(code) & set(HEAVY)
+
+
+def loaded_by(code: str) -> set[str]:
+    """All modules that a process has loaded which ran some code."""
+    code += "\nimport sys; print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    return set(shown.stdout.split())
+    return set(shown.stdout.splitlines()[-1].split())

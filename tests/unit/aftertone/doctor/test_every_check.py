@@ -16,8 +16,8 @@ from aftertone.doctor.registry import CHECKS, PROJECT_CHECKS, examine
 from aftertone.doctor.servers import Silent
 from aftertone.errors import FetchError, LabelStudioError, TokenError
 from aftertone.examination import Examined, describe, examine_all
-from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.audio_hosts import NOT_ALLOWED
+from aftertone.labelstudio.client import LabelStudio, RefusedError
 from aftertone.labelstudio.publish import OURS
 from aftertone.pipeline.jobs import JobQueue
 from aftertone.pipeline.steps import LearningSteps
