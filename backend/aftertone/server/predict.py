@@ -45,14 +45,14 @@ def predict(
     question = parse_label_config(label_config, record.question, record.classes)
     shows_all = _shows_all(store, settings)
     pool = store.pool if question.regions is not None else None
-    scores, version = store.scores(record.number)[1], _version(record, shows_all)
+    scores, schema = store.scores(record.number)[1], record.label_schema
+    version = _version(record, shows_all)
     answers = []
     for task, labelled in tasks:
         score = scores.get(task)
         if score is None or not score.predictions or not (labelled or shows_all):
             answers.append(_empty(version))
             continue
-        schema = record.label_schema
         seconds = pool.clip(score.clip).seconds if pool is not None and score.clip in pool else None
         result = as_prediction(question.result(schema.answer(score.predictions), seconds))
         answers.append({"result": result, "score": schema.confidence(score.predictions), "model_version": version})

@@ -1,5 +1,6 @@
 """`aftertone serve`: the application on its port."""
 
+import gc
 import ipaddress
 import logging
 import os
@@ -59,6 +60,7 @@ def serve(settings: Settings) -> None:
         )
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         log.info("Serving on http://%s:%d", host, listener.getsockname()[1], extra={"action": "serving"})
+        gc.freeze()  # what is loaded stays: looking through it for garbage takes longer than answering a webhook
         server.run(sockets=[listener])
 
 
