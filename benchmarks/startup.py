@@ -185,9 +185,9 @@ def label_studio() -> Iterator[str]:
 
 def median(starts: Sequence[Start]) -> Start:
     """Of each figure."""
-    rows = [asdict(one) for one in starts]
+    rows: list[dict[str, Any]] = [asdict(one) for one in starts]
     return Start(
-        **{name: None if rows[0][name] is None else statistics.median(row[name] for row in rows) for name in rows[0]}
+        **{name: statistics.median(row[name] for row in rows) for name in rows[0] if rows[0][name] is not None}
     )
 
 
