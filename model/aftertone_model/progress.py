@@ -34,7 +34,7 @@ def hide_library_bars() -> None:
     What is imported later heeds the environment, so that nothing is imported for this.
     """
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    if "transformers" in sys.modules:
+    if "huggingface_hub" in sys.modules:  # which has read the environment; transformers does as it does
         from transformers.utils import logging
 
         logging.disable_progress_bar()
