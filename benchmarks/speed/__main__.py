@@ -2,16 +2,16 @@
 
     python -m benchmarks.speed MANIFEST [--cases scoring tapt finetuning] [--out docs/benchmarks/speed]
 
-Contenders run in turn, each in a process of its own; figures are medians. Writes the page and the figures of each run
-(.md and .json), or prints the page. The machine should have nothing else to do.
+Contenders run in turn, each in a process of its own; figures are medians. Prints the page; with --out also writes it
+(.md) and the figures of each run (.json), beside those of other cases. The machine should have nothing else to do.
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +20,7 @@ from aftertone_model.runtime import device_named
 from benchmarks.speed import finetuning, scoring, tapt
 from benchmarks.speed.corpus import BASE, MINI, SHAPES, Corpus, read_corpus
 from benchmarks.speed.machine import measure_machine
-from benchmarks.speed.report import Table
+from benchmarks.speed.report import Table, page, write
 
 CLIPS = {"scoring": {MINI: 300}, "tapt": {MINI: 150}, "finetuning": {MINI: 150}}
 OF_LARGE = 24  # clips of all other models on a CPU
@@ -46,41 +46,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hide_library_bars()
     device = device_named(asked.device)
     machine = measure_machine(device)
-    command = f"python -m benchmarks.speed {' '.join(_shown(arguments or sys.argv[1:], asked.manifest))}"
-    tables = []
+    command = f"python -m benchmarks.speed {' '.join(_shown(arguments or sys.argv[1:], asked))}"
+    tables: dict[str, dict[str, Any]] = {}
     for case in asked.cases:
         for model in asked.models:
             with tempfile.TemporaryDirectory() as name:
                 most = ON_GPU if device.type == "cuda" else CLIPS[case].get(model, OF_LARGE)
-                clips = asked.clips or most
-                corpus = read_corpus(asked.manifest, clips, Path(name) / "pool")
-                tables.append(CASES[case](model, corpus, Path(name), device.type, asked.runs))
-            print(tables[-1].markdown(), file=sys.stderr, flush=True)
+                corpus = read_corpus(asked.manifest, asked.clips or most, Path(name) / "pool")
+                table = CASES[case](model, corpus, Path(name), device.type, asked.runs)
+            tables[table.title] = table.record(command, machine)
             if asked.out:
-                page = _page(command, machine.lines(), tables, asked.runs)
-                asked.out.with_suffix(".md").write_text(page, encoding="utf-8")
-                found = {"command": command, "machine": machine.record(), "tables": [t.record() for t in tables]}
-                asked.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    if not asked.out:
-        print(_page(command, machine.lines(), tables, asked.runs))
+                write(asked.out, tables)
+    print(page(tables))
     return 0
 
 
-def _shown(arguments: Sequence[str], manifest: Path) -> list[str]:
-    return ["MANIFEST" if Path(argument) == manifest else argument for argument in arguments]
-
-
-def _page(command: str, machine: list[str], tables: Sequence[Table], runs: int) -> str:
-    head = [
-        "# Speed beside stock transformers",
-        "",
-        f"Written by `{command}`: the same weights, clips and machine; contenders run in turn, each in a process of "
-        f"its own; medians of {runs} runs. wav2vec2-base is its shape with random weights.",
-        "",
-        *machine,
-        "",
-    ]
-    return "\n".join([*head, *(table.markdown() for table in tables)])
+def _shown(arguments: Sequence[str], asked: argparse.Namespace) -> list[str]:
+    names = {str(asked.manifest): "MANIFEST", str(asked.out): "docs/benchmarks/speed"}
+    return [names.get(argument, argument) for argument in arguments]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,19 @@
-"""The page: a table for each case."""
+"""The page and its figures: a table for each case and model, each of which can be measured anew alone."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from benchmarks.speed.contest import Result
+from benchmarks.speed.machine import Machine
+
+HEAD = """# Speed beside stock transformers
+
+Written by `python -m benchmarks.speed`: the same weights, clips and machine; contenders run in turn, each in a process
+of its own; figures are medians. wav2vec2-base is its shape with random weights.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,20 +24,41 @@ class Table:
     about: str
     columns: Sequence[str]
     rows: Mapping[str, Sequence[str]]
-    results: Sequence[Result] = field(default_factory=tuple[Result, ...])
-    notes: str = ""
+    results: Sequence[Result]
 
-    def markdown(self) -> str:
-        """A section of the page."""
-        lines = [f"## {self.title}", "", self.about, ""] if self.about else [f"## {self.title}", ""]
-        lines += [f"| | {' | '.join(self.columns)} |", f"| --- |{' --: |' * len(self.columns)}"]
-        lines += [f"| {name} | {' | '.join(cells)} |" for name, cells in self.rows.items()]
-        return "\n".join([*lines, *(["", self.notes] if self.notes else []), ""])
-
-    def record(self) -> dict[str, object]:
+    def record(self, command: str, machine: Machine) -> dict[str, Any]:
         """For JSON."""
-        rows = {name: dict(zip(self.columns, cells, strict=True)) for name, cells in self.rows.items()}
-        return {"title": self.title, "about": self.about, "rows": rows, "runs": [r.record() for r in self.results]}
+        return {
+            "about": self.about,
+            "command": command,
+            "machine": machine.record(),
+            "rows": {name: dict(zip(self.columns, cells, strict=True)) for name, cells in self.rows.items()},
+            "runs": [result.record() for result in self.results],
+        }
+
+
+def write(out: Path, found: Mapping[str, dict[str, Any]]) -> None:
+    """Write tables by title into `out`.json, beside those of earlier runs, and the page of all as `out`.md."""
+    path = out.with_suffix(".json")
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    tables = {**known, **found}
+    path.write_text(json.dumps(tables, indent=1) + "\n", encoding="utf-8")
+    out.with_suffix(".md").write_text(page(tables), encoding="utf-8")
+
+
+def page(tables: Mapping[str, dict[str, Any]]) -> str:
+    """Markdown of the tables by title, in alphabetical order."""
+    parts, machine = [HEAD], ""
+    for title, table in sorted(tables.items()):
+        parts.append(f"## {title}\n\n{table['about']}\n")
+        if (lines := "\n".join(Machine(**table["machine"]).lines())) != machine:
+            parts.append(f"{lines}\n")
+            machine = lines
+        columns = list(next(iter(table["rows"].values())))
+        head = f"| | {' | '.join(columns)} |\n| --- |{' --: |' * len(columns)}\n"
+        rows = (f"| {name} | {' | '.join(cells.values())} |\n" for name, cells in table["rows"].items())
+        parts.append(f"{head}{''.join(rows)}\n`{table['command']}`\n")
+    return "\n".join(parts)
 
 
 def ratio(peer: Result, ours: Result) -> str:

@@ -16,6 +16,7 @@ from aftertone_model.config import TAPT_PROFILES, PretrainingConfig
 from aftertone_model.data.batches import length_batches
 from aftertone_model.data.clips import Clip
 from aftertone_model.data.pool import Pool
+from aftertone_model.pretraining.contrastive import Contrastive
 from aftertone_model.pretraining.run import adapt, split
 from aftertone_model.pretraining.trainer import Pretrainer
 from aftertone_model.runtime import Runtime
@@ -142,13 +143,13 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
     results = compete(contenders, runs)
     training, held_out = split(corpus.clips, seed=0)
     heard = passes * sum(clip.seconds for clip in training)
-    losses = {"before": _loss(start, training, held_out, corpus, device)}
-    losses |= {result.name: _loss(result.outcome, training, held_out, corpus, device) for result in results}
+    judged = {"before": start, **{result.name: result.outcome for result in results}}
+    losses = {name: _loss(path, start, training, held_out, corpus, device) for name, path in judged.items()}
     theirs = results[1]
     return Table(
         title=f"TAPT, {model}",
         about=f"{len(training)} clips, {passes:.0f} passes, {heard:.0f} s of audio in all, from waveforms to the saved "
-        f"backbone. The contrastive loss on {len(held_out)} held-out clips, measured alike for both, was "
+        f"backbone. The contrastive loss on {len(held_out)} held-out clips, negatives by the codes of the start, was "
         f"{losses['before']:.3f} nats before.",
         columns=("s", "times as fast", "audio s/s", "GB", "share of its memory", "loss after"),
         rows={
@@ -166,8 +167,15 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
     )
 
 
-def _loss(folder: Path, training: list[Clip], held_out: list[Clip], corpus: Corpus, device: str) -> float:
+def _loss(folder: Path, start: Path, training: list[Clip], held_out: list[Clip], corpus: Corpus, device: str) -> float:
+    """In nats. The start's codes say which negatives count, or a backbone would be praised for choosing fewer codes."""
     runtime = Runtime(pool=Pool(corpus.folder), device=torch.device(device))
-    found = load_backbone(str(folder))
-    trainer = Pretrainer(found, training, held_out, settings(found, 1.0), runtime)
-    return trainer.validate().losses["contrastive"]
+    trainers = [
+        Pretrainer(found, training, held_out, settings(found, 1.0), runtime)
+        for found in (load_backbone(str(folder)), load_backbone(str(start)))
+    ]
+    judged, first = (trainer._objectives[0] for trainer in trainers)
+    assert isinstance(judged, Contrastive)
+    assert isinstance(first, Contrastive)
+    judged._start = first._start
+    return trainers[0].validate().losses["contrastive"]
