@@ -184,7 +184,7 @@ def _answers(where: str, answers: dict[int, Any], rows: list[Row]) -> Compared:
 def _status(client: TestClient, rows: list[Row]) -> Iterator[Compared]:
     (project,) = client.get("/status").raise_for_status().json()["projects"]
     said = {one["task"]: (one["prediction"], one["confidence"]) for one in project["next_clips"]}
-    yield _said("status document: clips that are asked for next", said, rows, 0.5e-4)
+    yield _said("status document: clips that are asked for next", said, rows, LETTERS)
     counts, splits = project["counts"], Counter(row["split"] for row in rows)
     ours = (splits["train"], splits["test"], splits["skipped"], splits["unlabelled"])
     theirs = (counts["labelled"], counts["tested"], counts["skipped"], counts["unlabelled"] + counts["untested"])

@@ -1,4 +1,4 @@
-"""How many of the labels that the relabel list doubts are wrong, beside labels drawn at random.
+"""How many of the labels that the relabel list doubts are wrong, after few labels and after many.
 
     python -m benchmarks.relabel manifest.csv > docs/benchmarks/relabel.md
 
@@ -10,11 +10,14 @@ import argparse
 import os
 import platform
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.config import PRACTICAL
@@ -24,14 +27,13 @@ from aftertone_model.labels import TIE
 from aftertone_model.learner import Learner
 from aftertone_model.progress import hide_library_bars
 from aftertone_model.simulate.crowd import Crowd, draw_vote, turns
-from aftertone_model.simulate.intervals import interval
 from aftertone_model.simulate.labelled_corpus import read_labelled
 from aftertone_model.simulate.prepared import Prepared, decode, extract
 from aftertone_model.votes.relabel import relabel_list
 from aftertone_model.votes.soft_labels import soft_labels
 from aftertone_model.votes.vote import Vote
 
-LISTED = 50
+MOST = 50  # clips of a list, as in `aftertone.pipeline.relabelling`
 ANNOTATORS = 3
 VOTES = (1, 2, 3)  # on each clip
 BACKBONE = "aftertone-mini"
@@ -59,8 +61,19 @@ def wrong(label: NDArray[np.float64], truth: int) -> float:
     return 1 - float(top[truth] / top.sum())
 
 
-def run(prepared: Prepared, each: int, labelled: int, noise: float, seed: int) -> list[float]:
-    """Shares of wrong labels: in the relabel list, of those the model alone finds least likely, at random, of all."""
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """One simulated round."""
+
+    listed: int  # clips in the relabel list
+    wrong: float  # of these
+    alone: float  # wrong labels among as many that the model alone finds least likely
+    all_labels: int
+    all_wrong: float  # of all labels
+
+
+def run(prepared: Prepared, each: int, labelled: int, noise: float, seed: int) -> Found:
+    """So many labelled clips with so many votes each: the list, beside the order of the model alone."""
     drawn = np.random.default_rng([seed, 1]).permutation(len(prepared.clips))[:labelled]
     clips = [prepared.clips[int(row)] for row in np.sort(drawn)]
     truth = {prepared.clips[row].id: prepared.labels[row] for row in range(len(prepared.clips))}
@@ -69,12 +82,13 @@ def run(prepared: Prepared, each: int, labelled: int, noise: float, seed: int) -
     labels = soft_labels(votes, learner.schema, learner.config.votes)
     fitted = cross_fitted(learner, clips, labels, prepared.clips, seed)
     probabilities = {clip.id: row for clip, row in zip(clips, fitted, strict=True)}
-    doubted = [doubt.clip for doubt in relabel_list(votes, probabilities, prepared.classes, LISTED)]
-    alone = sorted(labels, key=lambda id: probabilities[id][labels[id].argmax()])[:LISTED]
-    chance = np.random.default_rng([seed, 2]).permutation(sorted(labels))[:LISTED]
+    doubted = [doubt.clip for doubt in relabel_list(votes, probabilities, prepared.classes, MOST)]
+    alone = sorted(labels, key=lambda id: probabilities[id][labels[id].argmax()])[: len(doubted)]
     errors = {id: wrong(label, truth[id]) for id, label in labels.items()}
-    chosen = (doubted, alone, chance, list(labels))
-    return [float(np.mean([errors[id] for id in ids])) for ids in chosen]
+    return Found(
+        listed=len(doubted), wrong=sum(errors[id] for id in doubted), alone=sum(errors[id] for id in alone),
+        all_labels=len(labels), all_wrong=sum(errors.values()),
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -82,8 +96,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--folder", type=Path, help="where decoded clips are kept; a temporary folder by default")
-    parser.add_argument("--clips", type=int, default=600, help="labelled clips")
-    parser.add_argument("--noise", type=float, default=0.3)
+    parser.add_argument("--labels", type=int, nargs="+", default=(20, 40, 80, 160, 320, 600), help="labelled clips")
+    parser.add_argument("--noise", type=float, nargs="+", default=(0.05, 0.3))
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     hide_library_bars()
@@ -91,25 +105,37 @@ def main() -> None:
         folder = args.folder or Path(temporary)
         prepared = decode(read_labelled(args.manifest), folder, BACKBONE, 2, lambda *_: None)
         extract(prepared, range(len(prepared.clips)), "cpu")
-        rows = {
-            each: np.array([run(prepared, each, args.clips, args.noise, seed) for seed in range(args.seeds)])
-            for each in VOTES
-        }
+        plays = [(1, labels, noise) for noise in args.noise for labels in args.labels]
+        plays += [(each, max(args.labels), max(args.noise)) for each in VOTES if each > 1]
+        rows = {play: [run(prepared, *play, seed) for seed in range(args.seeds)] for play in plays}
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "scikit-learn", "crowd-kit"))
     print(
         "# Is the relabel list worth a look?\n\nPrinted by `python -m benchmarks.relabel MANIFEST`.\n\n"
-        f"{len(prepared.clips)} clips, {len(prepared.classes)} classes; "
-        f"{args.clips} of them drawn and labelled by {ANNOTATORS} annotators who each err in {args.noise:.0%}, anew "
-        f"for each of {args.seeds} seeds.\n{BACKBONE} without TAPT. Intervals are Student's over the seeds, 95 %.\n\n"
+        f"{len(prepared.clips)} clips, {len(prepared.classes)} classes. Some are drawn and labelled by {ANNOTATORS} "
+        f"annotators who err alike, anew for each of {args.seeds} seeds; a list has {MOST} clips at most.\n{BACKBONE} "
+        "without TAPT. Shares are of all seeds together; of the list's, the interval is Wilson's, 95 %, as if clips "
+        "were independent.\n\n"
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}.\n\n"
-        f"Wrong labels, in %, among {LISTED}:\n\n"
-        "| votes on each clip | relabel list | least likely by the model alone | at random | wrong labels of all | "
-        "list ahead of random, points |\n| --- | --- | --- | --- | --- | --- |"
+        "| annotators err in | votes on each clip | labels | listed, each seed | wrong among the listed, % | "
+        "wrong among as many that the model alone finds least likely, % | wrong of all labels, % |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |"
     )
-    for each, found in rows.items():
-        cells = [interval(100 * column).written(1, 1) for column in found.T]
-        ahead = interval(100 * (found[:, 0] - found[:, 2])).written(1, 1, "+")
-        print(f"| {each} | {' | '.join(cells)} | {ahead} |")
+    for (each, labels, noise), found in rows.items():
+        everywhere = 100 * sum(one.all_wrong for one in found) / sum(one.all_labels for one in found)
+        print(
+            f"| {noise:.0%} | {each} | {labels} | {', '.join(str(one.listed) for one in found)} | "
+            f"{' | '.join(_shares(found))} | {everywhere:.0f} |"
+        )
+
+
+def _shares(found: Sequence[Found]) -> tuple[str, str]:
+    """Of the list and of the model alone, in %."""
+    listed, errors = sum(one.listed for one in found), sum(one.wrong for one in found)
+    if not listed:
+        return "", ""
+    ends = binomtest(round(errors), listed).proportion_ci(method="wilson")
+    alone = sum(one.alone for one in found) / listed
+    return f"{100 * errors / listed:.0f} [{100 * ends.low:.0f} to {100 * ends.high:.0f}]", f"{100 * alone:.0f}"
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from aftertone.pipeline.figures import TaskFigures
 from aftertone.status.document import NextClip
 from aftertone.store.project import ProjectStore
+from aftertone.store.round_scores import DIGITS
 from aftertone.store.rounds import Extension, Round
 from aftertone.store.score_table import ScoreTable
 
@@ -45,7 +46,7 @@ def next_clips(
                 clip=clip,
                 seconds=store.seconds(clip),
                 prediction=", ".join(record.label_schema.answer(predictions)) if predictions else "",
-                confidence=round(record.label_schema.confidence(predictions), 4) if predictions else None,
+                confidence=round(record.label_schema.confidence(predictions), DIGITS) if predictions else None,
                 why=why,
             )
         )

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from aftertone_model.votes.active_lab import NO_VOTE, active_lab
 from aftertone_model.votes.vote import Vote
 
+RIGHT = 0.8  # share of votes taken to be right: what annotators of emotions reach who aren't trained together
+FEWEST = 5  # labels of a class: with fewer nobody knows what is unlike it
+
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
@@ -25,6 +28,10 @@ def relabel_list(
     votes: Sequence[Vote], probabilities: Mapping[str, NDArray[np.floating]], classes: Sequence[str], most: int
 ) -> list[Doubt]:
     """The clips whose label is least sure, least sure first; those with neither a split nor a conflict are left out.
+
+    A conflict is a label that is likelier wrong than right, given the model's probabilities and that votes err as often
+    as RIGHT says. That the model's likeliest class is another isn't enough: a model of few labels is right in two of
+    five, and so would contradict most labels that are right.
 
     Scores are ActiveLab's, which weighs annotators and model by how right each has been.
 
@@ -48,12 +55,20 @@ def relabel_list(
         for who, chosen in by_clip[clip].items():
             table[row, annotators[who]] = chosen
     predicted = np.array([probabilities[clip] for clip in clips], np.float64)  # (N, C)
+    counts = np.array([sum(column in cast.values() for cast in by_clip.values()) for column in range(len(classes))])
     scores = active_lab(table, predicted, np.empty((0, len(classes)))).labelled
     doubts: list[Doubt] = []
     for row in np.argsort(scores, kind="stable"):
         chosen = set(by_clip[clips[row]].values())
         if len(chosen) > 1:
             doubts.append(Doubt(clip=clips[row], score=float(scores[row]), reason="split votes"))
-        elif int(predicted[row].argmax()) not in chosen:
+        elif counts[own := chosen.pop()] >= FEWEST and _likely_wrong(predicted[row], own, len(by_clip[clips[row]])):
             doubts.append(Doubt(clip=clips[row], score=float(scores[row]), reason="conflict with the model"))
     return doubts[:most]
+
+
+def _likely_wrong(predicted: NDArray[np.float64], chosen: int, votes: int) -> bool:
+    """Whether all votes on a clip, so many, are likelier wrong than right; what is wrong may be any class."""
+    another = (1 - RIGHT) / RIGHT / max(1, len(predicted) - 1)  # how likely a vote is where another class is true
+    right = float(predicted[chosen])
+    return (1 - right) * another**votes > right

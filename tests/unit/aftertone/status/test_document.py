@@ -78,6 +78,10 @@ def test_next_clips_are_the_head_of_the_queue_without_what_is_answered(settings:
     done, published = task_figures(store).done, store.rounds()[-1].published
     assert [one.task for one in found.next_clips] == [task for task in published if task not in done][:20]
     assert all(one.prediction in CLASSES for one in found.next_clips)
+    scores = store.scores(3)[1]
+    assert [one.confidence for one in found.next_clips] == [
+        max(scores[one.task].predictions) for one in found.next_clips
+    ]  # to the last digit, or the page would round what is rounded already
     assert {one.why for one in found.next_clips} & {"drawn by chance for the test set"}
 
 
