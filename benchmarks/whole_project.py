@@ -101,7 +101,9 @@ def play(studio: Corpus, folder: Path, share: float, watch: Watch) -> tuple[Memo
     start, batches, labels = _advance(loop), list[Batch](), 0
     while labels < share * len(rows) or not batches:
         before = {step: sum(took) for step, took in watch.seconds.items()}
-        for task in studio.queue()[: loop.settings.batch_size]:
+        queue = studio.queue()
+        assert queue, "the queue is empty"
+        for task in queue[: max(1, len(loop.last.batch))]:
             studio.annotate(task, str(rows[task - 1].emotion))
             labels += 1
         number = loop.last.number
