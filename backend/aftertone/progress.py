@@ -13,7 +13,7 @@ class ProgressBars:
 
     def __init__(self) -> None:
         self._bar: tqdm | None = None
-        self._stage, self._at = "", 0.0  # of the lines: the stage, and when it began or was last told, monotonic
+        self._told = time.monotonic()  # when the last line was written, or we began
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Show that `done` of `total` parts of a stage are done."""
@@ -33,10 +33,8 @@ class ProgressBars:
             self._bar = None
 
     def _tell(self, stage: str, done: int, total: int) -> None:
-        """A line of its own; none of stages that are short."""
+        """A line of its own, whatever the stage; none where all is done soon."""
         now = time.monotonic()
-        if stage != self._stage:
-            self._stage, self._at = stage, now
-        elif now - self._at >= EVERY:
-            self._at = now
+        if now - self._told >= EVERY:
+            self._told = now
             print(f"{stage}: {done} of {total}", file=sys.stderr, flush=True)
