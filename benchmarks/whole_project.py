@@ -103,7 +103,7 @@ def play(studio: Corpus, folder: Path, share: float, watch: Watch) -> tuple[Memo
         before = {step: sum(took) for step, took in watch.seconds.items()}
         queue = studio.queue()
         assert queue, "the queue is empty"
-        for task in queue[: max(1, len(loop.last.batch))]:
+        for task in queue[: loop.last.batch]:
             studio.annotate(task, str(rows[task - 1].emotion))
             labels += 1
         number = loop.last.number
