@@ -15,18 +15,20 @@ MOST_DECODED = 5  # times that percent-encoding is undone: what is encoded more 
 _PERCENT = rf"%(?:25){{0,{MOST_DECODED}}}"
 _BEGINS = rf"(?:[?&;#]|{_PERCENT}(?:3F|26|3B|23))"
 _EQUALS = rf"(?:=|{_PERCENT}3D)"
-_ANYWHERE = r"signature|token|credential|secret|password"
-_IN_ADDRESS = rf"{_ANYWHERE}|sig|session|key|pass|pwd|auth|jwt"
+_ANYWHERE = r"signature|token|credentials?|secret|password"
+_IN_ADDRESS = rf"{_ANYWHERE}|sig|session|key|pass|passwd|pwd|auth|authorization|jwt"
+_END = r"(?:[_.-]?id)?"  # of a name, as in AWSAccessKeyId; `max_tokens` and `tokenizer` are no secrets
 
 SIGNED = re.compile(
-    rf"""((?:{_BEGINS}(?:[\w.-]{{0,60}}(?:{_IN_ADDRESS})[\w.-]{{0,60}}|code)"""
-    rf"""|(?<![\w.-])[\w.-]{{0,60}}(?:{_ANYWHERE})[\w.-]{{0,60}}){_EQUALS})[^\s&;"'<>]+""",
+    rf"""((?:{_BEGINS}(?:[\w.-]{{0,60}}(?:{_IN_ADDRESS}){_END}|code)"""
+    rf"""|(?<![\w.-])[\w.-]{{0,60}}(?:{_ANYWHERE}){_END}){_EQUALS})[^\s&;"'<>]+""",
     re.IGNORECASE,
 )
 """A parameter of an address, with its name in group 1, whose value lets whoever has it in; percent-encoded ones too.
 
-Without what begins a parameter, `?` or `&` or `#`, only names that mean nothing else count: `key=value` is no secret.
-A name has a bounded length, or a long text of a stranger would take seconds.
+The name ends with the word that says so. Without what begins a parameter, `?` or `&` or `#`, only words that mean
+nothing else count: `key=value` is no secret. A name has a bounded length, or a long text of a stranger would take
+seconds.
 """
 
 FILE_PARAMETER = re.compile(rf"""((?:{_BEGINS}|(?<![\w.%-]))(d|fileuri){_EQUALS})([^\s&;"'<>]+)""", re.IGNORECASE)

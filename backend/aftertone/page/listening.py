@@ -7,13 +7,15 @@ folder until this process ends.
 
 import sys
 import tempfile
-from email import message_from_bytes
-from email.policy import HTTP
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import File, parse_form
 
 from aftertone.faults import explain
 from aftertone.options import known_settings
@@ -24,7 +26,6 @@ from aftertone_model.data.decoders import Decoders
 from aftertone_model.errors import AftertoneError
 
 FIELD = "file"  # of the form
-MOST_PARTS, MOST_HEADERS = 20, 10_000  # of the form, and bytes before each: a browser sends one part
 
 
 class Heard(BaseModel):
@@ -61,13 +62,13 @@ def file_of(form: bytes) -> bytes:
         AftertoneError: there is none.
     """
     head, _, body = form.partition(b"\r\n\r\n")
-    boundary = message_from_bytes(head, policy=HTTP).get_boundary()
-    between = b"\r\n--" + (boundary or "").encode("latin-1", "replace")
-    for part in (b"\r\n" + body).split(between, MOST_PARTS)[1:] if boundary else ():
-        about, _, content = part.partition(b"\r\n\r\n")
-        headers = message_from_bytes(about[:MOST_HEADERS].lstrip(), policy=HTTP)
-        if headers.get_param("name", header="content-disposition") == FIELD and content:
-            return content
+    files: list[File] = []
+    with suppress(FormParserError):  # what was read before the fault may hold the file
+        parse_form({"Content-Type": head.partition(b":")[2].strip()}, BytesIO(body), None, files.append)
+    for file in files:
+        if file.field_name == FIELD.encode() and file.size:
+            file.file_object.seek(0)
+            return file.file_object.read()
     raise AftertoneError("The form holds no file, or an empty one. Choose an audio file first.")
 
 
