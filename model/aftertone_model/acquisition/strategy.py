@@ -30,7 +30,7 @@ class Ranked:
     @classmethod
     def by_score(cls, scores: NDArray[np.float64], k: int, *, clusters: NDArray[np.intp] | None = None) -> "Ranked":
         """Highest score first, ties in row order."""
-        return cls(order=np.argsort(-scores, kind="stable"), k=k, scores=scores, clusters=clusters)
+        return cls(order=descending(scores), k=k, scores=scores, clusters=clusters)
 
     @classmethod
     def picks_first(
@@ -42,9 +42,34 @@ class Ranked:
         clusters: NDArray[np.intp] | None = None,
     ) -> "Ranked":
         """The given picks first (at most k, distinct), then everything else, highest score first, ties in row order."""
-        by_score = np.argsort(-scores, kind="stable")
-        rest = by_score[~np.isin(by_score, picks)]
+        picked = np.zeros(len(scores), dtype=bool)
+        picked[picks] = True
+        by_score = descending(scores)
+        rest = by_score[~picked[by_score]]
         return cls(order=np.concatenate([picks, rest]).astype(np.intp), k=k, scores=scores, clusters=clusters)
+
+
+def descending(scores: NDArray[np.float64]) -> NDArray[np.intp]:
+    """(N,) rows, highest score first, ties in row order: `np.argsort(-scores, kind="stable")` in half of its time.
+
+    Integers are sorted, which processors do many at once: half of each says what the score is in float32, the other
+    half which row it is. Then those rows are put right whose scores differ in float64 alone.
+    """
+    with np.errstate(over="ignore"):
+        rounded = (0.0 - scores).astype(np.float32)  # 0 and -0 alike
+    keys = rounded.view(np.int32).astype(np.int64)
+    keys ^= (keys >> 31) & 0x7FFFFFFF  # bits of negative numbers grow as these fall
+    keys <<= 32
+    keys |= np.arange(len(scores))
+    keys.sort()
+    order = keys & 0xFFFFFFFF
+    keys >>= 32
+    same = keys[1:] == keys[:-1]
+    if same.any():
+        places = np.flatnonzero(np.append(same, False) | np.append(False, same))
+        rows = order[places]
+        order[places] = rows[np.lexsort((-scores[rows], keys[places]))]
+    return order.astype(np.intp, copy=False)
 
 
 @dataclass(frozen=True, kw_only=True)

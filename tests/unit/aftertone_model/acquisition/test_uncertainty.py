@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skactiveml.pool import uncertainty_scores
@@ -29,6 +29,7 @@ def test_hand_computed() -> None:
 
 
 @pytest.mark.parametrize("method", SCORES)
+@settings(deadline=None)
 @given(probabilities=distributions, share=st.floats(0, 1))
 def test_never_falls_towards_uniform(method: str, probabilities: np.ndarray, share: float) -> None:
     mixed = (1 - share) * probabilities + share / probabilities.shape[1]
@@ -36,11 +37,13 @@ def test_never_falls_towards_uniform(method: str, probabilities: np.ndarray, sha
 
 
 @pytest.mark.parametrize("method", SCORES)
+@settings(deadline=None)
 @given(probabilities=distributions)
 def test_no_class_is_special(method: str, probabilities: np.ndarray) -> None:
     np.testing.assert_allclose(SCORES[method](probabilities[:, ::-1]), SCORES[method](probabilities), atol=1e-12)
 
 
+@settings(deadline=None)
 @given(probabilities=distributions)
 def test_stays_in_its_range(probabilities: np.ndarray) -> None:
     classes = probabilities.shape[1]
