@@ -1,212 +1,159 @@
-"""BatchBALD and BADGE at full size, and beside batchbald-redux and scikit-activeml: time, peak memory, agreement.
+"""Query strategies at full size, and beside scikit-activeml and batchbald-redux: time, memory, growth, agreement.
 
-    python -m benchmarks.acquisition > docs/benchmarks/acquisition.md
+    python -m benchmarks.acquisition --out docs/benchmarks --kept build/acquisition.jsonl
 
-Every case runs in a process of its own, so that its peak memory is its own. The inputs are made up: a linear head over
-clustered embeddings under dropout masks. No network, no GPU.
+Writes acquisition.md, acquisition.json and acquisition-growth.svg. Every case runs in a process of its own
+(`benchmarks.acquisition_case`), so that its peak memory is its own, and is kept in a file as soon as it has run.
+Started again, the benchmark goes on from there. No network, no GPU. `--list` only says what would run, `--only coreset`
+runs the cases of one strategy and writes nothing.
 """
 
 import argparse
 import json
-import logging
 import os
-import platform
-import resource
-import statistics
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
-from logging.handlers import BufferingHandler
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from benchmarks.acquisition_case import PICKS, UNCERTAIN, Case
 
-CLASSES, SAMPLES, DIMENSIONS = 4, 20, 768
-OUTCOMES = 4_096  # joint outcomes of BatchBALD, ours and the reference's
-NOTES = """
-scikit-activeml holds clips x classes x dimensions in float64: 50,000 clips are about what fits into 4 GB. The time of
-batchbald-redux grows with clips x picks: 100,000 clips and 100 picks would by that take about 500 times as
-long as its row.
+SIZES = (1_000, 3_000, 10_000, 20_000, 50_000, 100_000)
+FULL, MILLION = SIZES[-1], 1_000_000
+SECONDS, MEMORY = 300, 8e9  # no run of a peer may take longer, and none of anybody more
+PEERS = {
+    "badge": "scikit-activeml",
+    "batchbald": "batchbald-redux",
+    "coreset": "scikit-activeml",
+    "probcover": "scikit-activeml",
+    "typiclust": "scikit-activeml",
+}
+PEERLESS = (
+    "anchoral",
+    "bald",
+    "cluster-margin",
+    "direct",
+    "entropy-clusters",
+    "igs",
+    "kmeans",
+    "powerbald",
+    "typiclust-margin",
+)
+INFORMED = 10  # picks of BatchBALD beside its peer: about as many as 20 dropout samples can tell apart
 
-BatchBALD's first picks are exact, and the same; later ones rest on sampled outcomes, which the two draw differently
-(given the same draws they pick the same: tests/unit/aftertone_model/acquisition/test_batchbald.py). BADGE draws all
-picks but the first by chance; that the law is right is tested too.
-"""
-PACKAGES = ("numpy", "torch", "batchbald-redux", "scikit-activeml", "scikit-learn")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One measurement."""
-
-    strategy: str  # "batchbald" or "badge"
-    library: str  # "aftertone", or the peer
-    candidates: int  # N
-    picks: int  # k
-    runs: int  # of which the median is taken
-
-
-CASES = [
-    Case(strategy="batchbald", library="aftertone", candidates=100_000, picks=100, runs=3),
-    Case(strategy="batchbald", library="aftertone", candidates=2_000, picks=10, runs=5),
-    Case(strategy="batchbald", library="batchbald-redux", candidates=2_000, picks=10, runs=3),
-    Case(strategy="badge", library="aftertone", candidates=100_000, picks=200, runs=3),
-    Case(strategy="badge", library="aftertone", candidates=50_000, picks=20, runs=5),
-    Case(strategy="badge", library="scikit-activeml", candidates=50_000, picks=20, runs=3),
-    Case(strategy="badge", library="aftertone", candidates=10_000, picks=200, runs=5),
-    Case(strategy="badge", library="scikit-activeml", candidates=10_000, picks=200, runs=3),
-]
+Found = dict[str, Any] | str  # what `measure` gives, or why it gave nothing
 
 
-def dropout_samples(candidates: int) -> NDArray[np.float32]:
-    """(N, K, C) class probabilities of a random linear head under K dropout masks."""
-    rng = np.random.default_rng(0)
-    weights = rng.normal(size=(DIMENSIONS, CLASSES)) / np.sqrt(DIMENSIONS)
-    masked = [((rng.random(DIMENSIONS) > 0.3) / 0.7)[:, None] * weights for _ in range(SAMPLES)]
-    heads = np.stack(masked, axis=1).reshape(DIMENSIONS, -1).astype(np.float32)  # (D, K C)
-    logits = 2 * (embeddings(candidates) @ heads).reshape(candidates, SAMPLES, CLASSES)
-    chances = np.exp(logits - logits.max(axis=2, keepdims=True))
-    return chances / chances.sum(axis=2, keepdims=True)
+class Measurements:
+    """Runs cases, each once; what was found is kept in a file."""
+
+    def __init__(self, kept: Path) -> None:
+        self.kept = kept
+        lines = kept.read_text(encoding="utf-8").splitlines() if kept.exists() else []
+        self.found: dict[Case, Found] = {Case(**line["case"]): line["found"] for line in map(json.loads, lines)}
+
+    def of(self, case: Case) -> Found:
+        if case not in self.found:
+            print(f"{case.strategy}, {case.library}, {case.candidates:,} clips", file=sys.stderr, flush=True)
+            self.found[case] = run(case)
+            self.kept.parent.mkdir(parents=True, exist_ok=True)
+            with self.kept.open("a", encoding="utf-8") as file:
+                print(json.dumps({"case": asdict(case), "found": self.found[case]}), file=file)
+        return self.found[case]
 
 
-def embeddings(candidates: int) -> NDArray[np.float32]:
-    """(N, D) in 30 groups."""
-    rng = np.random.default_rng(1)
-    centres = rng.normal(size=(30, DIMENSIONS)).astype(np.float32)
-    return centres[rng.integers(0, 30, candidates)] + rng.standard_normal((candidates, DIMENSIONS), dtype=np.float32)
+def run(case: Case) -> Found:
+    """The case in a process of its own, which is ended where it takes too much time or memory."""
+    command = [sys.executable, "-m", "benchmarks.acquisition_case", json.dumps(asdict(case))]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        child, too_large = subprocess.Popen(command, stdout=out, stderr=errors), False
+        while child.poll() is None:
+            if resident(child.pid) > MEMORY:
+                too_large = True
+                child.kill()
+            time.sleep(0.1)
+        out.seek(0)
+        errors.seek(0)
+        if too_large:
+            return f"takes more than {MEMORY / 1e9:.0f} GB"
+        if child.returncode == -signal.SIGALRM:
+            return f"takes longer than {SECONDS} s"
+        message = errors.read().decode()
+        if child.returncode:
+            if "MemoryError" not in message:
+                sys.exit(message)
+            return f"takes more than {MEMORY / 1e9:.0f} GB"
+        return json.loads(out.read().splitlines()[-1])
 
 
-def prepare(case: Case) -> Callable[[], list[int]]:
-    """What is timed: from inputs in memory to the picks."""
-    if case.strategy == "batchbald":
-        mc = dropout_samples(case.candidates)
-        if case.library == "aftertone":
-            return _ours(case, mc=mc)
-        import torch
-        from batchbald_redux.batchbald import get_batchbald_batch
-
-        logs = torch.from_numpy(mc).log()
-        return lambda: get_batchbald_batch(logs, case.picks, OUTCOMES, dtype=torch.float).indices
-    points = embeddings(case.candidates)
-    chances = np.random.default_rng(2).dirichlet(np.ones(CLASSES), case.candidates).astype(np.float32)
-    if case.library == "aftertone":
-        return _ours(case, probabilities=chances, embeddings=points)
-    return _scikit_activeml_badge(case, chances, points)
+def resident(process: int) -> float:
+    """Bytes; 0 where that can't be told."""
+    try:
+        pages = Path(f"/proc/{process}/statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _ours(case: Case, **arrays: Any) -> Callable[[], list[int]]:
-    from aftertone_model.acquisition import STRATEGIES, Inputs  # not at the top: no part of the peers' peak memory
-
-    inputs = Inputs(candidates=case.candidates, **arrays)
-    return lambda: STRATEGIES[case.strategy].rank(inputs, case.picks, np.random.default_rng(0)).picks.tolist()
-
-
-def _scikit_activeml_badge(
-    case: Case, chances: NDArray[np.float32], points: NDArray[np.float32]
-) -> Callable[[], list[int]]:
-    from skactiveml.base import SkactivemlClassifier
-    from skactiveml.pool import Badge
-
-    class Scored(SkactivemlClassifier):
-        """A classifier whose predictions are known already."""
-
-        def fit(self, X, y, sample_weight=None):  # noqa: ARG002
-            return self
-
-        def predict_proba(self, X, **kwargs):  # noqa: ARG002
-            return chances
-
-    unlabelled = np.full(case.candidates, np.nan)
-    badge: Any = Badge(random_state=0)  # `query` is declared with what other arguments would return as well
-    return lambda: badge.query(points, unlabelled, Scored(), fit_clf=False, batch_size=case.picks)
-
-
-def measure(case: Case) -> dict[str, float | list[int]]:
-    """Runs one case in this process."""
-    exhausted = BufferingHandler(capacity=1_000)
-    logging.getLogger("aftertone_model.acquisition").addHandler(exhausted)
-    logging.getLogger("aftertone_model.acquisition").setLevel(logging.INFO)
-    pick = prepare(case)
-    walls, cpus, picks = [], [], []
-    for _ in range(case.runs):
-        wall, cpu = time.perf_counter(), time.process_time()
-        picks = [int(row) for row in pick()]
-        walls.append(time.perf_counter() - wall)
-        cpus.append(time.process_time() - cpu)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
-    return {
-        "wall": statistics.median(walls),
-        "cpu": statistics.median(cpus),
-        "peak": peak,
-        "picks": picks,
-        "informed": vars(exhausted.buffer[-1])["informed"] if exhausted.buffer else case.picks,
-    }
-
-
-def machine() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-
-
-def report() -> None:
-    """Prints the page."""
-    print("# Acquisition at full size\n")
-    print("Printed by `python -m benchmarks.acquisition`.\n")
-    print(f"- Machine: {machine()}")
-    print(f"- Versions: {', '.join(f'{name} {version(name)}' for name in PACKAGES)}")
-    print(f"- Inputs: C = {CLASSES}; BatchBALD K = {SAMPLES}, {OUTCOMES:,} joint outcomes; BADGE D = {DIMENSIONS}")
-    print(f"- Load average at the start: {os.getloadavg()[0]:.1f}; CPU time is the fairer figure on a busy machine\n")
-    print("Median of the runs; peak memory is the process's, with libraries and inputs.\n")
-    print("| strategy | library | clips | picks | runs | wall s | CPU s | peak GB |")
-    print("| --- | --- | --: | --: | --: | --: | --: | --: |")
-    results = {}
-    for case in CASES:
-        command = [sys.executable, "-m", "benchmarks.acquisition", "--case", json.dumps(asdict(case))]
-        output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        found = results[case] = json.loads(output.splitlines()[-1])
-        print(
-            f"| {case.strategy} | {case.library} | {case.candidates:,} | {case.picks} | {case.runs} "
-            f"| {found['wall']:.2f} | {found['cpu']:.2f} | {found['peak'] / 1e9:.2f} |",
-            flush=True,
+def largest(measurements: Measurements, strategy: str) -> tuple[list[Case], str]:
+    """The cases that a strategy's peer finishes, by size, and why it goes no further."""
+    finished: list[Case] = []
+    for size in SIZES:
+        case = Case(
+            strategy=strategy,
+            library=PEERS[strategy],
+            candidates=size,
+            picks=INFORMED if strategy == "batchbald" else PICKS,
+            seconds=SECONDS,
         )
-    for case, found in results.items():
-        if found["informed"] < case.picks:
-            print(
-                f"\nOf the {case.picks} picks of {case.strategy} from {case.candidates:,} clips {found['informed']} "
-                f"use up what {SAMPLES} samples tell (log {SAMPLES} = {np.log(SAMPLES):.1f} nats); "
-                "PowerBALD draws the others."
-            )
-    print("\nAgainst the peers, same inputs, same size:\n")
-    for case, theirs in results.items():
-        if case.library == "aftertone":
-            continue
-        ours = next(
-            found
-            for other, found in results.items()
-            if other.library == "aftertone"
-            and (other.strategy, other.candidates, other.picks) == (case.strategy, case.candidates, case.picks)
-        )
-        same = sum(a == b for a, b in zip(ours["picks"], theirs["picks"], strict=True))
-        print(
-            f"- {case.strategy}, {case.candidates:,} clips, {case.picks} picks: {case.library} takes "
-            f"{theirs['wall'] / ours['wall']:.1f} x the time, {theirs['cpu'] / ours['cpu']:.1f} x the CPU time and "
-            f"{theirs['peak'] / ours['peak']:.1f} x the memory; {same} picks are the same"
-        )
-    print(NOTES, end="")
+        found = measurements.of(case)
+        if isinstance(found, str):
+            return finished, f"with {size:,} it {found}"
+        finished.append(case)
+    return finished, ""
+
+
+def ours(strategy: str, size: int, *, beside: bool = False) -> Case:
+    """The case of ours, with as many picks as its peer is asked for or as many as all strategies are."""
+    picks = INFORMED if beside and strategy == "batchbald" else PICKS
+    return Case(strategy=strategy, library="aftertone", candidates=size, picks=picks)
+
+
+def everything(strategies: list[str]) -> list[Case]:
+    """All cases but those that a peer's limit decides on."""
+    cases: list[Case] = []
+    for name in strategies:
+        if name in UNCERTAIN:
+            cases.append(Case(strategy=name, library="scikit-activeml", candidates=MILLION))
+        cases += [ours(name, size) for size in (*SIZES, MILLION)]
+    return cases
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--case", help="run this one case (JSON) and print its result; used by the report itself")
+    parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"), help="folder of what is written")
+    parser.add_argument("--kept", type=Path, default=Path("build/acquisition.jsonl"), help="file of what was measured")
+    parser.add_argument("--only", nargs="*", help="run the cases of these strategies and write nothing")
+    parser.add_argument("--list", action="store_true", help="say what would run")
     arguments = parser.parse_args()
-    if arguments.case:
-        print(json.dumps(measure(Case(**json.loads(arguments.case)))))
-    else:
-        report()
+    strategies = arguments.only or [*UNCERTAIN, *PEERS, *PEERLESS]
+    measurements, load = Measurements(arguments.kept), os.getloadavg()[0]
+    if arguments.list:
+        for case in everything(strategies):
+            print(case, "" if case not in measurements.found else "(measured)")
+        print("and the peers of", ", ".join(name for name in strategies if name in PEERS), "at", SIZES)
+        sys.exit()
+    for case in everything(strategies):
+        measurements.of(case)
+    for name in strategies:
+        if name in PEERS:
+            finished, _ = largest(measurements, name)
+            measurements.of(ours(name, finished[-1].candidates, beside=True))
+    if not arguments.only:
+        from benchmarks.acquisition_report import write
+
+        write(measurements, arguments.out, load)

@@ -88,8 +88,12 @@ def _bits_set(words: NDArray[np.uint64]) -> NDArray[np.int64]:
 def unit_length(rows: NDArray[np.floating]) -> NDArray[np.float32]:
     """(N, D) scaled to length 1; a row of zeros stays."""
     rows = np.asarray(rows, dtype=np.float32)
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(rows / np.where(norms > 0, norms, 1), dtype=np.float32)
+    scaled = np.empty_like(rows)
+    for start in range(0, len(rows), CHUNK):
+        block = rows[start : start + CHUNK]
+        norms = np.linalg.norm(block, axis=1, keepdims=True)
+        np.divide(block, np.where(norms > 0, norms, 1), out=scaled[start : start + CHUNK])
+    return scaled
 
 
 def _subset(size: int, most: int, rng: np.random.Generator) -> NDArray[np.intp]:

@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import NearestNeighbors
 
 from aftertone_model.acquisition.clustering import Clustering, kmeans
 from aftertone_model.acquisition.inputs import Inputs, Requires
@@ -13,6 +12,7 @@ MOST_CLUSTERS = 500  # in the authors' code
 NEIGHBOURS = 20  # whose mean distance says how typical a clip is; same place
 SMALL_CLUSTER = 5  # clips; clusters no larger, which hold outliers, are passed over; same place
 REFERENCES = 2_000  # neighbours are looked for among at most this many clips of a cluster
+BLOCK = 4_000_000  # distances held at once
 FEW_LABELS = 20  # per class; with fewer on average a clip is chosen for being typical, then for its margin. Ours
 
 
@@ -64,17 +64,36 @@ def _mean_neighbour_distances(
 ) -> NDArray[np.float64]:
     """(N,) mean distance of each point to its nearest neighbours in its own cluster; 0 for a cluster of one."""
     means = np.zeros(len(points))
-    for cluster in range(clustering.count):
-        members = np.flatnonzero(clustering.labels == cluster)
+    order = np.argsort(clustering.labels, kind="stable")
+    for members in np.split(order, np.cumsum(np.bincount(clustering.labels, minlength=clustering.count))[:-1]):
         neighbours = min(NEIGHBOURS, len(members) // 2)
         if neighbours == 0:
             continue
-        references = members
+        references = np.arange(len(members))
         if len(members) > REFERENCES:
-            references = np.sort(rng.choice(members, REFERENCES, replace=False))
-        search = NearestNeighbors(n_neighbors=neighbours + 1, algorithm="brute").fit(points[references])
-        distances, _ = search.kneighbors(points[members])  # (members, neighbours + 1), ascending
-        itself = np.isin(members, references)  # a reference's nearest reference is itself, at distance 0
-        sums = np.where(itself, distances.sum(axis=1), distances[:, :-1].sum(axis=1))
-        means[members] = sums / neighbours
+            references = np.sort(rng.choice(len(members), REFERENCES, replace=False))
+        means[members] = _mean_smallest(points[members], references, neighbours)
+    return means
+
+
+def _mean_smallest(points: NDArray[np.floating], references: NDArray[np.intp], neighbours: int) -> NDArray[np.float64]:
+    """(N,) mean distance of points (N, D) to their nearest neighbours among some of them, whose rows are given."""
+    points = points - points.mean(axis=0)  # products of short vectors round less
+    squares = np.einsum("nd,nd->n", points, points)
+    others, lengths = points[references].T, squares[references]
+    place = np.full(len(points), -1)
+    place[references] = np.arange(len(references))
+    means, rounding = np.empty(len(points)), 16 * np.finfo(points.dtype).eps
+    step = max(1, BLOCK // len(references))
+    for start in range(0, len(points), step):
+        block = slice(start, start + step)
+        found = points[block] @ others
+        found *= -2
+        found += squares[block, None] + lengths  # in one, so that it is as far from one to the other as back
+        own = np.flatnonzero(place[block] >= 0)
+        found[own, place[block][own]] = np.inf  # a point is no neighbour of its own
+        found.partition(neighbours - 1, axis=1)
+        nearest = found[:, :neighbours]
+        nearest[nearest < rounding * squares[block, None]] = 0
+        means[block] = np.sqrt(nearest).mean(axis=1, dtype=np.float64)
     return means

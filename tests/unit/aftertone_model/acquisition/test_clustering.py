@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from aftertone_model.acquisition import clustering
-from aftertone_model.acquisition.clustering import Clustering, elbow, kmeans
+from aftertone_model.acquisition.clustering import Clustering, elbow, kmeans, spread_out
 
 
 def blobs(count: int, groups: int, seed: int = 0) -> np.ndarray:
@@ -20,6 +20,17 @@ def test_agrees_with_scikit_learn() -> None:
     theirs = KMeans(7, n_init=1, random_state=seed).fit(points)  # pyright: ignore[reportArgumentType] -- or a number
     assert adjusted_rand_score(theirs.labels_, ours.labels) == 1
     assert (ours.distances**2).sum() == pytest.approx(theirs.inertia_)
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_begins_where_scikit_learn_begins(precision: type, weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    for points in (blobs(500, 6), rng.normal(size=(300, 40))):
+        points = (points - points.mean(axis=0)).astype(precision)
+        weights = (rng.random(len(points)) + 0.1 if weighted else np.ones(len(points))).astype(precision)
+        theirs = kmeans_plusplus(points, 12, sample_weight=weights, random_state=5)[1]
+        assert spread_out(points, 12, weights, np.random.RandomState(5)).tolist() == theirs.tolist()
 
 
 def test_the_largest_cluster_is_number_zero() -> None:
