@@ -1,11 +1,13 @@
-"""What a backbone makes of each clip without any label: cached CNN frames, and their means for the seed set."""
+"""What a backbone makes of each clip without any label: cached CNN frames, one by one, in batches and as means."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from aftertone_model.backbones.encoder import Encoder
+from aftertone_model.data.batches import length_batches, pad, scoring_seconds
 from aftertone_model.data.clips import Clip
 from aftertone_model.runtime import Runtime
 
@@ -25,3 +27,19 @@ def cnn_means(encoder: Encoder, clips: Sequence[Clip], runtime: Runtime) -> NDAr
         means[row] = runtime.pool.frames(name, clip).mean(axis=0, dtype=np.float32)
         runtime.progress("represent", row + 1, len(clips))
     return means
+
+
+def frame_batches(
+    runtime: Runtime, features: str, clips: Sequence[Clip], stage: str
+) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+    """Run through clips in batches of similar length: rows into `clips`, padded frames (B, T, C) float16, lengths (B,).
+
+    Args:
+        features: the name under which the pool has the clips' frames.
+        stage: under which progress is reported.
+    """
+    done = 0
+    for rows in length_batches([clip.seconds for clip in clips], scoring_seconds(runtime.device)):
+        yield rows, *pad([runtime.pool.frames(features, clips[int(row)]) for row in rows])
+        done += len(rows)
+        runtime.progress(stage, done, len(clips))

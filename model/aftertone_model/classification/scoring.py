@@ -11,7 +11,7 @@ from torch import Tensor
 
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.backbones.families import SpeechClassifier
-from aftertone_model.backbones.features import extract
+from aftertone_model.backbones.features import extract, frame_batches
 from aftertone_model.backbones.precision import fastest
 from aftertone_model.classification.classifier import (
     class_names,
@@ -32,7 +32,7 @@ from aftertone_model.classification.clip_head import (
     principal_components,
 )
 from aftertone_model.classification.layer_cache import BLOCK, LayerCache
-from aftertone_model.data.batches import frame_batches, scoring_seconds
+from aftertone_model.data.batches import scoring_seconds
 from aftertone_model.data.clips import Clip
 from aftertone_model.memory import Parts, Portion
 from aftertone_model.runtime import Runtime

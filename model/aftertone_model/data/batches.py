@@ -1,14 +1,11 @@
 """Batches of clips of about the same length, bounded by the seconds of audio they hold."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-
-from aftertone_model.data.clips import Clip
-from aftertone_model.runtime import Runtime
 
 CPU_SECONDS = 32.0  # of audio at once: more leaves a processor's caches and pads more (docs/benchmarks/speed.md)
 GPU_SECONDS = 120.0  # about 2 GB at wav2vec 2.0 large
@@ -59,19 +56,3 @@ def pad(frames: Sequence[NDArray[np.float16]]) -> tuple[Tensor, Tensor]:
     for row, clip in zip(padded.numpy(), frames, strict=True):
         row[: len(clip)] = clip
     return padded, lengths
-
-
-def frame_batches(
-    runtime: Runtime, features: str, clips: Sequence[Clip], stage: str
-) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-    """Run through clips in batches of similar length: rows into `clips`, padded frames (B, T, C) float16, lengths (B,).
-
-    Args:
-        features: the name under which the pool has the clips' frames.
-        stage: under which progress is reported.
-    """
-    done = 0
-    for rows in length_batches([clip.seconds for clip in clips], scoring_seconds(runtime.device)):
-        yield rows, *pad([runtime.pool.frames(features, clips[row]) for row in rows])
-        done += len(rows)
-        runtime.progress(stage, done, len(clips))

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aftertone_model.backbones.backbone import Backbone
-from aftertone_model.backbones.features import extract
+from aftertone_model.backbones.features import extract, frame_batches
 from aftertone_model.config import PretrainingConfig
-from aftertone_model.data.batches import frame_batches
 from aftertone_model.data.clips import Clip
 from aftertone_model.errors import BackboneError
 from aftertone_model.pretraining.contrastive import KAPPA, codes_of, contrastive_loss

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aftertone_model.backbones.encoder import Encoder
-from aftertone_model.backbones.features import extract
-from aftertone_model.data.batches import frame_batches, pad
+from aftertone_model.backbones.features import extract, frame_batches
+from aftertone_model.data.batches import pad
 from aftertone_model.data.clips import Clip
 from aftertone_model.labels import LabelSchema
 from aftertone_model.runtime import Runtime

@@ -7,8 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aftertone_model.backbones.features import extract
-from aftertone_model.data.batches import frame_batches
+from aftertone_model.backbones.features import extract, frame_batches
 from aftertone_model.data.clips import Clip
 from aftertone_model.runtime import Runtime
 from aftertone_model.two_stage_adapters.model import MultiTaskModel
