@@ -58,7 +58,7 @@ def test_every_option_and_preset_of_a_page_exists(page: Path) -> None:
         text = text.replace("$W", shorthand[1])
     for name, arguments in re.findall(r"\baftertone ([a-z]+) ([^\n`#\"]*)", text):
         if name in COMMANDS:
-            options = {option for parameter in GROUP.commands[name].params for option in parameter.opts}
+            options = {"--help", *(option for parameter in GROUP.commands[name].params for option in parameter.opts)}
             assert set(re.findall(r"(?<!\S)--[a-z0-9-]+(?!\S)", arguments)) <= options
     for line in text.splitlines():
         method = re.search(r"--method ([\w-]+)", line)
