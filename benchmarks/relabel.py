@@ -11,7 +11,7 @@ import os
 import platform
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -96,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--folder", type=Path, help="where decoded clips are kept; a temporary folder by default")
+    parser.add_argument("--clips", type=int, default=800, help="clips of the corpus that are used")
     parser.add_argument("--labels", type=int, nargs="+", default=(20, 40, 80, 160, 320, 600), help="labelled clips")
     parser.add_argument("--noise", type=float, nargs="+", default=(0.05, 0.3))
     parser.add_argument("--seeds", type=int, default=5)
@@ -104,6 +105,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary)
         prepared = decode(read_labelled(args.manifest), folder, BACKBONE, 2, lambda *_: None)
+        chosen = np.sort(np.random.default_rng(0).permutation(len(prepared.clips))[: args.clips]).tolist()
+        prepared = replace(
+            prepared, folds=(), clips=tuple(prepared.clips[row] for row in chosen),
+            labels=tuple(prepared.labels[row] for row in chosen),
+        )  # fmt: skip
         extract(prepared, range(len(prepared.clips)), "cpu")
         plays = [(1, labels, noise) for noise in args.noise for labels in args.labels]
         plays += [(each, max(args.labels), max(args.noise)) for each in VOTES if each > 1]
@@ -111,10 +117,10 @@ def main() -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "torch", "scikit-learn", "crowd-kit"))
     print(
         "# Is the relabel list worth a look?\n\nPrinted by `python -m benchmarks.relabel MANIFEST`.\n\n"
-        f"{len(prepared.clips)} clips, {len(prepared.classes)} classes. Some are drawn and labelled by {ANNOTATORS} "
-        f"annotators who err alike, anew for each of {args.seeds} seeds; a list has {MOST} clips at most.\n{BACKBONE} "
-        "without TAPT. Shares are of all seeds together; of the list's, the interval is Wilson's, 95 %, as if clips "
-        "were independent.\n\n"
+        f"{len(prepared.clips)} clips, {len(prepared.classes)} classes, drawn by chance. Some of them are labelled by "
+        f"{ANNOTATORS} annotators who err alike, others for each of {args.seeds} seeds; a list has {MOST} clips at "
+        f"most.\n{BACKBONE} without TAPT. Shares are of all seeds together; of the list's, the interval is Wilson's, "
+        "95 %, as if clips were independent.\n\n"
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}.\n\n"
         "| annotators err in | votes on each clip | labels | listed, each seed | wrong among the listed, % | "
         "wrong among as many that the model alone finds least likely, % | wrong of all labels, % |\n"
