@@ -37,7 +37,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.whole_project $(MANIFEST) --out docs/benchmarks/whole-project.md
 	$(BIN)/python -m benchmarks.startup --json docs/benchmarks/startup.json > docs/benchmarks/startup.md
 	$(BIN)/python -m benchmarks.responsiveness --json docs/benchmarks/responsiveness.json > docs/benchmarks/responsiveness.md
-	$(BIN)/python -m benchmarks.acquisition > docs/benchmarks/acquisition.md
+	$(BIN)/python -m benchmarks.acquisition
 
 bench-gpu: setup
 	$(BIN)/python -m benchmarks.speed $(MANIFEST) --models wav2vec2-base wav2vec2-large --device cuda --out docs/benchmarks/speed-gpu

@@ -27,12 +27,11 @@ from benchmarks.acquisition import (
     ours,
 )
 from benchmarks.acquisition_case import DIMENSIONS, LABELLED, OUTCOMES, PICKS, SAMPLES, UNCERTAIN, Case
+from benchmarks.machine import processor
 
 PACKAGES = ("numpy", "torch", "scikit-learn", "scikit-activeml", "batchbald-redux")
-SECONDS_ALLOWED, TIMES = (
-    0.2,
-    10,
-)  # what entropy and the like may take; how much faster than a peer the others have to be
+SECONDS_ALLOWED = 0.2  # that entropy and the like may take
+TIMES = 10  # as fast as a peer that the others have to be
 NOTES = f"""
 scikit-activeml's TypiClust clusters the whole pool; ours fits its centres on at most 20,000 clips. Its ProbCover holds
 the distances of all pairs and covers every clip; ours covers 2,048 drawn by chance. It is told our radius, and so
@@ -230,7 +229,4 @@ def _compact(case: Case, found: dict[str, Any] | str) -> dict[str, Any]:
 
 
 def machine() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    return f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -32,8 +32,8 @@ from aftertone_model.evaluation.metrics import Metrics
 from aftertone_model.labels import LabelSchema
 from aftertone_model.progress import hide_library_bars
 from aftertone_model.runtime import Runtime
+from benchmarks.machine import measure_machine
 from benchmarks.played_corpus import Corpus
-from benchmarks.speed.machine import measure_machine
 from tests.unit.aftertone.loops import MemoryLoop, connect
 
 STEPS = {

@@ -17,9 +17,9 @@ import torch
 
 from aftertone_model.progress import hide_library_bars
 from aftertone_model.runtime import device_named
+from benchmarks.machine import measure_machine
 from benchmarks.speed import finetuning, scoring, tapt
 from benchmarks.speed.corpus import BASE, MINI, SHAPES, Corpus, read_corpus
-from benchmarks.speed.machine import measure_machine
 from benchmarks.speed.report import Table, page, write
 
 CLIPS = {"scoring": {MINI: 300}, "tapt": {MINI: 150}, "finetuning": {MINI: 150}}

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from transformers import Wav2Vec2Config, Wav2Vec2ForPreTraining
 
 from aftertone_model.backbones.backbone import Backbone, load_backbone
-from aftertone_model.data.audio import decode
 from aftertone_model.data.clips import Clip
-from aftertone_model.data.manifest import read_manifest
 from aftertone_model.data.pool import Pool
 from aftertone_model.labels import SingleChoice
+from benchmarks.tuning import read_clips
 
 MINI, BASE, LARGE = "aftertone-mini", "wav2vec2-base", "wav2vec2-large"
 SHAPES = {
@@ -66,17 +65,8 @@ class Corpus:
 
 def read_corpus(manifest: Path, clips: int, folder: Path) -> Corpus:
     """Clips drawn by chance, always the same."""
-    rows = [row for row in read_manifest(manifest) if row.emotion and row.speaker]
-    pool, chosen, emotions = Pool(folder), list[Clip](), list[str]()
-    for number in np.random.default_rng(0).permutation(len(rows)):
-        row = rows[int(number)]
-        clip = replace(pool.add(decode(row.path)), speaker=row.speaker)
-        if clip.seconds <= LONGEST and row.emotion:
-            chosen.append(clip)
-            emotions.append(row.emotion)
-        if len(chosen) == clips:
-            break
-    return Corpus(folder=folder, clips=tuple(chosen), emotions=tuple(emotions))
+    chosen, emotions = read_clips(manifest, Pool(folder), LONGEST, clips)
+    return Corpus(folder=folder, clips=tuple(chosen), emotions=tuple(emotions[clip.id] for clip in chosen))
 
 
 def backbone(model: str) -> Backbone:

@@ -1,6 +1,6 @@
 """Fine-tuning the whole transformer, until it judges unheard speakers as well."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,24 +26,31 @@ RATE = 1e-4  # of the peer; ours are `PRACTICAL`'s
 
 
 @dataclass
-class Ours(Work):
-    """`finetune` on cached CNN frames, which a project has from its import on; each run with another seed."""
+class Tuned(Work):
+    """Trains a classifier on a corpus, each run with another seed; the outcome is what it says of the test clips."""
 
     corpus: Corpus
     test: Corpus
     model: str
     device: str
-    tuning: Tuning
     epochs: int
-
-    def __post_init__(self) -> None:
-        self.backbone, self.seed = backbone(self.model), -1
-        self.labels = np.eye(len(self.corpus.schema.classes))[self.corpus.targets]
-        self.config = replace(PRACTICAL, epochs=self.epochs, updates=0)
-        self.trained: Any = None
+    seed: int = field(default=-1, init=False)
 
     def reset(self) -> None:
         self.seed += 1
+
+
+@dataclass
+class Ours(Tuned):
+    """`finetune` on cached CNN frames, which a project has from its import on."""
+
+    tuning: Tuning
+
+    def __post_init__(self) -> None:
+        self.backbone = backbone(self.model)
+        self.labels = np.eye(len(self.corpus.schema.classes))[self.corpus.targets]
+        self.config = replace(PRACTICAL, epochs=self.epochs, updates=0)
+        self.trained: Any = None
 
     @property
     def runtime(self) -> Runtime:
@@ -63,29 +70,20 @@ class Ours(Work):
 
 
 @dataclass
-class Transformers(Work):
+class Transformers(Tuned):
     """transformers' Trainer with its own classifier, CNN frozen, clips grouped by length."""
 
-    corpus: Corpus
-    test: Corpus
-    model: str
-    device: str
-    epochs: int
     out: Path
 
     def __post_init__(self) -> None:
         from aftertone_model.backbones.preprocessing import feature_extractor
 
-        self.seed = -1
         start = new_classifier(backbone(self.model), self.corpus.schema, mix_layers=False, seed=0)
         self.extractor, self.start = feature_extractor(start.config), self.out / "start"
         start.save_pretrained(self.start)
         self.heard = [self.extractor(w, sampling_rate=16_000).input_values[0] for w in self.corpus.waveforms()]
         self.asked = [self.extractor(w, sampling_rate=16_000).input_values[0] for w in self.test.waveforms()]
         self.trained: Any = None
-
-    def reset(self) -> None:
-        self.seed += 1
 
     def run(self) -> None:
         from transformers import AutoModelForAudioClassification, Trainer, TrainingArguments, set_seed
@@ -146,10 +144,10 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
     asked = np.array([sides[clip.id] for clip in corpus.clips])
     training, test = corpus.part(np.flatnonzero(~asked)), corpus.part(np.flatnonzero(asked))
     make = partial(Ours, training, test, model, device)
-    score_all(training, test, model, device)
+    have_frames(training, test, model, device)
     contenders = [
-        *(Contender(name=f"Aftertone, full, {n} passes", prepare=partial(make, Tuning.FULL, n)) for n in ours),
-        *(Contender(name=f"Aftertone, LoRA, {n} passes", prepare=partial(make, Tuning.LORA, n)) for n in ours[:1]),
+        *(Contender(name=f"Aftertone, full, {n} passes", prepare=partial(make, n, Tuning.FULL)) for n in ours),
+        *(Contender(name=f"Aftertone, LoRA, {n} passes", prepare=partial(make, n, Tuning.LORA)) for n in ours[:1]),
         *(
             Contender(
                 name=f"transformers' Trainer, {n} passes",
@@ -180,7 +178,7 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
     )
 
 
-def score_all(training: Corpus, test: Corpus, model: str, device: str) -> None:
+def have_frames(training: Corpus, test: Corpus, model: str, device: str) -> None:
     """Have all frames cached."""
     from aftertone_model.backbones.features import extract
 

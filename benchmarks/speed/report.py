@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.machine import Machine
 from benchmarks.speed.contest import Result
-from benchmarks.speed.machine import Machine
 
 HEAD = """# Speed beside stock transformers
 

@@ -34,37 +34,37 @@ def settings(start: Backbone, passes: float) -> PretrainingConfig:
 
 
 @dataclass
-class Ours(Work):
-    """`adapt`, from waveforms to the saved backbone, its validation included."""
+class Adapting(Work):
+    """From a checkpoint and waveforms to an adapted one in the folder `out`, which `run` returns."""
 
     corpus: Corpus
     start: Path
     device: str
     passes: float
     out: Path
+
+    def reset(self) -> None:
+        shutil.rmtree(self.out, ignore_errors=True)
+
+
+class Ours(Adapting):
+    """`adapt`, from waveforms to the saved backbone, its validation included."""
 
     def __post_init__(self) -> None:
         self.backbone = load_backbone(str(self.start))
         self.runtime = Runtime(pool=Pool(self.corpus.folder), device=torch.device(self.device))
 
     def reset(self) -> None:
+        super().reset()
         shutil.rmtree(self.corpus.folder / "features", ignore_errors=True)
-        shutil.rmtree(self.out, ignore_errors=True)
 
     def run(self) -> Path:
         adapt(self.backbone, self.corpus.clips, settings(self.backbone, self.passes), self.out, self.runtime)
         return self.out
 
 
-@dataclass
-class Transformers(Work):
+class Transformers(Adapting):
     """transformers' `Wav2Vec2ForPreTraining` under the loop of its pre-training example: masks, negatives, AdamW."""
-
-    corpus: Corpus
-    start: Path
-    device: str
-    passes: float
-    out: Path
 
     def __post_init__(self) -> None:
         from transformers import AutoFeatureExtractor
@@ -74,9 +74,6 @@ class Transformers(Work):
         pool = Pool(self.corpus.folder)
         self.waveforms = [pool.waveform(clip.id) for clip in self.training]
         self.config = settings(load_backbone(str(self.start)), self.passes)
-
-    def reset(self) -> None:
-        shutil.rmtree(self.out, ignore_errors=True)
 
     def run(self) -> Path:
         from transformers import Wav2Vec2ForPreTraining

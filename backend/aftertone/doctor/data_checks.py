@@ -101,8 +101,7 @@ def _attributes_cut(look: Look) -> Iterator[str]:
 def _unadapted(look: Look) -> Iterator[str]:
     adaptation = look.state.adaptation
     if adaptation is not None and not adaptation.kept and look.settings.method == "after":
-        said = "unadapted" in adaptation.reason
-        yield adaptation.reason if said else f"The backbone stays unadapted: {adaptation.reason}"
+        yield adaptation.reason
 
 
 def _another_backbone(look: Look) -> Iterator[str]:

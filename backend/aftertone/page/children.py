@@ -11,8 +11,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from typing import Any
+
+from starlette.requests import ClientDisconnect, Request
 
 from aftertone.setting_names import SECRETS
 from aftertone.settings import Settings
@@ -84,3 +87,26 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def _command(module: str, arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-P", "-m", module, *arguments]
+
+
+async def for_caller(request: Request, doing: Coroutine[Any, Any, bytes]) -> bytes:
+    """What is done for a caller, and ended where the caller goes away: whoever comes next isn't kept waiting.
+
+    Raises:
+        ClientDisconnect: the caller went away.
+    """
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    done, left = asyncio.ensure_future(doing), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((done, left), return_when=asyncio.FIRST_COMPLETED)
+        if not done.done():
+            raise ClientDisconnect
+        return done.result()
+    finally:
+        for one in (done, left):
+            one.cancel()
+        await asyncio.gather(done, left, return_exceptions=True)

@@ -1,14 +1,11 @@
 """The page's routes: / and /projects/{project} for browsers, what is behind their players and buttons, /status."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial, wraps
-from typing import Any
-from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
@@ -17,6 +14,7 @@ from aftertone.errors import NotKeptError
 from aftertone.options import known_settings
 from aftertone.page import children, live, rendering, search, sounds
 from aftertone.page.access import EMBEDDED_HERE_ALONE, NotAllowedError, check_button, check_embedding, check_reader
+from aftertone.page.forms import UPLOAD, body, fields
 from aftertone.page.listening import Heard
 from aftertone.settings import Settings
 from aftertone.status import ProjectStatus, Status, status
@@ -28,10 +26,7 @@ from aftertone_model.errors import AftertoneError
 Handler = Callable[[Request], Awaitable[Response]]
 Do = Callable[[Steering, int, dict[str, str]], str]
 
-BODY, FIELDS = 10_000, 200  # bytes, and fields, of a form
-UPLOAD = 20_000_000  # bytes of an audio file that is searched by: 100 s at 48 kHz in stereo
 MOST_UPLOADS = 5  # that arrive at a time
-UNREAD_FROM = 10 * UPLOAD  # bytes of a form, from which on no more of it is read
 LISTENING_SECONDS = 90.0  # that it may take to listen to it, or to write a table; a connection is closed after 120
 STATIC = ("htmx.min.js", "sse.min.js", "page.js", "page.css", "icon.svg")
 BUTTONS: dict[str, Do] = {
@@ -81,7 +76,7 @@ class Page:
     async def press(self, request: Request) -> Response:
         """Do what a button says, and show the project with the sentence that follows."""
         check_button(request, asks_password=self._asks_password)
-        project, form = _project(request), await _form(request)
+        project, form = _project(request), await fields(request)
         buttons = {**BUTTONS, "export": self._export}
         do = buttons.get(form.get("do", ""))
         if do is None:
@@ -120,7 +115,7 @@ class Page:
             writing = children.run(
                 "aftertone.archive", [str(number), PREDICTIONS], self._settings, b"", seconds=LISTENING_SECONDS
             )
-            written = await _for_caller(request, writing)
+            written = await children.for_caller(request, writing)
         name = f'attachment; filename="aftertone-project-{number}-emotions.csv"'
         headers = {**EMBEDDED_HERE_ALONE, "Cache-Control": "no-store", "Content-Disposition": name}
         return Response(written, media_type="text/csv; charset=utf-8", headers=headers)
@@ -144,7 +139,7 @@ class Page:
         try:
             if self._arriving > MOST_UPLOADS:
                 raise AftertoneError("Several files arrive just now. Try again in a moment.")
-            form = f"Content-Type: {kind}\r\n\r\n".encode("latin-1") + await _body(request, UPLOAD)
+            form = f"Content-Type: {kind}\r\n\r\n".encode("latin-1") + await body(request, UPLOAD)
         finally:
             self._arriving -= 1
         async with self._child():
@@ -152,7 +147,7 @@ class Page:
                 "aftertone.page.listening", [str(number), str(record.number)], self._settings, form,
                 seconds=LISTENING_SECONDS,
             )  # fmt: skip
-            heard = Heard.model_validate_json(await _for_caller(request, listening))
+            heard = Heard.model_validate_json(await children.for_caller(request, listening))
         return await run_in_threadpool(self._found_like, number, heard)
 
     @asynccontextmanager
@@ -299,57 +294,6 @@ def _project(request: Request) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise NotKeptError("The address names no project. It looks like /projects/1.")
     return int(text)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    body = await _body(request, BODY)
-    try:
-        fields: dict[str, Any] = parse_qs(body.decode("utf-8", "replace"), max_num_fields=FIELDS)
-    except ValueError:
-        raise AftertoneError(f"The form has more than {FIELDS} fields. Choose fewer clips at a time.") from None
-    return {name: " ".join(values) for name, values in fields.items()}
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """A form's body, of at most so many bytes.
-
-    More is read and thrown away, up to `UNREAD_FROM`, since a browser shows no answer before it has sent everything.
-    """
-    body, size = bytearray(), 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= limit:
-            body += chunk
-        elif size > UNREAD_FROM:
-            break
-        else:
-            body.clear()
-    if size > limit:
-        raise AftertoneError(f"What was sent is too large; the limit is {limit / 1_000_000:g} MB.")
-    return bytes(body)
-
-
-async def _for_caller(request: Request, doing: Coroutine[Any, Any, bytes]) -> bytes:
-    """What is done for a caller, and ended where the caller goes away: whoever comes next isn't kept waiting.
-
-    Raises:
-        ClientDisconnect: the caller went away.
-    """
-
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    done, left = asyncio.ensure_future(doing), asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait((done, left), return_when=asyncio.FIRST_COMPLETED)
-        if not done.done():
-            raise ClientDisconnect
-        return done.result()
-    finally:
-        for one in (done, left):
-            one.cancel()
-        await asyncio.gather(done, left, return_exceptions=True)
 
 
 def _number(text: str) -> int:

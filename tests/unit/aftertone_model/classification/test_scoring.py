@@ -1,8 +1,17 @@
+from typing import Any
+
 import numpy as np
 import pytest
+from scipy.stats import spearmanr
 
+from aftertone_model.acquisition.uncertainty import entropy
+from aftertone_model.backbone_names import MINI
+from aftertone_model.backbones import precision
+from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.classifier import new_classifier
+from aftertone_model.classification.finetune import finetune
 from aftertone_model.classification.scoring import extract_features, score
+from aftertone_model.config import PRACTICAL, Stage, Tuning
 from aftertone_model.labels import SingleChoice
 from aftertone_model.runtime import Runtime
 from tests.backbones import small
@@ -35,6 +44,23 @@ def test_group_norm_backbones_are_batch_independent_too(tones):
         assert score(classifier, [clips[row]], Runtime(pool=pool)).logits[0] == pytest.approx(
             together.logits[row], abs=1e-4
         )
+
+
+def test_bfloat16_keeps_the_ranking(tones, monkeypatch):
+    """With the bundled weights and a head that has learned; a CPU without bfloat16 instructions imitates them."""
+    pool, clips, labels = tones
+    runtime, few = Runtime(pool=pool), clips[:12]
+    learned = np.array([labels[clip.id] for clip in few])
+    stages = [Stage(tuning=Tuning.PROBE)]
+    monkeypatch.setattr(precision, "bf16_is_faster", lambda _: False)
+    probe = finetune(load_backbone(MINI), SCHEMA, few, learned, PRACTICAL, runtime, stages=stages).classifier
+    exact = SCHEMA.predictions(score(probe, clips, runtime).logits)
+    monkeypatch.setattr(precision, "bf16_is_faster", lambda _: True)
+    fast = SCHEMA.predictions(score(probe, clips, runtime).logits)
+    assert not np.array_equal(fast, exact)  # it was computed in bfloat16
+    assert fast == pytest.approx(exact, abs=0.02)
+    rank: Any = spearmanr(entropy(fast), entropy(exact))
+    assert rank.statistic >= 0.99
 
 
 def test_features_stand_in_the_order_of_the_clips(classifier, extracted):

@@ -49,7 +49,7 @@ def measure_machine(device: torch.device) -> Machine:
     """Takes some seconds."""
     load = os.getloadavg()[0]
     return Machine(
-        processor=torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        processor=torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         cores=os.cpu_count() or 1,
         python=platform.python_version(),
         versions={name: version(name) for name in PACKAGES},
@@ -60,7 +60,8 @@ def measure_machine(device: torch.device) -> Machine:
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Its name."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
