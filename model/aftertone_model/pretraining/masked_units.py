@@ -79,11 +79,6 @@ class MaskedUnits(Objective):
         frames = int(batch.masks.valid.sum())
         return {"units": Term((losses * batch.masks.valid).sum() / frames, size=frames)}
 
-    def usage(self, batch: MaskedBatch) -> Tensor:
-        """How often each unit is predicted at a masked frame: (1, E)."""
-        chosen = self.head(batch.context)[batch.masks.valid].argmax(-1)
-        return torch.bincount(chosen, minlength=self._count)[None]
-
     def _units(self, clip: Clip) -> NDArray[np.int16]:
         assert isinstance(self._pool, Pool), "prepare() comes first"
         return self._pool.frames(self._name, clip).astype(np.int16)

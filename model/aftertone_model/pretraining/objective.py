@@ -59,7 +59,8 @@ class Objective(nn.Module, ABC):
         """The loss by its parts."""
 
     def usage(self, batch: MaskedBatch) -> Tensor | None:
-        """How often each code or unit (G, E) was chosen in the batch; few of them in use tell a collapse."""
+        """How often each code (G, E) was chosen in the batch, for targets that are learned: few in use tell a collapse.
+        Targets that are fixed, such as units, can't collapse."""
         del batch
         return None
 

@@ -21,7 +21,7 @@ class CurvePoint:
     step: int  # optimiser steps taken so far
     losses: dict[str, float]  # on the held-out clips, by the name of the term; of masked frames in nats per frame
     judge: str  # name of the loss that the best weights are chosen by
-    perplexity: float  # of the codes or units in use, as a share of its maximum, in (0, 1]
+    perplexity: float  # of the codes in use, as a share of its maximum, in (0, 1]; 1 where there are none
     training: float | None  # the loss trained on, mean per step since the last validation; None at the start
     warming: bool = False  # heads that started untrained were still learning alone: no reference for what follows
 

@@ -265,9 +265,9 @@ def _verdict(run: _Run, config: PretrainingConfig, held_out: int) -> tuple[bool,
         usable = [point.objective for point in curve[curve.index(start) + 1 :] if _healthy(point)]
         after = f" and no better than {min(usable):.3f} after" if usable else ""
         return False, f"The backbone stays unadapted: the {loss} was {start.objective:.3f} before{after}{ending}."
+    codes = f", with {best.perplexity:.0%} of the maximal code perplexity" if start.judge == "contrastive" else ""
     return True, (
-        f"The {loss} fell from {start.objective:.3f} to {best.objective:.3f} by step {best.step}, with "
-        f"{best.perplexity:.0%} of the maximal code perplexity{ending}."
+        f"The {loss} fell from {start.objective:.3f} to {best.objective:.3f} by step {best.step}{codes}{ending}."
     )
 
 

@@ -42,7 +42,7 @@ class Validation:
     """Losses on the held-out clips, in eval mode, under masks and negatives that are the same every time."""
 
     losses: dict[str, float]  # by the name of the term; of masked frames in nats per frame
-    perplexity: float  # of the codes or units in use, as a share of its maximum, in (0, 1]
+    perplexity: float  # of the codes in use, as a share of its maximum, in (0, 1]; 1 where there are none
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,6 +22,7 @@ from aftertone_model.export.folder import export
 from aftertone_model.export.model_card import Provenance
 from aftertone_model.labels import MultipleChoice, SingleChoice
 from aftertone_model.learner import Learner
+from aftertone_model.pretraining.masked_units import MaskedUnits
 from aftertone_model.pretraining.record import read_adaptation
 from aftertone_model.pretraining.run import adapt
 from aftertone_model.runtime import Runtime
@@ -131,6 +132,24 @@ def test_units_are_found_once_however_many(units, tones, tmp_path):
     first, second = (replace(record, seconds=0.0) for record in records)
     assert first == second  # the same units, and so the same losses
     assert 0.5 * np.log(units) < first.curve[0].losses["units"] < 1.5 * np.log(units)
+
+
+def test_a_head_that_predicts_one_unit_for_all_at_first_goes_on_learning(tones, tmp_path, monkeypatch):
+    """Units are fixed, so that no loss falls because fewer of them are in use."""
+    pool, clips, _ = tones
+    told = MaskedUnits.__init__
+
+    def partial_to_one(objective, *args):
+        told(objective, *args)
+        with torch.no_grad():
+            objective.head.bias[0] = 20.0
+
+    monkeypatch.setattr(MaskedUnits, "__init__", partial_to_one)
+    record = adapt(of_class("hubert"), clips, replace(TAPT, passes=4.0), tmp_path / "adapted", Runtime(pool=pool))
+    assert record.curve[-1].losses["units"] < record.curve[0].losses["units"]
+    assert record.steps == record.curve[-1].step > record.curve[1].step
+    assert "collapsed" not in record.reason
+    assert "perplexity" not in record.reason
 
 
 def test_two_labels_of_multiple_choice_are_learned_and_ranked(extracted, backbone):
