@@ -4,8 +4,7 @@
 
 Plays a project of real clips to its first round, exports it for transformers, as ONNX and as a data set, and runs
 `benchmarks/export_parity_check.py` in a new virtual environment that holds neither Aftertone nor ffmpeg nor this
-folder. Needs uv and a package index. Exits with 1 where probabilities differ by more than 0.001,
-or 0.02 where scoring computes in bfloat16 here, which exports never do.
+folder. Needs uv and a package index. Exits with 1 where probabilities differ by more than 0.001.
 """
 
 import argparse
@@ -20,14 +19,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 import soundfile
-import torch
 
 from aftertone.export import export_model
 from aftertone.outputs.dataset_folder import write_dataset
 from aftertone.outputs.predictions import Predictions, predictions_of
-from aftertone_model.backbone_names import MINI
-from aftertone_model.backbones.backbone import load_backbone
-from aftertone_model.backbones.precision import transformer_in_bf16
+from aftertone_model.backbones.backbone import Backbone
+from aftertone_model.classification.layer_cache import LayerCache
 from aftertone_model.classification.model import load_model
 from aftertone_model.classification.scoring import score
 from aftertone_model.data.clips import SAMPLE_RATE
@@ -103,12 +100,11 @@ def carry(loop: MemoryLoop, out: Path) -> None:
                 "plain": plain[number],
             }
         )
-    bf16 = transformer_in_bf16(load_backbone(MINI).config, torch.device("cpu"))
     expected = {
         "classes": served.schema.classes,
         "clips": said,
         "splits": counts,
-        "most": 0.02 if bf16 else 0.001,  # by which probabilities may differ
+        "most": 0.001,  # by which probabilities may differ
     }
     (out / "expected.json").write_text(json.dumps(expected))
 
@@ -119,7 +115,8 @@ def _others(loop: MemoryLoop, served: Predictions) -> tuple[list[list[float]], l
     with loop.store.round_model(served.record.number) as (_, folder):
         model = load_model(folder)
     runtime = Runtime(pool=loop.store.pool)
-    both = [score(model.classifier, clips, runtime, head=head).logits for head in (None, model.head)]
+    cache = LayerCache(loop.store.pool.folder, Backbone(model.classifier))
+    both = [score(model.classifier, clips, runtime, head=head, cache=cache).logits for head in (None, model.head)]
     plain, strangers = (served.schema.predictions(logits).tolist() for logits in both)
     return plain, strangers
 

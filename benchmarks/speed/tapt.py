@@ -47,6 +47,7 @@ class Adapting(Work):
         shutil.rmtree(self.out, ignore_errors=True)
 
 
+@dataclass
 class Ours(Adapting):
     """`adapt`, from waveforms to the saved backbone, its validation included."""
 
@@ -63,6 +64,7 @@ class Ours(Adapting):
         return self.out
 
 
+@dataclass
 class Transformers(Adapting):
     """transformers' `Wav2Vec2ForPreTraining` under the loop of its pre-training example: masks, negatives, AdamW."""
 

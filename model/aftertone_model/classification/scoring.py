@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ def score(
     """Run the classifier, in eval mode, on clips.
 
     A clip's probabilities are the same to 1e-4 whatever else is in its batch where the transformer computes in float32,
-    and to about 1e-2 where it computes in bfloat16 (`precision.fastest`).
+    and to about 1e-2 where it computes in bfloat16 (`precision.fastest`), which it doesn't for the cache.
 
     Args:
         head: judges clips in place of the classifier's own.
@@ -195,11 +196,12 @@ def _in_batches(
     """Row numbers and their features (B, L, 4D), every row once."""
     classifier.eval().to(runtime.device)  # pyright: ignore[reportArgumentType] -- transformers' wrapper
     if cache is None or not classifier.config.use_weighted_layer_sum:
-        yield from _run(classifier, clips, runtime, stage)
+        yield from _run(classifier, clips, runtime, stage, fastest(classifier.config, runtime.device))
         return
     missing = [clip for clip in clips if clip.id not in cache]
     waiting: list[tuple[list[str], NDArray[np.float32]]] = []
-    for rows, features in _run(classifier, missing, runtime, stage):
+    # What is computed once and kept is exact, so that exports, which compute in float32, give what was served.
+    for rows, features in _run(classifier, missing, runtime, stage, nullcontext()):
         waiting.append(([missing[row].id for row in rows], features.cpu().numpy()))
         if sum(len(ids) for ids, _ in waiting) >= BLOCK:
             _keep(cache, waiting)
@@ -219,10 +221,14 @@ def _keep(cache: LayerCache, waiting: list[tuple[list[str], NDArray[np.float32]]
 
 
 def _run(
-    classifier: SpeechClassifier, clips: Sequence[Clip], runtime: Runtime, stage: str
+    classifier: SpeechClassifier,
+    clips: Sequence[Clip],
+    runtime: Runtime,
+    stage: str,
+    precision: AbstractContextManager[object],
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
     def describe(frames: Tensor, lengths: Tensor) -> Tensor:
-        with fastest(classifier.config, frames.device):
+        with precision:
             return clip_features(classifier, frames, lengths)
 
     return in_portions(Encoder(classifier), clips, runtime, stage, describe)

@@ -10,6 +10,7 @@ from aftertone_model.backbones import precision
 from aftertone_model.backbones.backbone import load_backbone
 from aftertone_model.classification.classifier import new_classifier
 from aftertone_model.classification.finetune import finetune
+from aftertone_model.classification.layer_cache import LayerCache
 from aftertone_model.classification.scoring import extract_features, score
 from aftertone_model.config import PRACTICAL, Stage, Tuning
 from aftertone_model.labels import SingleChoice
@@ -90,3 +91,15 @@ def test_progress_reaches_the_end_and_may_cancel(classifier, extracted):
     with pytest.raises(KeyboardInterrupt):
         score(classifier, clips, Runtime(pool=pool, progress=cancel))
     assert np.isfinite(score(classifier, clips, Runtime(pool=pool)).logits).all()
+
+
+def test_what_a_probe_keeps_is_computed_in_float32(tones, tmp_path, monkeypatch):
+    pool, clips, _ = tones
+    backbone, runtime = load_backbone(MINI), Runtime(pool=pool)
+    probe = new_classifier(backbone, SCHEMA, mix_layers=True, seed=0)
+    monkeypatch.setattr(precision, "bf16_is_faster", lambda _: False)
+    exact = score(probe, clips[:6], runtime).logits
+    monkeypatch.setattr(precision, "bf16_is_faster", lambda _: True)
+    kept = [score(probe, clips[:6], runtime, cache=LayerCache(tmp_path, backbone)).logits for _ in range(2)]
+    assert kept[0] == pytest.approx(exact, abs=1e-5)
+    assert np.array_equal(*kept)
