@@ -3,7 +3,7 @@
     python -m benchmarks.speed MANIFEST [--cases scoring tapt finetuning] [--out docs/benchmarks/speed]
 
 Contenders run in turn, each in a process of its own; figures are medians. Prints the page; with --out also writes it
-(.md) and the figures of each run (.json), beside those of other cases. The machine should have nothing else to do.
+(.md) and the figures of each run (.json), beside those of other cases and processors. The machine should have nothing else to do.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 most = ON_GPU if device.type == "cuda" else CLIPS[case].get(model, OF_LARGE)
                 corpus = read_corpus(asked.manifest, asked.clips or most, Path(name) / "pool")
                 table = CASES[case](model, corpus, Path(name), device.type, asked.runs)
-            tables[table.title] = table.record(command, machine)
+            tables[f"{table.title}, on {machine.processor}"] = table.record(command, machine)
             if asked.out:
                 write(asked.out, tables)
     print(page(tables))

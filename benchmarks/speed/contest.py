@@ -45,6 +45,7 @@ class Result:
     name: str
     seconds: list[float]  # of each run
     memory: float  # GB, the most that its process took, libraries and model included
+    loaded: float  # GB that it took when it was prepared: libraries, and whatever it loads then
     outcomes: list[Any] = field(repr=False)  # of each run
 
     @property
@@ -56,9 +57,19 @@ class Result:
     def median(self) -> float:
         return statistics.median(self.seconds)
 
+    @property
+    def work(self) -> float:
+        """GB that the work itself took at most."""
+        return self.memory - self.loaded
+
     def record(self) -> dict[str, object]:
         """For JSON, without the outcome."""
-        return {"name": self.name, "seconds": [round(s, 4) for s in self.seconds], "memory_gb": round(self.memory, 3)}
+        return {
+            "name": self.name,
+            "seconds": [round(s, 4) for s in self.seconds],
+            "memory_gb": round(self.memory, 3),
+            "loaded_gb": round(self.loaded, 3),
+        }
 
 
 def compete(contenders: Sequence[Contender], runs: int, *, warm_up: bool = True) -> list[Result]:
@@ -80,7 +91,14 @@ def compete(contenders: Sequence[Contender], runs: int, *, warm_up: bool = True)
                     seconds[process.name].append(took)
                     outcomes[process.name].append(outcome)
     return [
-        Result(name=name, seconds=took, memory=memory[name], outcomes=outcomes[name]) for name, took in seconds.items()
+        Result(
+            name=process.name,
+            seconds=seconds[process.name],
+            memory=memory[process.name],
+            loaded=process.loaded,
+            outcomes=outcomes[process.name],
+        )
+        for process in processes
     ]
 
 
@@ -88,14 +106,16 @@ class _Process:
     """A contender's."""
 
     def __init__(self, contender: Contender) -> None:
-        self.name = contender.name
+        self.name, self.loaded = contender.name, 0.0
         context = get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(contender.prepare, theirs), daemon=True)
 
     def __enter__(self) -> Self:
         self._process.start()
-        self._receive()  # it is prepared: only now begins the next, so that nobody prepares while another runs
+        self.loaded = (
+            self._receive()
+        )  # it is prepared: only now begins the next, so that nobody prepares while another runs
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,19 +138,23 @@ def _serve(prepare: Callable[[], Work], pipe: Connection) -> None:
 
     hide_library_bars()
     work = prepare()
-    pipe.send("ready")
+    pipe.send(_memory("VmRSS"))
     while pipe.recv() == "run":
         work.reset()
         start = time.perf_counter()
         returned = work.run()
         took = time.perf_counter() - start
-        memory = _peak_memory()
+        memory = _memory("VmHWM")
         pipe.send((took, memory, work.outcome(returned)))
 
 
-def _peak_memory() -> float:
-    """GB. Not `resource`'s, which counts what the parent held when this process was spawned."""
+def _memory(kind: str) -> float:
+    """GB that this process takes now (VmRSS) or took at most (VmHWM); with a GPU, of the GPU's.
+
+    Not `resource`'s, which counts what the parent held when this process was spawned.
+    """
     if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 1e9
+        taken = torch.cuda.memory_allocated if kind == "VmRSS" else torch.cuda.max_memory_allocated
+        return taken() / 1e9
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) * 1024 / 1e9 for line in status.splitlines() if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) * 1024 / 1e9 for line in status.splitlines() if line.startswith(kind))

@@ -149,8 +149,8 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
         title=f"TAPT, {model}",
         about=f"{len(training)} clips, {passes:.0f} passes, {heard:.0f} s of audio in all, from waveforms to the saved "
         f"backbone. The contrastive loss on {len(held_out)} held-out clips, negatives by the codes of the start, was "
-        f"{losses['before']:.3f} nats before.",
-        columns=("s", "times as fast", "audio s/s", "GB", "share of its memory", "loss after"),
+        f"{losses['before']:.3f} nats before. GB for the work are those beyond the loaded libraries and waveforms.",
+        columns=("s", "times as fast", "audio s/s", "GB", "share", "GB for the work", "share of that", "loss after"),
         rows={
             result.name: (
                 f"{result.median:.1f}",
@@ -158,6 +158,8 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
                 f"{heard / result.median:.0f}",
                 f"{result.memory:.2f}",
                 f"{result.memory / theirs.memory:.2f}",
+                f"{result.work:.2f}",
+                f"{result.work / theirs.work:.2f}",
                 f"{losses[result.name]:.3f}",
             )
             for result in results
