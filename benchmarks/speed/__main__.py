@@ -3,7 +3,8 @@
     python -m benchmarks.speed MANIFEST [--cases scoring tapt finetuning] [--out docs/benchmarks/speed]
 
 Contenders run in turn, each in a process of its own; figures are medians. Prints the page; with --out also writes it
-(.md) and the figures of each run (.json), beside those of other cases and processors. The machine should have nothing else to do.
+(.md) and the figures of each run (.json), beside those of other cases and processors. The machine should have nothing
+else to do.
 """
 
 import argparse
