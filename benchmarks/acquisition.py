@@ -22,7 +22,8 @@ from typing import Any
 
 from benchmarks.acquisition_case import PICKS, UNCERTAIN, Case
 
-SIZES = (1_000, 3_000, 10_000, 20_000, 50_000, 100_000)
+SIZES = (1_000, 10_000, 100_000)
+PEER_SIZES = (1_000, 3_000, 10_000, 20_000, 50_000, 100_000)  # finer, to find the largest that a peer finishes
 FULL, MILLION = SIZES[-1], 1_000_000
 SECONDS, MEMORY = 300, 8e9  # no run of a peer may take longer, and none of anybody more
 PEERS = {
@@ -102,7 +103,7 @@ def resident(process: int) -> float:
 def largest(measurements: Measurements, strategy: str) -> tuple[list[Case], str]:
     """The cases that a strategy's peer finishes, by size, and why it goes no further."""
     finished: list[Case] = []
-    for size in SIZES:
+    for size in PEER_SIZES:
         case = Case(
             strategy=strategy,
             library=PEERS[strategy],
@@ -145,7 +146,7 @@ if __name__ == "__main__":
     if arguments.list:
         for case in everything(strategies):
             print(case, "" if case not in measurements.found else "(measured)")
-        print("and the peers of", ", ".join(name for name in strategies if name in PEERS), "at", SIZES)
+        print("and the peers of", ", ".join(name for name in strategies if name in PEERS), "at", PEER_SIZES)
         sys.exit()
     for case in everything(strategies):
         measurements.of(case)

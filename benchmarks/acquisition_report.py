@@ -18,6 +18,7 @@ from benchmarks.acquisition import (
     INFORMED,
     MEMORY,
     MILLION,
+    PEER_SIZES,
     PEERLESS,
     PEERS,
     SECONDS,
@@ -142,11 +143,11 @@ def _growth(measurements: Measurements) -> list[str]:
         "The exponent is the slope of the least-squares line of log wall time over log clips: 1 is time in proportion "
         "to the pool, 2 to its square. Small pools show fixed costs, hence a second one.",
         "",
-        f"| strategy | library | {' | '.join(f'{size:,}' for size in SIZES)} | exponent | from 10,000 on |",
-        f"| --- | --- |{' --: |' * (len(SIZES) + 2)}",
+        f"| strategy | library | {' | '.join(f'{size:,}' for size in PEER_SIZES)} | exponent | from 10,000 on |",
+        f"| --- | --- |{' --: |' * (len(PEER_SIZES) + 2)}",
     ]
     for (name, library), times in _series(measurements).items():
-        cells = [f"{times[size]:.3g}" if size in times else "" for size in SIZES]
+        cells = [f"{times[size]:.3g}" if size in times else "" for size in PEER_SIZES]
         slopes = [_exponent(times), _exponent({size: wall for size, wall in times.items() if size >= 10_000})]
         lines += [f"| {name} | {library} | {' | '.join(cells)} | {' | '.join(slopes)} |"]
     return [*lines, ""]
