@@ -177,6 +177,8 @@ def encoded(address: str) -> str:
         ("/data/local-files/?d=a.wav%253Fsig%253Ddeadbeef", "/data/local-files/?d=a.wav"),
         ("/data/local-files/?d=100%2525/a.wav", "/data/local-files/?d=100%2525/a.wav"),
         ("https://host/a.wav;jsessionid=deadbeef", "https://host/a.wav"),
+        ("http://proxy/https://u:hunter2@host/a.wav", "http://proxy/https://host/a.wav"),
+        ("http://proxy/https%3A//u%3Ahunter2%40host/a@b.wav", "http://proxy/https%3A//host/a@b.wav"),
         ("data:audio/wav;base64,deadbeef", "data:"),
         ("http://[hunter2", ""),
         ("", ""),
