@@ -19,6 +19,7 @@ import argparse
 import csv
 import importlib.util
 import math
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -175,8 +176,9 @@ def read(path: Path, channel: str = "mix") -> NDArray[np.float32]:
         ValueError: it can't be used; the message says why.
     """
     try:
-        channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: a name that ends in .raw
+        with path.open("rb") as file:  # soundfile doesn't open names that are no UTF-8
+            channels, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, TypeError):  # TypeError: a name that ends in .raw
         raise ValueError("soundfile can't read it; convert it to WAV or FLAC") from None
     columns = {"left": 0, "right": min(1, channels.shape[1] - 1)}
     picked = channels.mean(axis=1) if channel == "mix" else channels[:, columns[channel]]
@@ -217,6 +219,11 @@ def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     return made
 
 
+def shown(path: Path | str) -> str:
+    """A path as text that can be written anywhere: bytes that are no UTF-8 as, for example, `\\xe9`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def for_spreadsheets(cell: str) -> str:
     """A cell that no spreadsheet runs: numbers as they are, other text with an apostrophe where it begins a formula.
 
@@ -244,9 +251,9 @@ def main() -> int:
         try:
             described.append(model.features([read(path, asked.channel)]))
         except ValueError as error:
-            print(f"{path.name} is left out: {error}.", file=sys.stderr)
+            print(f"{shown(path.name)} is left out: {error}.", file=sys.stderr)
         else:
-            names.append(path.name)
+            names.append(shown(path.name))
     if not names:
         print(f"There is no clip in {asked.folder} that can be used.", file=sys.stderr)
         return 1
