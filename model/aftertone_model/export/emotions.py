@@ -44,7 +44,10 @@ SHRINKAGE = 10  # clips of the training pool that those of a voice are averaged 
 EPSILON = 1e-6  # added to variances over time
 SLOWEST, FASTEST = 1_000, 768_000  # Hz, sample rates of files that are taken
 CROSSINGS = 6  # of zero, on each side of the filter that changes the sample rate
-FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # what a spreadsheet's begin with
+CELLS = re.compile(r"([;\t\n])")  # where some readers of CSV begin another cell
+FORMULA = re.compile(  # what a cell begins with that a spreadsheet may run, perhaps behind what nobody sees
+    r"""[\s"\x00-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+@\uff1d\uff0b\uff0d\uff20-]"""
+)
 NUMBER = re.compile(r"-?[0-9]+[.][0-9]+")
 ROLL_OFF = 0.99  # its cutoff, as a share of half the lower rate
 
@@ -227,10 +230,14 @@ def shown(path: Path | str) -> str:
 def for_spreadsheets(cell: str) -> str:
     """A cell that no spreadsheet runs: numbers as they are, other text with an apostrophe where it begins a formula.
 
-    A bare carriage return would begin another row, so line breaks are all written as one that csv puts quotes around.
+    Readers may split a cell at a semicolon, a tab or a line break, so each of the pieces is looked at. Line breaks are
+    all written as one that csv puts quotes around; a bare carriage return would begin another row.
     """
+    if NUMBER.fullmatch(cell):
+        return cell
     text = cell.replace("\r\n", "\n").replace("\r", "\n")
-    return f"'{text}" if text.startswith(FORMULAS) and not NUMBER.fullmatch(text) else text
+    safe = "".join(f"'{piece}" if FORMULA.match(piece) else piece for piece in CELLS.split(text))
+    return f"'{safe}" if text.startswith(("\t", "\n")) else safe
 
 
 def main() -> int:
