@@ -36,6 +36,9 @@ class NextRound(Part):
     disk_bytes: int = Field(description="Bytes that the round and what comes before it may take.")
     free_bytes: int = Field(description="Bytes that are free.")
     basis: tuple[int, ...] = Field(description="Rounds whose pace was taken.")
+    damaged: tuple[str, ...] = Field(
+        (), description="Rounds whose records can't be read, and what to do; a sentence each."
+    )
 
     @property
     def fits(self) -> bool:
@@ -52,7 +55,7 @@ def plan_next(project: int, store: ProjectStore, free: int) -> NextRound:
     Args:
         free: bytes that are free where the store lies.
     """
-    figures, (rounds, _) = task_figures(store), readable_rounds(store)
+    figures, (rounds, damaged) = task_figures(store), readable_rounds(store)
     standing = [record for record in rounds if record.number not in store.steering.rolled_back]
     last = standing[-1] if standing else None
     answers = figures.labelled + figures.tested
@@ -76,6 +79,7 @@ def plan_next(project: int, store: ProjectStore, free: int) -> NextRound:
         disk_bytes=_disk(store, trained, figures.fetched, figures.unfetched),
         free_bytes=free,
         basis=tuple(record.number for record in trained),
+        damaged=tuple(damaged),
     )
 
 
@@ -85,11 +89,14 @@ def describe_next(plan: NextRound) -> str:
 
 
 def _lines(plan: NextRound) -> Iterator[str]:
+    yield from (f"DAMAGED: {sentence}" for sentence in plan.damaged)
     if plan.unfetched:
         yield f"audio    of {plan.unfetched} tasks is fetched before"
     seconds = plan.annotating_seconds
     work = f", {duration(seconds)} of work at the annotators' median pace" if seconds else ""
-    if plan.wanted is None:
+    if plan.wanted is None and plan.damaged:
+        yield "labels   can't be told while no round can be read"
+    elif plan.wanted is None:
         yield "labels   the seed set is chosen first, once the backbone is adapted"
     else:
         yield f"labels   {plan.more} more of {plan.wanted}{work}" if plan.more else "labels   all are there"

@@ -110,6 +110,14 @@ def test_a_long_history_is_listed_by_rounds_and_not_by_status(settings: Settings
     assert sum("weights not kept" in line for line in listed) == 3
 
 
+def test_a_list_of_rounds_names_those_that_can_not_be_read(store: ProjectStore, settings: Settings) -> None:
+    store.scores_file(2).with_name("round.json").write_text("{")
+    *listed, said = describe_rounds(read(settings)).splitlines()
+    assert [line.split()[0] for line in listed] == ["round", "0", "1", "3"]
+    assert said.startswith("DAMAGED: ")
+    assert "rounds/002/round.json is damaged. Restore it from a backup, or remove the round's folder" in said
+
+
 def test_what_the_next_round_brings_is_said_only_where_it_can_be_told(store: ProjectStore) -> None:
     annotators, record = task_figures(store).annotators, store.rounds()[-1]
     labels = 3 * BATCH + 6

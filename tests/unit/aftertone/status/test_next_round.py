@@ -54,8 +54,18 @@ def test_a_damaged_round_ends_no_plan(store: ProjectStore, settings: Settings, m
     make_project(settings.model_dir, 2)
     monkeypatch.setenv("MODEL_DIR", str(settings.model_dir))
     said = CliRunner().invoke(app, ["plan"]).output
+    assert said.count("DAMAGED: ") == 1
+    assert "rounds/002/round.json is damaged. Restore it from a backup, or remove the round's folder" in said
     assert "at the pace of rounds 1, 3;" in said
     assert "at the pace of rounds 1, 2, 3;" in said
+
+
+def test_a_plan_says_so_where_no_round_can_be_read(settings: Settings) -> None:
+    store = make_project(settings.model_dir, rounds=0)
+    store.scores_file(0).with_name("round.json").write_text("[1]")
+    found = plan_next(1, store, FREE)
+    assert "rounds/000/round.json is damaged" in json.loads(found.model_dump_json())["damaged"][0]
+    assert "labels   can't be told while no round can be read" in describe_next(found)
 
 
 def test_what_is_no_duration_counts_for_nothing(store: ProjectStore) -> None:
