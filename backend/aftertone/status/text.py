@@ -63,7 +63,7 @@ def describe_rounds(project: ProjectStatus) -> str:
 
 
 def _row(project: ProjectStatus, record: RoundStatus) -> str:
-    took = duration(sum(record.seconds.values()))
+    took = "unknown" if record.took is None else duration(record.took)
     kept = "" if record.has_model or record.kind == "seed" else "  (weights not kept)"
     return (
         f"{record.number:>5} {record.labels:>6} {took:>7}  {record.strategy:<16} "

@@ -118,6 +118,15 @@ def test_a_list_of_rounds_names_those_that_can_not_be_read(store: ProjectStore, 
     assert "rounds/002/round.json is damaged. Restore it from a backup, or remove the round's folder" in said
 
 
+def test_a_list_of_rounds_says_where_it_is_not_known_how_long_they_took(
+    store: ProjectStore, settings: Settings
+) -> None:
+    file = store.scores_file(2).with_name("round.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"seconds": {}}))
+    took = [line.split()[2:4] for line in describe_rounds(read(settings)).splitlines()[1:]]
+    assert took == [["9", "s"], ["53", "s"], ["unknown", "entropy-clustering"], ["53", "s"]]
+
+
 def test_what_the_next_round_brings_is_said_only_where_it_can_be_told(store: ProjectStore) -> None:
     annotators, record = task_figures(store).annotators, store.rounds()[-1]
     labels = 3 * BATCH + 6

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from aftertone.cli import app
 from aftertone.settings import Settings
 from aftertone.status import describe
-from aftertone.status.next_round import UNKNOWN, describe_next, plan_next
+from aftertone.status.next_round import NO_DURATION, NOT_MEASURED, UNKNOWN, describe_next, plan_next
 from aftertone.status.project import project_status
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Tasks
@@ -86,7 +86,11 @@ def test_what_is_no_duration_counts_for_nothing(store: ProjectStore) -> None:
     assert found.basis == (1, 2, 3)  # none of them counts as damaged
     said = describe_next(found)
     assert "nan" not in said.lower()
-    assert f"labelled clips: {UNKNOWN}" in said
+    assert f"labelled clips: {NO_DURATION}" in said
+    assert f"200 clips: {NO_DURATION}" in said
+    assert f"memory   {NOT_MEASURED}" in said
+    assert UNKNOWN not in said
+    assert "pace of" not in said.partition("disk")[2]
     shown = project_status(1, store, FREE)
     assert "nan" not in describe(shown, 1).lower()
     assert "of work" not in shown.forecast
