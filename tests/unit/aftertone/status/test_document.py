@@ -100,6 +100,20 @@ def test_a_headline_never_contradicts_the_rest(settings: Settings, store: Projec
     assert text.splitlines()[1] == "  PROBLEM while trying to train: The disk is full."
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["[1, 2]", "7", "null", '"train"', '{"schema_version": [1]}', '{"schema_version": "x"}',
+     f'{{"schema_version": 1, "stage": "train", "done": 1{"0" * 400}, "total": 9, "at": 9, "began": 3}}'],
+    ids=range(7),
+)  # fmt: skip
+def test_progress_that_is_no_record_is_set_aside(store: ProjectStore, settings: Settings, content: str) -> None:
+    (store.folder / Doing.FILE).write_text(content)
+    found = read(settings)
+    assert found.doing is None
+    assert describe(found).startswith("Project 1: ")
+    assert "progress.json was damaged and set aside as progress.json.corrupt." in "".join(store.damage())
+
+
 def test_a_long_history_is_listed_by_rounds_and_not_by_status(settings: Settings) -> None:
     make_project(settings.model_dir, rounds=6)
     found = read(settings)
