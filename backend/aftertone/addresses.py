@@ -13,15 +13,18 @@ FILE_IN_QUERY = {"d": "/data/local-files/", "fileuri": "/resolve/"}
 MOST_DECODED = 5  # times that percent-encoding is undone: what is encoded more often names no file
 
 _PERCENT = rf"%(?:25){{0,{MOST_DECODED}}}"
-_BEGINS = rf"(?:[?&;#]|{_PERCENT}(?:3F|26|3B|23))"
-_EQUALS = rf"(?:=|{_PERCENT}3D)"
-_ANYWHERE = r"signature|token|credentials?|secret|password"
-_IN_ADDRESS = rf"{_ANYWHERE}|sig|session|key|pass|passwd|pwd|auth|authorization|jwt"
-_END = r"(?:[_.-]?id)?"  # of a name, as in AWSAccessKeyId; `max_tokens` and `tokenizer` are no secrets
+_BEGINS = rf"(?:[?&;#]|{_PERCENT}(?:3F|26|3B|23)|\\u00(?:3F|26|3B|23))"  # the last as JSON has it
+_EQUALS = rf"(?:=|{_PERCENT}3D|\\u003D)"
+_COLON = rf"(?::|{_PERCENT}3A)"
+_SLASH = rf"(?:/|{_PERCENT}2F)"
+_USER = rf"""(?:(?!{_PERCENT}(?:2F|3F|23))[^\s"'<>/?#\\])*(?:@|{_PERCENT}40)"""
+SECRET_WORDS = r"signature|token|credentials?|secret|password"
+_IN_ADDRESS = rf"{SECRET_WORDS}|sig|session|key|pass|passwd|pwd|auth|authorization|jwt"
+SECRET_END = r"(?:[_.-]?id)?"  # of a name, as in AWSAccessKeyId; `max_tokens` and `tokenizer` are no secrets
 
 SIGNED = re.compile(
-    rf"""((?:{_BEGINS}(?:[\w.-]{{0,60}}(?:{_IN_ADDRESS}){_END}|code)"""
-    rf"""|(?<![\w.-])[\w.-]{{0,60}}(?:{_ANYWHERE}){_END}){_EQUALS})[^\s&;"'<>]+""",
+    rf"""((?:{_BEGINS}(?:[\w.-]{{0,60}}(?:{_IN_ADDRESS}){SECRET_END}|code)"""
+    rf"""|(?<![\w.-])[\w.-]{{0,60}}(?:{SECRET_WORDS}){SECRET_END}){_EQUALS})(?:(?!\\u00)[^\s&;"'<>])+""",
     re.IGNORECASE,
 )
 """A parameter of an address, with its name in group 1, whose value lets whoever has it in; percent-encoded ones too.
@@ -36,9 +39,13 @@ FILE_PARAMETER = re.compile(rf"""((?:{_BEGINS}|(?<![\w.%-]))(d|fileuri){_EQUALS}
 group 2, and the value."""
 
 ENCODED = re.compile(
-    rf"""\b[a-z][a-z0-9+.-]{{0,30}}{_PERCENT}3A{_PERCENT}2F{_PERCENT}2F[^\s"'<>)\]}},&;]+""", re.IGNORECASE
+    rf"""\b[a-z][a-z0-9+.-]{{0,30}}(?!://){_COLON}{_SLASH}{{2}}(?:{_USER})?[^\s"'<>)\]}},&;]+""", re.IGNORECASE
 )
-"""An address that is percent-encoded as a whole."""
+"""An address that is percent-encoded, as a whole or in part."""
+
+USER = re.compile(rf"({_COLON}(?:\\?{_SLASH}){{2}}){_USER}", re.IGNORECASE)
+"""What is before the host of an address, wherever it stands in a text or in another address: `://` in group 1, which
+JSON may have as `:\\/\\/`, and user name and password."""
 
 
 def host_of(url: str) -> str:
@@ -64,7 +71,7 @@ def without_secrets(address: str) -> str:
         return "data:"
     kept = [(name, value) for name, value in parse_qsl(parts.query) if FILE_IN_QUERY.get(name, "?") in parts.path]
     query = urlencode([(name, _file(name, value)) for name, value in kept], safe="/:")
-    path = SIGNED.sub("", parts.path)
+    path = USER.sub(r"\1", SIGNED.sub("", parts.path))
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], path=path, query=query, fragment="").geturl()
 
 

@@ -2,20 +2,16 @@
 
 import json
 import logging
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Literal
 
-from aftertone.addresses import SIGNED, without_encoded_secrets, without_secret_files, without_secrets
+from aftertone.redaction import HIDDEN, without_anything_secret
 
 STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-ADDRESS = re.compile(r"""\b([a-zA-Z][a-zA-Z0-9+.-]{0,30}://)(?:[^\s"'<>/?#]*@)?([^\s"'<>)\]},]+)""")
-"""An address, without the user name and password before its host: they may hold what ends an address in a sentence."""
 LEAST_SECRET = 6  # characters: a shorter password would blot out words that only look like it
-HIDDEN = "[hidden]"
 
 _about: ContextVar[Mapping[str, object]] = ContextVar("about")
 
@@ -44,12 +40,10 @@ class _Safe(logging.Formatter):
         self._secrets = tuple(secret for secret in secrets if len(secret) >= LEAST_SECRET)
 
     def safe(self, text: str) -> str:
-        """Without the secrets that are known, and with addresses that lack user names, passwords and signatures."""
+        """Without the secrets that are known, and without whatever looks like one."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        text = ADDRESS.sub(lambda found: without_secrets(found[1] + found[2]) or HIDDEN, text)
-        text = without_secret_files(without_encoded_secrets(text))
-        return SIGNED.sub(rf"\1{HIDDEN}", text)  # what stands behind a space or a bracket, or without a scheme
+        return without_anything_secret(text)
 
 
 class TextFormatter(_Safe):

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ValidationError
 from pydantic_settings import NoDecode
 
+from aftertone.addresses import host_of
 from aftertone.attribute_names import parse_attribute_fields
 from aftertone.errors import SettingsError
 from aftertone.source_names import PROJECT, parse_source
@@ -20,9 +22,30 @@ def _split(value: Any) -> Any:
 
 
 def _address(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
+    if not host_of(value):
+        raise ValueError("must be an address such as http://localhost:8080, with http:// or https:// and a host")
     return value.rstrip("/")
+
+
+def _listener(value: str) -> str:
+    try:
+        ip_address(value)
+    except ValueError:  # a name
+        if set(value) & set("/:@?#"):
+            raise ValueError(
+                "must be an address of this machine such as 127.0.0.1, 0.0.0.0 or localhost, without http://, port or "
+                "path; the port is the setting PORT"
+            ) from None
+    return value
+
+
+def _hosts(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if "/" in name or "@" in name:
+            raise ValueError(
+                f"{name!r} must be a host such as audio.example.org or *.example.org, without http://, port or path"
+            )
+    return value
 
 
 def _share(value: float) -> float:
@@ -60,7 +83,9 @@ def _source(value: str) -> str:
 
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Hosts = Annotated[Words, AfterValidator(_hosts)]
 Address = Annotated[str, AfterValidator(_address)]
+Listener = Annotated[str, AfterValidator(_listener)]
 Share = Annotated[float, AfterValidator(_share)]
 Device = Annotated[str, AfterValidator(_device)]
 Tapt = Annotated[str, BeforeValidator(_parsed_by(lambda text: tapt_config(text, PretrainingConfig())))]

@@ -11,7 +11,7 @@ from aftertone.addresses import allows, host_of
 from aftertone.attribute_names import parse_attribute_fields
 from aftertone.errors import SettingsError
 from aftertone.setting_names import MAY_DIFFER, OLD_NAMES, PROJECT_OPTIONS, SECRETS
-from aftertone.setting_values import Address, AttributeFields, Device, Share, Source, Tapt, Words
+from aftertone.setting_values import Address, AttributeFields, Device, Hosts, Listener, Share, Source, Tapt, Words
 from aftertone.source_names import FOLDER, parse_source
 from aftertone_model.data.channels import Channel
 
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     label_studio_api_key: SecretStr = Field(
         SecretStr(""), description="A personal access token or a legacy token of a member who may edit the project."
     )
-    audio_hosts: Words = Field(
+    audio_hosts: Hosts = Field(
         (),
         description="Hosts beside Label Studio's own that task audio may be fetched from, comma-separated; "
         "`*.example.org` is understood.",
@@ -55,7 +55,7 @@ class Settings(BaseSettings):
         description="Redis for the job queue, such as `redis://:password@host:6379/0`; empty: an embedded one in "
         "MODEL_DIR, for one machine.",
     )
-    host: str = Field(
+    host: Listener = Field(
         "127.0.0.1",
         description="Address that `aftertone serve` listens on: this machine alone, or `0.0.0.0` for every network "
         "that it is in; then set BASIC_AUTH_USER too.",
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     notify_secret: SecretStr = Field(
         SecretStr(""), description="Sent along with each notification as the header `X-Aftertone-Secret`."
     )
-    notify_hosts: Words = Field(
+    notify_hosts: Hosts = Field(
         (),
         description="Hosts that a project's own `notify_url` may name beside that of NOTIFY_URL, comma-separated, "
         "private ones too; `*.example.org` is understood.",
@@ -286,11 +286,12 @@ def _validated(make: Any, where: str) -> Settings:
 
 
 def _wrong(error: Any) -> str:
+    said = error["msg"].removeprefix("Value error, ")
     if not error["loc"]:
-        return error["msg"]
+        return said
     name = str(error["loc"][0])
     shown = "" if name.lower() in SECRETS else f"={error['input']!r}"
-    return f"{name.upper()}{shown}: {error['msg']}"
+    return f"{name.upper()}{shown}: {said}"
 
 
 def load_settings() -> Settings:

@@ -16,7 +16,7 @@ from aftertone_model.data.channels import Channel
 from aftertone_model.data.manifest import read_manifest
 from aftertone_model.data.recording import read_recording
 from aftertone_model.errors import AudioError
-from aftertone_model.export.emotions import FEWEST, Emotions
+from aftertone_model.export.emotions import FEWEST, Emotions, shown
 from aftertone_model.progress import Progress, silent
 
 MANIFEST = ".csv"
@@ -87,12 +87,12 @@ def judge_files(
             progress("judge", done, len(files))
             done += 1
             if not files[number].path.exists():
-                left_out[number] = f"{files[number].path}: there is no such file."
+                left_out[number] = f"{shown(files[number].path)}: there is no such file."
                 continue
             try:
                 features[number] = model.features([_heard(files[number].path, max_seconds, channel)])
             except AudioError as error:
-                left_out[number] = f"{files[number].path}: {error}"
+                left_out[number] = f"{shown(files[number].path)}: {error}"
         rows |= _judge(model, files, features)
     progress("judge", done, len(files))
     voices = Counter(files[number].speaker for number in rows if files[number].speaker is not None)
@@ -131,7 +131,7 @@ def _judge(model: Emotions, files: Sequence[NewFile], features: dict[int, Any]) 
     judged = judge(torch.cat(list(features.values()))).tolist()
     return {
         number: {
-            "file": str(files[number].path),
+            "file": shown(files[number].path),
             "speaker": files[number].speaker or None,
             **dict(zip(model.columns, map(_as_number, model.row(row)), strict=True)),
         }

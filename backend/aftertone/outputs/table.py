@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,8 +13,13 @@ from aftertone.outputs.predictions import Prediction, Predictions, in_units, lab
 from aftertone_model.data.files import whole_file
 from aftertone_model.labels import LabelSchema, Ratings
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What text begins with that a spreadsheet may run as a formula; the last four are the full-width =, +, - and @."""
+CELLS = re.compile(r"([;\t\n])")
+"""Where some readers of CSV begin another cell, though there is a comma between ours."""
+
+FORMULA = re.compile(
+    r"""[\s"\x00-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+@\uff1d\uff0b\uff0d\uff20-]"""
+)
+"""What a cell begins with that a spreadsheet may run: =, +, - or @, also full-width, perhaps behind what is unseen."""
 
 Row = dict[str, Any]
 """Column -> text, number, or None where there is nothing to say; the same columns, in the same order, in every row."""
@@ -113,19 +119,21 @@ def print_csv(rows: Sequence[Row], file: TextIO) -> None:
     """Write rows as CSV; nothing at all where there is none."""
     if rows:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow(map(_for_spreadsheets, rows[0]))
-        table.writerows(map(_for_spreadsheets, row.values()) for row in rows)
+        table.writerow(map(for_spreadsheets, rows[0]))
+        table.writerows(map(for_spreadsheets, row.values()) for row in rows)
 
 
-def _for_spreadsheets(cell: Any) -> Any:
+def for_spreadsheets(cell: Any) -> Any:
     """Text of strangers that a spreadsheet would run as a formula gets an apostrophe, which spreadsheets hide.
 
-    Line breaks are all written as one that csv puts quotes around; a bare carriage return would begin another row.
+    Readers may split a cell at a semicolon, a tab or a line break, so each of the pieces is looked at. Line breaks are
+    all written as one that csv puts quotes around; a bare carriage return would begin another row.
     """
     if not isinstance(cell, str):
         return cell
     text = cell.replace("\r\n", "\n").replace("\r", "\n")
-    return f"'{text}" if text.startswith(FORMULAS) else text
+    safe = "".join(f"'{piece}" if FORMULA.match(piece) else piece for piece in CELLS.split(text))
+    return f"'{safe}" if text.startswith(("\t", "\n")) else safe
 
 
 def _write_json_lines(rows: list[Row], path: Path) -> None:

@@ -174,6 +174,11 @@ class RoundStatus(Part):
     seconds: dict[str, float]
     memory: int = Field(description="Most bytes of main memory that making it took; 0 where nobody measured it.")
 
+    @property
+    def took(self) -> float | None:
+        """Seconds that making it took; None where nobody knows."""
+        return sum(self.seconds.values()) if self.seconds else None
+
 
 class ClassStatus(Part):
     """One class, as of the newest round that counts; of ratings there are none."""

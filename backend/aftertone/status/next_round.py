@@ -36,6 +36,9 @@ class NextRound(Part):
     disk_bytes: int = Field(description="Bytes that the round and what comes before it may take.")
     free_bytes: int = Field(description="Bytes that are free.")
     basis: tuple[int, ...] = Field(description="Rounds whose pace was taken.")
+    damaged: tuple[str, ...] = Field(
+        (), description="Rounds whose records can't be read, and what to do; a sentence each."
+    )
 
     @property
     def fits(self) -> bool:
@@ -52,7 +55,7 @@ def plan_next(project: int, store: ProjectStore, free: int) -> NextRound:
     Args:
         free: bytes that are free where the store lies.
     """
-    figures, (rounds, _) = task_figures(store), readable_rounds(store)
+    figures, (rounds, damaged) = task_figures(store), readable_rounds(store)
     standing = [record for record in rounds if record.number not in store.steering.rolled_back]
     last = standing[-1] if standing else None
     answers = figures.labelled + figures.tested
@@ -76,6 +79,7 @@ def plan_next(project: int, store: ProjectStore, free: int) -> NextRound:
         disk_bytes=_disk(store, trained, figures.fetched, figures.unfetched),
         free_bytes=free,
         basis=tuple(record.number for record in trained),
+        damaged=tuple(damaged),
     )
 
 
@@ -85,29 +89,41 @@ def describe_next(plan: NextRound) -> str:
 
 
 def _lines(plan: NextRound) -> Iterator[str]:
+    yield from (f"DAMAGED: {sentence}" for sentence in plan.damaged)
     if plan.unfetched:
         yield f"audio    of {plan.unfetched} tasks is fetched before"
-    seconds = plan.annotating_seconds
+    seconds, made = plan.annotating_seconds, plan.wanted is not None
     work = f", {duration(seconds)} of work at the annotators' median pace" if seconds else ""
-    if plan.wanted is None:
+    if plan.wanted is None and plan.damaged:
+        yield "labels   can't be told while no round can be read"
+    elif plan.wanted is None:
         yield "labels   the seed set is chosen first, once the backbone is adapted"
     else:
         yield f"labels   {plan.more} more of {plan.wanted}{work}" if plan.more else "labels   all are there"
-    yield f"train    on {plan.trained_on} labelled clips: {_time(plan.training_seconds)}"
-    yield f"rank     {plan.scored} clips: {_time(plan.ranking_seconds)}"
-    yield f"memory   {f'{size(plan.memory_bytes)}, as much as a round took so far' if plan.memory_bytes else UNKNOWN}"
+    yield f"train    on {plan.trained_on} labelled clips: {_time(plan.training_seconds, made=bool(plan.basis))}"
+    yield f"rank     {plan.scored} clips: {_time(plan.ranking_seconds, made=made)}"
+    memory = f"{size(plan.memory_bytes)}, as much as a round took so far" if plan.memory_bytes else ""
+    yield f"memory   {memory or (NOT_MEASURED if made else UNKNOWN)}"
     short = "" if plan.fits else ", which is TOO LITTLE: make room, or `aftertone clean`"
     yield f"disk     up to {size(plan.disk_bytes)}; {size(plan.free_bytes)} are free{short}"
-    if plan.basis:
+    if plan.basis and (plan.training_seconds is not None or plan.ranking_seconds is not None):
         rounds = f"round{'s' * (len(plan.basis) > 1)} {', '.join(map(str, plan.basis))}"
         yield f"(at the pace of {rounds}; starting up, some seconds for each step, comes on top)"
 
 
 UNKNOWN = "can't be told before a round has been made"
+NO_DURATION = "can't be told, as it isn't known how long it took before"
+NOT_MEASURED = "can't be told, as no round so far was measured"
 
 
-def _time(seconds: float | None) -> str:
-    return UNKNOWN if seconds is None else f"about {duration(max(1.0, seconds))}"
+def _time(seconds: float | None, *, made: bool) -> str:
+    """
+    Args:
+        made: whether it was done before.
+    """
+    if seconds is None:
+        return NO_DURATION if made else UNKNOWN
+    return f"about {duration(max(1.0, seconds))}"
 
 
 def _at_pace(done: list[tuple[float | None, int]], count: int) -> float | None:

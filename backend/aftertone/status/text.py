@@ -54,13 +54,16 @@ def describe(project: ProjectStatus, workers: int = 0, now: float | None = None)
 
 
 def describe_rounds(project: ProjectStatus) -> str:
-    """Every round: what it learned from, how good it is, how long it took and whether one can go back to it."""
+    """Every round: what it learned from, how good it is, how long it took and whether one can go back to it.
+
+    Rounds whose records can't be read are named below, with what to do.
+    """
     head = f"{'round':>5} {'labels':>6} {'took':>7}  {'strategy':<16} result"
-    return "\n".join([head, *(_row(project, record) for record in project.rounds)])
+    return "\n".join([head, *(_row(project, record) for record in project.rounds), *_damaged(project)])
 
 
 def _row(project: ProjectStatus, record: RoundStatus) -> str:
-    took = duration(sum(record.seconds.values()))
+    took = "unknown" if record.took is None else duration(record.took)
     kept = "" if record.has_model or record.kind == "seed" else "  (weights not kept)"
     return (
         f"{record.number:>5} {record.labels:>6} {took:>7}  {record.strategy:<16} "
@@ -71,7 +74,7 @@ def _row(project: ProjectStatus, record: RoundStatus) -> str:
 def _troubles(project: ProjectStatus) -> Iterator[str]:
     if project.problem is not None:
         yield f"PROBLEM while trying to {project.problem.step}: {project.problem.message}"
-    yield from (f"DAMAGED: {sentence}" for sentence in project.damaged)
+    yield from _damaged(project)
     for one in project.findings:
         yield f"{SEVERITY[one.severity]}: {one.sentence}"
     if project.refused and not project.problem:
@@ -79,6 +82,10 @@ def _troubles(project: ProjectStatus) -> Iterator[str]:
             "warning: When it was last set up in Label Studio it was refused, so what was set before still counts. "
             f"{project.refused}"
         )
+
+
+def _damaged(project: ProjectStatus) -> list[str]:
+    return [f"DAMAGED: {sentence}" for sentence in project.damaged]
 
 
 def _question(question: Question) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,6 +13,7 @@ from aftertone.store.clock import Moment, elapsed
 from aftertone_model.data.channels import Channel
 
 LONGEST = 1e6  # seconds of one clip; MAX_CLIP_SECONDS is far below
+Count = Annotated[int, Field(ge=0, le=10**15)]  # of parts of a stage; a greater one is damage
 FIRST_RETRY, LAST_RETRY = 600.0, 86_400.0  # seconds after which audio that couldn't be fetched is asked for again
 
 TODAY = b'{\n "schema_version": 1,'
@@ -57,7 +58,7 @@ class Record(Part):
             StoreError: a newer Aftertone wrote it.
         """
         version = raw.get("schema_version", 0) if isinstance(raw, dict) else 0
-        if version not in (0, 1):
+        if isinstance(version, int) and version > 1:
             raise StoreError(
                 f"{cls.FILE} has schema version {version}: a newer Aftertone wrote it. Run that version, or restore "
                 "MODEL_DIR as it was before."
@@ -224,11 +225,11 @@ class Doing(Record):
     AFTER_DAMAGE = "The next report replaces it."
 
     stage: str
-    done: int
-    total: int  # 0 where there is nothing to count
+    done: Count
+    total: Count  # 0 where there is nothing to count
     at: Moment
     began: Moment = 0.0  # of the stage's first report; 0 where an earlier version wrote none
-    first: int = 0  # how much was done at that moment
+    first: Count = 0  # how much was done at that moment
 
     @property
     def left(self) -> float | None:

@@ -2,15 +2,15 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import pairwise_distances_argmin_min
-from threadpoolctl import threadpool_limits
 
 from aftertone_model.acquisition.strategy import Ranked
+
+if TYPE_CHECKING:
+    from sklearn.cluster import KMeans
 
 FIT_ROWS = 20_000  # centres are fitted on at most this many points, drawn by the seed; every point is then assigned
 ELBOW_ROWS = 5_000  # the elbow compares many fits, so each sees fewer points
@@ -75,6 +75,8 @@ def kmeans(
         weights: (N,) > 0, each point's pull on the centres; all the same by default.
         restarts: fits from this many starts, of which the one with the smallest inertia is kept.
     """
+    from sklearn.metrics import pairwise_distances_argmin_min  # takes seconds, which the list of strategies needn't
+
     rows = _subset(len(points), max(FIT_ROWS, 10 * count), rng)
     fit = _fit(points[rows], count, rng, restarts, None if weights is None else weights[rows])
     labels, distances = pairwise_distances_argmin_min(points, fit.cluster_centers_)
@@ -112,7 +114,11 @@ def _fit(
     rng: np.random.Generator,
     restarts: int,
     weights: NDArray[np.float64] | None = None,
-) -> KMeans:
+) -> "KMeans":
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
     def start(points: NDArray[np.floating], count: int, random_state: np.random.RandomState) -> NDArray[np.floating]:
         pull = np.ones(len(points)) if weights is None else weights
         return points[spread_out(points, count, pull.astype(points.dtype), random_state)]

@@ -1,7 +1,6 @@
 """The joint outcomes of the labels of several clips, and what each outcome would say about the MC samples."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 BLOCK = 4_000_000  # float32 values per working array: two of 16 MB, whatever the pool's size
@@ -55,6 +54,8 @@ class JointOutcomes:
 
         H(y_S, y_n) = H(y_S) + H(y_n | y_S), so this orders candidates as the joint entropy does.
         """
+        import torch  # takes seconds, which the list of strategies needn't
+
         posterior = torch.softmax(torch.from_numpy(self.log_likelihoods), dim=1).float().T.contiguous()  # (K, M)
         weights = torch.from_numpy(self.weights).float()  # (M,)
         samples, outcomes = posterior.shape

@@ -19,6 +19,7 @@ import argparse
 import csv
 import importlib.util
 import math
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -43,7 +44,10 @@ SHRINKAGE = 10  # clips of the training pool that those of a voice are averaged 
 EPSILON = 1e-6  # added to variances over time
 SLOWEST, FASTEST = 1_000, 768_000  # Hz, sample rates of files that are taken
 CROSSINGS = 6  # of zero, on each side of the filter that changes the sample rate
-FORMULAS = ("=", "+", "-", "@", "\t", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # what a spreadsheet's begin with
+CELLS = re.compile(r"([;\t\n])")  # where some readers of CSV begin another cell
+FORMULA = re.compile(  # what a cell begins with that a spreadsheet may run, perhaps behind what nobody sees
+    r"""[\s"\x00-\x1f\x7f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+@\uff1d\uff0b\uff0d\uff20-]"""
+)
 NUMBER = re.compile(r"-?[0-9]+[.][0-9]+")
 ROLL_OFF = 0.99  # its cutoff, as a share of half the lower rate
 
@@ -175,8 +179,9 @@ def read(path: Path, channel: str = "mix") -> NDArray[np.float32]:
         ValueError: it can't be used; the message says why.
     """
     try:
-        channels, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: a name that ends in .raw
+        with path.open("rb") as file:  # soundfile doesn't open names that are no UTF-8
+            channels, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError, TypeError):  # TypeError: a name that ends in .raw
         raise ValueError("soundfile can't read it; convert it to WAV or FLAC") from None
     columns = {"left": 0, "right": min(1, channels.shape[1] - 1)}
     picked = channels.mean(axis=1) if channel == "mix" else channels[:, columns[channel]]
@@ -217,13 +222,22 @@ def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
     return made
 
 
+def shown(path: Path | str) -> str:
+    """A path as text that can be written anywhere: bytes that are no UTF-8 as, for example, `\\xe9`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
 def for_spreadsheets(cell: str) -> str:
     """A cell that no spreadsheet runs: numbers as they are, other text with an apostrophe where it begins a formula.
 
-    A bare carriage return would begin another row, so line breaks are all written as one that csv puts quotes around.
+    Readers may split a cell at a semicolon, a tab or a line break, so each of the pieces is looked at. Line breaks are
+    all written as one that csv puts quotes around; a bare carriage return would begin another row.
     """
+    if NUMBER.fullmatch(cell):
+        return cell
     text = cell.replace("\r\n", "\n").replace("\r", "\n")
-    return f"'{text}" if text.startswith(FORMULAS) and not NUMBER.fullmatch(text) else text
+    safe = "".join(f"'{piece}" if FORMULA.match(piece) else piece for piece in CELLS.split(text))
+    return f"'{safe}" if text.startswith(("\t", "\n")) else safe
 
 
 def main() -> int:
@@ -244,9 +258,9 @@ def main() -> int:
         try:
             described.append(model.features([read(path, asked.channel)]))
         except ValueError as error:
-            print(f"{path.name} is left out: {error}.", file=sys.stderr)
+            print(f"{shown(path.name)} is left out: {error}.", file=sys.stderr)
         else:
-            names.append(path.name)
+            names.append(shown(path.name))
     if not names:
         print(f"There is no clip in {asked.folder} that can be used.", file=sys.stderr)
         return 1

@@ -98,7 +98,9 @@ for name in ("", *get_command(app).commands):
     assert not loaded_by(asked) & {*SLOW, "numpy", "pydantic_settings"}
 
 
-@pytest.mark.parametrize("command", [["status"], ["status", "1"], ["rounds", "1"], ["plan"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [["status"], ["status", "1"], ["rounds", "1"], ["plan"], ["strategies"]], ids=" ".join
+)
 def test_commands_that_only_read_load_nothing_slow(command: Sequence[str], tmp_path: Path) -> None:
     make_project(tmp_path, clips=60, rounds=4)
     asked = f"""

@@ -98,6 +98,28 @@ def test_secrets_of_messages_fields_and_tracebacks_are_taken_out(lines: io.Strin
         "/a.wav?auth=deadbeef&jwt=hunter2",
         "/a.wav#access_token=deadbeef",
         "query X-Amz-Signature=deadbeef&access_token=hunter2",
+        "https%3A//u:hunter2@host/a.wav?sig=deadbeef",
+        "https:%2F%2Fu:hunter2@host/a.wav",
+        "https%3A//u:pa,hunter2)de]adbeef}deadbeef@host/a.wav",
+        r"https:\/\/u:hunter2@host\/a.wav",
+        "http://proxy/?url=https%3A%2F%2Fu%3Ahunter2%40host%2Fa.wav",
+        "http://proxy/https%3A%2F%2Fu%3Ahunter2%40host%2Fa.wav",
+        "http://proxy/https://u:hunter2@host/a.wav",
+        "/proxy?url=https%3A//u%3Ahunter2@host/a.wav",
+        r"/a.wav?a=1\u0026X-Amz-Signature=deadbeef\u0026sig=hunter2",
+        r"/a.wav\u003fsig\u003ddeadbeef",
+        "password='hunter2' secret = \"deadbeef\" token=b'deadbeef'",
+        """"token": 'hunter2', "api_key": "dead beef deadbeef", 'password':'it\\'s hunter2'""",
+        r'{"body": "{\"token\": \"hunter2\"}"}',
+        "X-Api-Key: hunter2",
+        "x-auth-token:deadbeef, X-Aftertone-Secret: hunter2",
+        'Cookie: sessionid=hunter2; theme="dark"; csrftoken=deadbeef',
+        "Set-Cookie: sessionid=hunter2; Path=/",
+        "Authorization: Token hunter2",
+        "{'Cookie': 'a=hunter2; b=deadbeef', 'X-Api-Key': 'hunter2'}",
+        "[(b'cookie', b'a=hunter2'), (b'authorization', b'Basic deadbeef')]",
+        "data:audio/wav;base64,UklGRhunter2+deadbeef/AA==",
+        "data:audio/ogg;codecs=opus;base64,hunter2",
     ],
 )
 def test_no_signature_is_left_wherever_the_address_seems_to_end(lines: io.StringIO, address: str) -> None:
@@ -115,6 +137,10 @@ def test_no_signature_is_left_wherever_the_address_seems_to_end(lines: io.String
         "round=3 d=5 code=404 key=b",
         "https://host/data/local-files/?d=calls/day%201/a.wav",
         "100%25 of 20%",
+        "{'max_tokens': 512, 'tokenizer': 'words', 'key': 'audio', 'passes': 10.0, 'author': 'ann'}",
+        "columns ['token', 'label'], a cookie, data: 5 clips; authorization is needed, token: over since 3 s",
+        "http://host/a@b.wav C:/ann@home/a.wav calls//ann@home.wav ann@example.org",
+        "accuracy='0.71' after 35 % of 2,755 clips; round: 3, seconds: 1.5",
     ],
 )
 def test_what_holds_no_secret_is_said(lines: io.StringIO, text: str) -> None:
@@ -122,11 +148,18 @@ def test_what_holds_no_secret_is_said(lines: io.StringIO, text: str) -> None:
     assert text.replace("%20", "+") in lines.getvalue()
 
 
+def test_audio_that_is_written_out_is_shortened(lines: io.StringIO) -> None:
+    logging.getLogger("somebody.else").warning("Can't decode data:audio/wav;base64,%s, says soundfile.", "UklG" * 999)
+    assert "Can't decode data:audio/wav;base64,..., says soundfile." in lines.getvalue()
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "'a.' * 500_000", "'?' + 'sig' * 300_000", "'a://' * 250_000", "'?sig' * 250_000", "'%25' * 300_000",
         "'a%3A%2F%2F' * 100_000", "'d=' * 500_000", "' token' * 200_000",
+        "'a%3A%2F%2Fb,' * 90_000", "'a://b:' * 150_000", "'token=\\'a' * 100_000", "'token=\\\\\"a' * 100_000",
+        "'cookie: ' * 100_000", "'data:a/b;' * 100_000", "'token: \\'' + 'a' * 900_000", "'a=1\\\\u0026' * 100_000",
     ],
 )  # fmt: skip
 def test_no_text_of_a_stranger_holds_the_server_up(text: str) -> None:

@@ -40,6 +40,38 @@ def test_a_wrong_variable_is_named(settings: Settings, monkeypatch: pytest.Monke
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "right"),
+    [
+        ("LABEL_STUDIO_HOST", "/proc/x", "http://localhost:8080"),
+        ("LABEL_STUDIO_URL", "http:///proc/x", "http://localhost:8080"),
+        ("LABEL_STUDIO_URL", "http://", "http://localhost:8080"),
+        ("HOST", "/proc/x", "127.0.0.1, 0.0.0.0 or localhost"),
+        ("HOST", "http://0.0.0.0", "127.0.0.1, 0.0.0.0 or localhost"),
+        ("HOST", "localhost:9090", "the port is the setting PORT"),
+        ("AUDIO_HOSTS", "a.org, https://b.org/x", "audio.example.org"),
+        ("NOTIFY_HOSTS", "b.org/x", "audio.example.org"),
+    ],
+)
+def test_a_wrong_host_is_refused_with_what_a_right_one_looks_like(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str, value: str, right: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name.replace("STUDIO_HOST", "STUDIO_URL")) as refused:
+        load_settings()
+    assert "must be a" in str(refused.value)
+    assert right in str(refused.value)
+    assert "Value error" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::", "::1", "fe80::1%eth0", "localhost", "my-host.lan"])
+def test_an_address_or_a_name_of_this_machine_is_taken(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setenv("HOST", host)
+    assert load_settings().host == host
+
+
 def test_extra_params_come_as_an_object_or_as_its_json() -> None:
     assert parse_extra_params('{"a": 1}') == parse_extra_params({"a": 1}) == {"a": 1}
     assert parse_extra_params(None) == parse_extra_params("") == {}

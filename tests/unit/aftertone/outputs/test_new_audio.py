@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,6 +75,11 @@ def test_new_files_are_judged_as_the_exports_own_program_does(
     for row, expected in zip(json.loads(out), together, strict=True):
         assert [row[name] for name in model.classes] == pytest.approx(expected.tolist(), abs=1e-3)
         assert row["emotion"] == model.classes[int(expected.argmax())]
+
+    odd = paths[0].with_name(os.fsdecode(b"caf\xe9.wav"))
+    odd.write_bytes(paths[0].read_bytes())
+    code, out, _ = run(tmp_path / "model", odd)
+    assert (code, next(csv.DictReader(io.StringIO(out)))["file"]) == (0, str(heard / r"caf\xe9.wav"))
 
     (heard / "broken.wav").write_bytes(b"RIFF")
     code, out, said = run(tmp_path / "model", *paths[:2], heard / "broken.wav", tmp_path / "gone.wav", "--one-voice",

@@ -18,7 +18,7 @@ from aftertone.addresses import without_secrets
 from aftertone.cli import app
 from aftertone.errors import StoreError
 from aftertone.outputs.predictions import predictions_of
-from aftertone.outputs.table import FORMULAS, Row, rows_of, write_table, writer_of
+from aftertone.outputs.table import Row, for_spreadsheets, rows_of, write_table, writer_of
 from aftertone.server.predict import predict
 from aftertone_model.export import emotions
 from tests.unit.aftertone.fake_label_studio import CONFIG, FakeLabelStudio
@@ -177,6 +177,8 @@ def encoded(address: str) -> str:
         ("/data/local-files/?d=a.wav%253Fsig%253Ddeadbeef", "/data/local-files/?d=a.wav"),
         ("/data/local-files/?d=100%2525/a.wav", "/data/local-files/?d=100%2525/a.wav"),
         ("https://host/a.wav;jsessionid=deadbeef", "https://host/a.wav"),
+        ("http://proxy/https://u:hunter2@host/a.wav", "http://proxy/https://host/a.wav"),
+        ("http://proxy/https%3A//u%3Ahunter2%40host/a@b.wav", "http://proxy/https%3A//host/a@b.wav"),
         ("data:audio/wav;base64,deadbeef", "data:"),
         ("http://[hunter2", ""),
         ("", ""),
@@ -204,14 +206,50 @@ def test_whatever_a_spreadsheet_may_run_is_text_in_csv(tmp_path: Path, begins: s
     assert row == [f"'{begins}cmd|' /C calc'!A0", "-1.5"]
 
 
-def test_what_goes_with_an_export_knows_the_same_formulas() -> None:
-    assert emotions.FORMULAS == FORMULAS
+SIGNS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+UNSEEN = ("", " ", "\u00a0", "\u3000", "\u200b", "\ufeff", "\u2060\u00a0", "\x00", '"', "\u202e")
+
+
+@pytest.mark.parametrize("write", [for_spreadsheets, emotions.for_spreadsheets])
+@pytest.mark.parametrize("unseen", UNSEEN)
+def test_signs_behind_what_nobody_sees_and_where_readers_split_begin_no_formula(
+    write: Callable[[str], str], unseen: str
+) -> None:
+    for formula in (f"{unseen}{sign}1+1" for sign in SIGNS):
+        assert write(formula) == f"'{formula}"
+        assert write(f"ann;{formula}; bob") == f"ann;'{formula}; bob"
+        assert write(f"ann\t{formula}") == f"ann\t'{formula}"
+        assert write(f"ann\r{formula}") == f"ann\n'{formula}"
+        assert write(f"\t{formula}") == f"'\t'{formula}"
+
+
+@pytest.mark.parametrize("write", [for_spreadsheets, emotions.for_spreadsheets])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ann-Marie; O'Neill",
+        "a=b, c@d; e+f",
+        "happy; sad",
+        "\u00a0Zo\u00eb",
+        '"deep" voice',
+        "",
+        "\u5e78\u305b;",
+        "a\nb",
+    ],
+)
+def test_ordinary_names_stay_as_they_are(write: Callable[[str], str], name: str) -> None:
+    assert write(name) == name
 
 
 def test_a_carriage_return_begins_no_row(tmp_path: Path) -> None:
     write_table([{"speaker": "ann\r=1+1", "label": "a\r\nb"}], tmp_path / "a.csv")
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8") as file:
-        assert list(csv.reader(file))[1:] == [["ann\n=1+1", "a\nb"]]
+        assert list(csv.reader(file))[1:] == [["ann\n'=1+1", "a\nb"]]
+
+
+def test_no_cell_of_a_stranger_holds_a_table_up() -> None:
+    for part in (";", "\n", " ", "\u00a0;", "; =", '"'):
+        assert for_spreadsheets(part * 200_000)
 
 
 def test_it_says_what_is_wrong_before_it_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

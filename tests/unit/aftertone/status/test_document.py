@@ -100,6 +100,20 @@ def test_a_headline_never_contradicts_the_rest(settings: Settings, store: Projec
     assert text.splitlines()[1] == "  PROBLEM while trying to train: The disk is full."
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["[1, 2]", "7", "null", '"train"', '{"schema_version": [1]}', '{"schema_version": "x"}',
+     f'{{"schema_version": 1, "stage": "train", "done": 1{"0" * 400}, "total": 9, "at": 9, "began": 3}}'],
+    ids=range(7),
+)  # fmt: skip
+def test_progress_that_is_no_record_is_set_aside(store: ProjectStore, settings: Settings, content: str) -> None:
+    (store.folder / Doing.FILE).write_text(content)
+    found = read(settings)
+    assert found.doing is None
+    assert describe(found).startswith("Project 1: ")
+    assert "progress.json was damaged and set aside as progress.json.corrupt." in "".join(store.damage())
+
+
 def test_a_long_history_is_listed_by_rounds_and_not_by_status(settings: Settings) -> None:
     make_project(settings.model_dir, rounds=6)
     found = read(settings)
@@ -108,6 +122,23 @@ def test_a_long_history_is_listed_by_rounds_and_not_by_status(settings: Settings
     listed = describe_rounds(found).splitlines()
     assert len(listed) == 1 + 7
     assert sum("weights not kept" in line for line in listed) == 3
+
+
+def test_a_list_of_rounds_names_those_that_can_not_be_read(store: ProjectStore, settings: Settings) -> None:
+    store.scores_file(2).with_name("round.json").write_text("{")
+    *listed, said = describe_rounds(read(settings)).splitlines()
+    assert [line.split()[0] for line in listed] == ["round", "0", "1", "3"]
+    assert said.startswith("DAMAGED: ")
+    assert "rounds/002/round.json is damaged. Restore it from a backup, or remove the round's folder" in said
+
+
+def test_a_list_of_rounds_says_where_it_is_not_known_how_long_they_took(
+    store: ProjectStore, settings: Settings
+) -> None:
+    file = store.scores_file(2).with_name("round.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"seconds": {}}))
+    took = [line.split()[2:4] for line in describe_rounds(read(settings)).splitlines()[1:]]
+    assert took == [["9", "s"], ["53", "s"], ["unknown", "entropy-clustering"], ["53", "s"]]
 
 
 def test_what_the_next_round_brings_is_said_only_where_it_can_be_told(store: ProjectStore) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from aftertone.cli import app
 from aftertone.settings import Settings
 from aftertone.status import describe
-from aftertone.status.next_round import UNKNOWN, describe_next, plan_next
+from aftertone.status.next_round import NO_DURATION, NOT_MEASURED, UNKNOWN, describe_next, plan_next
 from aftertone.status.project import project_status
 from aftertone.store.project import ProjectStore
 from aftertone.store.records import Tasks
@@ -54,8 +54,18 @@ def test_a_damaged_round_ends_no_plan(store: ProjectStore, settings: Settings, m
     make_project(settings.model_dir, 2)
     monkeypatch.setenv("MODEL_DIR", str(settings.model_dir))
     said = CliRunner().invoke(app, ["plan"]).output
+    assert said.count("DAMAGED: ") == 1
+    assert "rounds/002/round.json is damaged. Restore it from a backup, or remove the round's folder" in said
     assert "at the pace of rounds 1, 3;" in said
     assert "at the pace of rounds 1, 2, 3;" in said
+
+
+def test_a_plan_says_so_where_no_round_can_be_read(settings: Settings) -> None:
+    store = make_project(settings.model_dir, rounds=0)
+    store.scores_file(0).with_name("round.json").write_text("[1]")
+    found = plan_next(1, store, FREE)
+    assert "rounds/000/round.json is damaged" in json.loads(found.model_dump_json())["damaged"][0]
+    assert "labels   can't be told while no round can be read" in describe_next(found)
 
 
 def test_what_is_no_duration_counts_for_nothing(store: ProjectStore) -> None:
@@ -76,7 +86,11 @@ def test_what_is_no_duration_counts_for_nothing(store: ProjectStore) -> None:
     assert found.basis == (1, 2, 3)  # none of them counts as damaged
     said = describe_next(found)
     assert "nan" not in said.lower()
-    assert f"labelled clips: {UNKNOWN}" in said
+    assert f"labelled clips: {NO_DURATION}" in said
+    assert f"200 clips: {NO_DURATION}" in said
+    assert f"memory   {NOT_MEASURED}" in said
+    assert UNKNOWN not in said
+    assert "pace of" not in said.partition("disk")[2]
     shown = project_status(1, store, FREE)
     assert "nan" not in describe(shown, 1).lower()
     assert "of work" not in shown.forecast

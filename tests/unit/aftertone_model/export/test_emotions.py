@@ -192,12 +192,24 @@ def test_as_a_command_it_prints_no_name_that_a_spreadsheet_runs(trained, extract
         soundfile.write(tmp_path / name, pool.waveform(clip.id), SAMPLE_RATE, subtype="FLOAT")
     done = run(trained[2], tmp_path)
     rows = list(csv.reader(io.StringIO(done.stdout, newline="")))[1:]
-    assert [row[0] for row in rows] == ["'-2+3.wav", "0.wav", "'=1+1.wav", "'@a\n=1.wav"]
+    assert [row[0] for row in rows] == ["'-2+3.wav", "0.wav", "'=1+1.wav", "'@a\n'=1.wav"]
+
+
+def test_as_a_command_it_takes_names_that_are_no_utf8(trained, extracted, tmp_path):
+    pool, clips, _ = extracted
+    for name, clip in zip((b"caf\xe9.wav", "café.wav".encode()), clips, strict=False):
+        with (tmp_path / os.fsdecode(name)).open("wb") as file:
+            soundfile.write(file, pool.waveform(clip.id), SAMPLE_RATE, format="WAV", subtype="FLOAT")
+    (tmp_path / os.fsdecode(b"\xff.txt")).write_text("no clip")
+    done = run(trained[2], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [row[0] for row in csv.reader(io.StringIO(done.stdout))][1:] == ["café.wav", r"caf\xe9.wav"]
+    assert r"\xff.txt is left out: soundfile can't read it" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("cell", "printed"),
-    [("-0.250", "-0.250"), ("=happy", "'=happy"), ("happy", "happy"), ("\uff1d1", "'\uff1d1"), ("\t=1", "'\t=1")],
+    [("-0.250", "-0.250"), ("=happy", "'=happy"), ("happy", "happy"), ("\uff1d1", "'\uff1d1"), ("\t=1", "'\t'=1")],
 )
 def test_numbers_stay_numbers_and_classes_may_be_formulas_too(cell, printed):
     assert emotions.for_spreadsheets(cell) == printed
