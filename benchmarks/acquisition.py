@@ -25,7 +25,7 @@ from benchmarks.acquisition_case import PICKS, UNCERTAIN, Case
 SIZES = (1_000, 10_000, 100_000)
 PEER_SIZES = (1_000, 3_000, 10_000, 20_000, 50_000, 100_000)  # finer, to find the largest that a peer finishes
 FULL, MILLION = SIZES[-1], 1_000_000
-SECONDS, MEMORY = 300, 8e9  # no run of a peer may take longer, and none of anybody more
+SECONDS, MEMORY = 60, 8e9  # no run of a peer may take longer, and none of anybody more
 PEERS = {
     "badge": "scikit-activeml",
     "batchbald": "batchbald-redux",

@@ -8,6 +8,7 @@ labels. What is timed is from inputs in memory to the picks.
 
 import json
 import logging
+import math
 import resource
 import signal
 import statistics
@@ -28,7 +29,7 @@ PICKS = 100
 OUTCOMES = 4_096  # joint outcomes of BatchBALD, ours and the reference's
 UNCERTAIN = {"entropy": "entropy", "margin": "margin_sampling", "least-confidence": "least_confident"}
 BLOCK = 65_536  # clips whose inputs are made at once, so that making them takes no more memory than holding them
-QUICK, RUNS, SLOW_RUNS = 10, 5, 3  # at least so many runs, of which the first takes less than so many seconds, or more
+RUNS = {10.0: 5, 60.0: 3, math.inf: 1}  # by how many seconds the first takes at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +185,7 @@ def measure(case: Case) -> dict[str, Any]:
     pool = Pool(case)
     pick = LIBRARIES[case.library](case, pool)
     walls, cpus, picks = [], [], []
-    while not walls or len(walls) < (RUNS if walls[0] < QUICK else SLOW_RUNS):
+    while not walls or len(walls) < next(runs for most, runs in RUNS.items() if walls[0] <= most):
         signal.alarm(case.seconds)  # ends this process if nobody cancels it
         wall, cpu = time.perf_counter(), time.process_time()
         picks = [int(row) for row in pick()]
