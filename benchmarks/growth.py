@@ -95,7 +95,7 @@ def main() -> None:
     print("\n".join(lines))
 
 
-def by_length() -> dict[str, Times]:
+def by_length() -> Mapping[str, Times]:
     """What is done with clips, by their length."""
     backbone = load_backbone(MINI)
     classifier = new_classifier(backbone, SCHEMA, mix_layers=False, seed=0)
@@ -115,7 +115,7 @@ def by_length() -> dict[str, Times]:
     return series
 
 
-def by_rounds() -> dict[str, Times]:
+def by_rounds() -> Mapping[str, Times]:
     """What reads a project, by the rounds that it has had."""
     series: dict[str, dict[int, float]] = {"status document": {}, "figures after a label": {}, "page": {}}
     for rounds in ROUNDS:

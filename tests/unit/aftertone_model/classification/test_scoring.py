@@ -100,6 +100,6 @@ def test_what_a_probe_keeps_is_computed_in_float32(tones, tmp_path, monkeypatch)
     monkeypatch.setattr(precision, "bf16_is_faster", lambda _: False)
     exact = score(probe, clips[:6], runtime).logits
     monkeypatch.setattr(precision, "bf16_is_faster", lambda _: True)
-    kept = [score(probe, clips[:6], runtime, cache=LayerCache(tmp_path, backbone)).logits for _ in range(2)]
-    assert kept[0] == pytest.approx(exact, abs=1e-5)
-    assert np.array_equal(*kept)
+    first, again = [score(probe, clips[:6], runtime, cache=LayerCache(tmp_path, backbone)).logits for _ in range(2)]
+    assert first == pytest.approx(exact, abs=1e-5)
+    assert np.array_equal(first, again)
