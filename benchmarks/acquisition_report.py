@@ -56,8 +56,8 @@ def write(measurements: Measurements, folder: Path, load: float) -> None:
         f"{LABELLED} labelled clips, {PICKS} picks; BatchBALD: {SAMPLES} samples, {OUTCOMES:,} joint outcomes",
         f"- Load average at the start and at the end: {load:.1f}, {os.getloadavg()[0]:.1f}; CPU time is the fairer "
         "figure on a busy machine",
-        "- Medians of five runs or, where the first takes longer than 10 s, of three; one run where it takes longer than "
-        "a minute. Peak memory is the process's, with libraries and inputs.",
+        "- Medians of five runs or, where the first takes longer than 10 s, of three; one run where it takes longer "
+        "than a minute. Peak memory is the process's, with libraries and inputs.",
         "",
     ]
     for part in (_uncertain, _beside, _full, _million, _growth):

@@ -4,6 +4,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
+from aftertone.doctor.disk import size as told
 from aftertone_model.errors import AftertoneError
 
 BODY, FIELDS = 10_000, 200  # bytes, and fields, of a form
@@ -43,5 +44,5 @@ async def body(request: Request, limit: int) -> bytes:
         else:
             kept.clear()
     if size > limit:
-        raise AftertoneError(f"What was sent is too large; the limit is {limit / 1_000_000:g} MB.")
+        raise AftertoneError(f"What was sent is too large; the limit is {told(limit)}.")
     return bytes(kept)

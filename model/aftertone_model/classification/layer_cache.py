@@ -35,7 +35,7 @@ def same_body(classifier: SpeechClassifier, backbone: Backbone) -> bool:
 def cache_name(backbone: Backbone) -> str:
     """The folder under `layers` that holds what this backbone's transformer makes of clips."""
     heard = b"" if normalises(backbone.config) else b", as recorded"
-    return digest(backbone.body.state_dict(), b"mean, deviation and change" + heard)
+    return digest(backbone.body.state_dict(), b"mean, deviation and change in float32" + heard)
 
 
 class LayerCache:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +34,7 @@ from aftertone_model.classification.clip_head import (
 from aftertone_model.classification.layer_cache import BLOCK, LayerCache
 from aftertone_model.data.batches import scoring_seconds
 from aftertone_model.data.clips import Clip
+from aftertone_model.errors import BackboneError
 from aftertone_model.memory import Parts, Portion
 from aftertone_model.runtime import Runtime
 
@@ -201,7 +201,7 @@ def _in_batches(
     missing = [clip for clip in clips if clip.id not in cache]
     waiting: list[tuple[list[str], NDArray[np.float32]]] = []
     # What is computed once and kept is exact, so that exports, which compute in float32, give what was served.
-    for rows, features in _run(classifier, missing, runtime, stage, nullcontext()):
+    for rows, features in _run(classifier, missing, runtime, stage, torch.autocast(runtime.device.type, enabled=False)):
         waiting.append(([missing[row].id for row in rows], features.cpu().numpy()))
         if sum(len(ids) for ids, _ in waiting) >= BLOCK:
             _keep(cache, waiting)
@@ -214,7 +214,16 @@ def _in_batches(
 
 
 def _keep(cache: LayerCache, waiting: list[tuple[list[str], NDArray[np.float32]]]) -> None:
-    """Write what waits as one block."""
+    """Write what waits as one block.
+
+    Raises:
+        BackboneError: it isn't finite, so that it would spoil each round to come.
+    """
+    if not all(np.isfinite(features).all() for _, features in waiting):
+        raise BackboneError(
+            "What the backbone makes of some clips is not finite: its weights are damaged, or the clips' cached CNN "
+            "frames. Remove the project's folder pool/features, which is made again, or set another BACKBONE."
+        )
     if waiting:
         cache.add([id for ids, _ in waiting for id in ids], np.concatenate([means for _, means in waiting]))
         waiting.clear()
@@ -225,7 +234,7 @@ def _run(
     clips: Sequence[Clip],
     runtime: Runtime,
     stage: str,
-    precision: AbstractContextManager[object],
+    precision: torch.autocast,
 ) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
     def describe(frames: Tensor, lengths: Tensor) -> Tensor:
         with precision:

@@ -220,7 +220,8 @@ def _validate(run: _Run, trainer: Pretrainer, training_loss: float | None) -> No
 
 
 def _healthy(point: CurvePoint) -> bool:
-    return all(map(math.isfinite, point.losses.values())) and point.perplexity >= COLLAPSED
+    collapsed = point.judge != "units" and point.perplexity < COLLAPSED  # units are fixed
+    return all(map(math.isfinite, point.losses.values())) and not collapsed
 
 
 def _reference(curve: list[CurvePoint]) -> CurvePoint:
@@ -261,6 +262,11 @@ def _verdict(run: _Run, config: PretrainingConfig, held_out: int) -> tuple[bool,
     start, best, stop = _reference(curve), _best(curve), _stop_reason(run, config)
     loss = f"{start.judge} loss on {held_out} held-out clips"
     ending = f"; stopped at step {curve[-1].step} because {stop}" if stop else ""
+    if curve[-1].warming and not stop:
+        return False, (
+            "The backbone stays unadapted: there is too little audio; only the objective's new head has learned, for "
+            f"{curve[-1].step} steps."
+        )
     if best is start:
         usable = [point.objective for point in curve[curve.index(start) + 1 :] if _healthy(point)]
         after = f" and no better than {min(usable):.3f} after" if usable else ""

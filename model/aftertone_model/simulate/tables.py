@@ -211,8 +211,9 @@ def findings(results: Sequence[Result], grid: Grid) -> list[str]:
         ratio = line.minutes[fifth] / line.minutes[full]
         longer = ratio.mean() > 1
         change = line.mean(ratio - 1 if longer else 1 - ratio).written(100, 0)
+        included = " (TAPT included)" if condition.tapt else ""
         told.append(
-            f"Computing to 20 % (TAPT included) took {clock(float(line.minutes[fifth].mean()) * 60)}, to all labels "
+            f"Computing to 20 %{included} took {clock(float(line.minutes[fifth].mean()) * 60)}, to all labels "
             f"{clock(float(line.minutes[full].mean()) * 60)}: {change} % {'longer' if longer else 'less'}."
         )
     for tapt in grid.tapt:

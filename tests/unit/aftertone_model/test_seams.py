@@ -152,6 +152,14 @@ def test_a_head_that_predicts_one_unit_for_all_at_first_goes_on_learning(tones, 
     assert "perplexity" not in record.reason
 
 
+def test_too_little_audio_for_more_than_the_new_head_is_said(tones, tmp_path):
+    pool, clips, _ = tones
+    config = replace(TAPT, passes=1.0, batch_seconds=1_000.0)  # a single step
+    record = adapt(of_class("hubert"), clips, config, tmp_path / "adapted", Runtime(pool=pool))
+    assert not record.kept
+    assert "too little audio" in record.reason, record.reason
+
+
 def test_two_labels_of_multiple_choice_are_learned_and_ranked(extracted, backbone):
     pool, clips, labels = extracted
     both = {id: np.array([label[0] + label[1], label[1]]) for id, label in labels.items()}  # the middle has both

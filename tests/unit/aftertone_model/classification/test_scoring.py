@@ -2,6 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr
 
 from aftertone_model.acquisition.uncertainty import entropy
@@ -13,6 +14,7 @@ from aftertone_model.classification.finetune import finetune
 from aftertone_model.classification.layer_cache import LayerCache
 from aftertone_model.classification.scoring import extract_features, score
 from aftertone_model.config import PRACTICAL, Stage, Tuning
+from aftertone_model.errors import BackboneError
 from aftertone_model.labels import SingleChoice
 from aftertone_model.runtime import Runtime
 from tests.backbones import small
@@ -103,3 +105,16 @@ def test_what_a_probe_keeps_is_computed_in_float32(tones, tmp_path, monkeypatch)
     first, again = [score(probe, clips[:6], runtime, cache=LayerCache(tmp_path, backbone)).logits for _ in range(2)]
     assert first == pytest.approx(exact, abs=1e-5)
     assert np.array_equal(first, again)
+
+
+def test_what_is_not_finite_is_not_kept(tones, tmp_path):
+    pool, clips, _ = tones
+    backbone, runtime = load_backbone(MINI), Runtime(pool=pool)
+    cache = LayerCache(tmp_path, backbone)
+    broken = new_classifier(backbone, SCHEMA, mix_layers=True, seed=0)
+    with torch.no_grad():
+        broken.base_model.get_parameter("encoder.layers.0.feed_forward.output_dense.bias").fill_(float("nan"))
+    with pytest.raises(BackboneError, match="not finite"):
+        score(broken, clips[:2], runtime, cache=cache)
+    assert clips[0].id not in cache
+    assert score(new_classifier(backbone, SCHEMA, mix_layers=True, seed=0), clips[:2], runtime, cache=cache)
