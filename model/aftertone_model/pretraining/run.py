@@ -262,7 +262,7 @@ def _verdict(run: _Run, config: PretrainingConfig, held_out: int) -> tuple[bool,
     start, best, stop = _reference(curve), _best(curve), _stop_reason(run, config)
     loss = f"{start.judge} loss on {held_out} held-out clips"
     ending = f"; stopped at step {curve[-1].step} because {stop}" if stop else ""
-    if start is curve[-1] and start.step > 0:
+    if start is curve[-1] and start.step > 0 and not stop:
         return False, (
             "The backbone stays unadapted: there is too little audio; only the objective's new head has learned, for "
             f"{curve[-1].step} steps."
