@@ -21,7 +21,7 @@ from tests.unit.aftertone.loops import ARCHIVE, MemoryLoop, old_loop, unpack
 
 ROOT = "model/projects/1/"
 CLIP = "9843a5a34684abf3dadcf004"  # labelled, and trained on
-OLD_LAYERS, LAYERS = (f"pool/layers/{name}" for name in ("d9a8bd762b214fb1", "9dc7ccb6d432e736"))
+OLD_LAYERS, LAYERS = (f"pool/layers/{name}" for name in ("d9a8bd762b214fb1", "97747837b58846d0"))
 
 
 def truncate(path: Path) -> None:
