@@ -38,6 +38,7 @@ bench: setup
 	$(BIN)/python -m benchmarks.startup --json docs/benchmarks/startup.json > docs/benchmarks/startup.md
 	$(BIN)/python -m benchmarks.responsiveness --json docs/benchmarks/responsiveness.json > docs/benchmarks/responsiveness.md
 	$(BIN)/python -m benchmarks.acquisition
+	$(BIN)/python -m benchmarks.growth
 
 bench-gpu: setup
 	$(BIN)/python -m benchmarks.speed $(MANIFEST) --models wav2vec2-base wav2vec2-large --device cuda --out docs/benchmarks/speed-gpu
