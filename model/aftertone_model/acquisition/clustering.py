@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sklearn.cluster import KMeans
 
 FIT_ROWS = 20_000  # centres are fitted on at most this many points, drawn by the seed; every point is then assigned
+START_ROWS = 5_000  # k-means++ draws the start from at most this many of them, as it reads all of them for each centre
 ELBOW_ROWS = 5_000  # the elbow compares many fits, so each sees fewer points
 ROUNDING = 1e-6  # an inertia that falls by less than this share is that of coinciding points
 
@@ -121,8 +122,10 @@ def _fit(
 
     def start(points: NDArray[np.floating], count: int, random_state: np.random.RandomState) -> NDArray[np.floating]:
         pull = np.ones(len(points)) if weights is None else weights
-        return points[spread_out(points, count, pull.astype(points.dtype), random_state)]
+        few = points[some]
+        return few[spread_out(few, count, pull[some].astype(points.dtype), random_state)]
 
+    some = _subset(len(points), max(START_ROWS, 10 * count), rng)
     seed = int(rng.integers(2**31))
     estimator = KMeans(min(count, len(points)), init=start, n_init=restarts, random_state=seed)  # pyright: ignore
     # One thread: sums over several come out in any order, and then the same seed may give other picks.

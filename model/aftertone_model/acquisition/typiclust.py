@@ -1,5 +1,8 @@
 """TypiClust: the most typical clip of each cluster that holds no label; alone, and followed by margin (TCM)."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,7 +15,7 @@ MOST_CLUSTERS = 500  # in the authors' code
 NEIGHBOURS = 20  # whose mean distance says how typical a clip is; same place
 SMALL_CLUSTER = 5  # clips; clusters no larger, which hold outliers, are passed over; same place
 REFERENCES = 2_000  # neighbours are looked for among at most this many clips of a cluster
-BLOCK = 4_000_000  # distances held at once
+BLOCK = 4_000_000  # distances held at once, in each thread
 FEW_LABELS = 20  # per class; with fewer on average a clip is chosen for being typical, then for its margin. Ours
 
 
@@ -63,16 +66,24 @@ def _mean_neighbour_distances(
     points: NDArray[np.floating], clustering: Clustering, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """(N,) mean distance of each point to its nearest neighbours in its own cluster; 0 for a cluster of one."""
+    from threadpoolctl import threadpool_limits
+
     means = np.zeros(len(points))
     order = np.argsort(clustering.labels, kind="stable")
-    for members in np.split(order, np.cumsum(np.bincount(clustering.labels, minlength=clustering.count))[:-1]):
+    clusters = np.split(order, np.cumsum(np.bincount(clustering.labels, minlength=clustering.count))[:-1])
+    references = [np.arange(len(members)) for members in clusters]
+    for cluster, rows in enumerate(references):
+        if len(rows) > REFERENCES:
+            references[cluster] = np.sort(rng.choice(len(rows), REFERENCES, replace=False))
+
+    def measure(members: NDArray[np.intp], references: NDArray[np.intp]) -> None:
         neighbours = min(NEIGHBOURS, len(members) // 2)
-        if neighbours == 0:
-            continue
-        references = np.arange(len(members))
-        if len(members) > REFERENCES:
-            references = np.sort(rng.choice(len(members), REFERENCES, replace=False))
-        means[members] = _mean_smallest(points[members], references, neighbours)
+        if neighbours > 0:
+            means[members] = _mean_smallest(points[members], references, neighbours)
+
+    # A cluster on each core: half of the time isn't in products, and theirs are small.
+    with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(measure, clusters, references))
     return means
 
 

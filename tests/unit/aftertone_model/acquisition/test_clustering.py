@@ -54,6 +54,15 @@ def test_a_large_pool_is_fitted_on_a_part_and_assigned_whole(monkeypatch: pytest
     assert adjusted_rand_score(theirs.labels_, found.labels) > 0.99
 
 
+def test_a_start_on_a_part_leads_to_clusters_as_tight() -> None:
+    points = np.random.default_rng(0).normal(size=(3_000, 8)) + blobs(3_000, 12).repeat(4, axis=1)[:, :8]
+    inertia = np.square(kmeans(points, 40, np.random.default_rng(0)).distances).mean()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(clustering, "START_ROWS", 400)
+        from_a_part = [np.square(kmeans(points, 40, np.random.default_rng(s)).distances).mean() for s in range(5)]
+    assert np.median(from_a_part) < 1.01 * inertia
+
+
 @pytest.mark.parametrize("groups", [3, 5, 8])
 def test_elbow_finds_well_separated_groups(groups: int) -> None:
     centres = 50 * np.eye(groups)
