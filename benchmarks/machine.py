@@ -61,11 +61,18 @@ def measure_machine(device: torch.device) -> Machine:
 
 
 def processor() -> str:
-    """Its name."""
+    """Its name, and the widest instructions that it multiplies with, as vendors give one name to several processors."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {_instructions()}"
+
+
+def _instructions() -> str:
+    if torch.cpu._is_amx_tile_supported():
+        return "AMX"
+    return "AVX512_BF16" if torch.cpu._is_avx512_bf16_supported() else torch.backends.cpu.get_cpu_capability()
 
 
 def _matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
