@@ -1,6 +1,7 @@
 """What a backbone makes of each clip without any label: cached CNN frames, one by one, in batches and as means."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from aftertone_model.runtime import Runtime
 def extract(encoder: Encoder, clips: Sequence[Clip], runtime: Runtime) -> str:
     """Compute the CNN frames of those clips that the pool has none of yet; returns their name in the pool."""
     name = encoder.fingerprint
-    runtime.pool.keep(name, encoder.encode, clips, runtime.progress)
+    runtime.pool.keep(name, partial(encoder.encode, cnn=encoder.cnn()), clips, runtime.progress)
     return name
 
 

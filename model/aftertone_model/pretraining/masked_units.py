@@ -44,10 +44,11 @@ class MaskedUnits(Objective):
     def prepare(self, clips: Sequence[Clip], examples: Sequence[Clip], runtime: Runtime) -> None:
         """Cluster the frames of the examples and keep the unit of every frame of all clips in the pool."""
         start, self._pool = self._start.pop(), runtime.pool
+        cnn = start.cnn()
 
         @torch.no_grad()
         def represent(waveform: NDArray[np.float32]) -> Tensor:
-            frames = torch.from_numpy(start.encode(waveform)).to(start.device)[None]  # (1, T, C)
+            frames = torch.from_numpy(start.encode(waveform, cnn)).to(start.device)[None]  # (1, T, C)
             layers = start.contextualise_by_layer(frames, torch.tensor([frames.shape[1]]))[1]
             return layers[len(layers) // 2][0].float()  # (T, D)
 
