@@ -26,6 +26,7 @@ from typing import Any
 import httpx
 
 RATE = 5_000  # tasks a second, of the bulk import
+CLASSES = ("neutral", "happy")  # that people answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,18 @@ class Bench:
         row(name, costs, f"{sum(asked['requests'].values())} requests, {sum(asked['rows'].values())} rows")
         for step, cost in parts:
             row(f"  of it {step}", [cost])
+
+    def batch(self) -> None:
+        """From the last label of the published batch to the next batch."""
+        from aftertone.store.project import Store
+
+        project = Store(self._settings["model_dir"]).project(1)
+        published = project.rounds()[-1]
+        tasks = published.published[: published.batch]
+        labels = [["annotate", [task, CLASSES[task % len(CLASSES)]]] for task in tasks]
+        self.jobs(f"after {len(labels)} labels, until a new batch", 1, *labels, settle_seconds=0.0)
+        if project.rounds()[-1].number == published.number:
+            sys.exit("No new batch was published.")
 
     def parts_of_a_look(self) -> None:
         """What an idle look does, one by one, in this process."""
@@ -222,6 +235,7 @@ def run(url: str, model_dir: Path, arguments: argparse.Namespace) -> None:
     bench.parts_of_a_look()
     bench.jobs("a look at one new label", 0, ["label_next", []], settle_seconds=0.0)
     bench.jobs("an idle look", settle_seconds=0.0)
+    bench.batch()
     bench.answers()
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-SIZE = 2_048  # rows and columns of the matrices
+SMALL, SIZE = 256, 2_048  # rows and columns of the matrices
+SLOW = 0.01  # seconds for the small ones, beyond which large ones would take minutes
 COPIED = 256 << 20  # bytes, far beyond a processor's caches
 RUNS = 7
 PACKAGES = ("torch", "transformers", "numpy", "scikit-learn")
@@ -76,8 +77,15 @@ def _instructions() -> str:
 
 
 def _matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    matrix = torch.randn(SIZE, SIZE, device=device).to(dtype)
-    return 2 * SIZE**3 / _seconds(lambda: matrix @ matrix, device) / 1e9
+    size, took = SMALL, _product_seconds(SMALL, device, dtype)
+    if took < SLOW:
+        size, took = SIZE, _product_seconds(SIZE, device, dtype)
+    return 2 * size**3 / took / 1e9
+
+
+def _product_seconds(size: int, device: torch.device, dtype: torch.dtype) -> float:
+    matrix = torch.randn(size, size, device=device).to(dtype)
+    return _seconds(lambda: matrix @ matrix, device)
 
 
 def _bandwidth(device: torch.device) -> float:

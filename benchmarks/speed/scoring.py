@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 
 from aftertone_model.acquisition.uncertainty import entropy
 from aftertone_model.backbones.encoder import Encoder
+from aftertone_model.backbones.precision import bf16_is_faster
 from aftertone_model.classification.classifier import load_classifier
 from aftertone_model.classification.finetune import finetune
 from aftertone_model.classification.layer_cache import LayerCache
@@ -25,7 +26,8 @@ from benchmarks.speed.contest import Contender, Result, Work, compete
 from benchmarks.speed.corpus import Corpus, backbone, transformer_flops
 from benchmarks.speed.report import Table, ratio
 
-PEER_IN_BFLOAT16 = "transformers in bfloat16 computes the CNN in it too; Aftertone's CNN runs in float32."
+IN_BFLOAT16 = "transformers in bfloat16 computes the CNN in it too; Aftertone's CNN runs in float32."
+IN_FLOAT32 = "This processor doesn't multiply bfloat16, so that everything runs in float32."
 BATCHES = (1, 4, 8, 16, 32)  # sizes that the peer may choose from
 
 
@@ -143,14 +145,19 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
     contenders = [
         Contender(name=f"{ours}, first time", prepare=partial(Ours, corpus, trained, device, first=True)),
         Contender(name=f"{ours}, again", prepare=partial(Ours, corpus, trained, device)),
-        Contender(name=f"{ours}, again, float32", prepare=partial(Ours, corpus, trained, device, float32=True)),
         Contender(
             name=f"{ours}, first time, probe (default)", prepare=partial(OursProbed, corpus, model, device, first=True)
         ),
         Contender(name=f"{ours}, again, probe (default)", prepare=partial(OursProbed, corpus, model, device)),
         Contender(name="transformers", prepare=partial(Transformers, corpus, trained, device)),
-        Contender(name="transformers, bfloat16", prepare=partial(Transformers, corpus, trained, device, bfloat16=True)),
     ]
+    if narrow := bf16_is_faster(torch.device(device)):
+        contenders += [
+            Contender(name=f"{ours}, again, float32", prepare=partial(Ours, corpus, trained, device, float32=True)),
+            Contender(
+                name="transformers, bfloat16", prepare=partial(Transformers, corpus, trained, device, bfloat16=True)
+            ),
+        ]
     results = compete(contenders, runs)
     peer = next(result for result in results if result.name == "transformers")
     encoder = Encoder(load_classifier(trained))
@@ -159,7 +166,7 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
     return Table(
         title=f"Scoring, {model}",
         about=f"{len(corpus.clips)} clips, {corpus.seconds:.0f} s of audio. GFLOP/s are the transformer's alone. "
-        f"Differences are from transformers, one clip at a time, in float32. {PEER_IN_BFLOAT16}",
+        f"Differences are from transformers, one clip at a time, in float32. {IN_BFLOAT16 if narrow else IN_FLOAT32}",
         columns=(
             "s",
             "times as fast",
