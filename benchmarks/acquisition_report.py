@@ -34,12 +34,12 @@ PACKAGES = ("numpy", "torch", "scikit-learn", "scikit-activeml", "batchbald-redu
 SECONDS_ALLOWED = 0.2  # that entropy and the like may take
 TIMES = 10  # as fast as a peer that the others have to be
 NOTES = f"""
-scikit-activeml's TypiClust clusters the whole pool; ours fits its centres on at most 20,000 clips. Its ProbCover holds
-the distances of all pairs and covers every clip; ours covers 2,048 drawn by chance. It is told our radius, and so
-spared its own search for one. BatchBALD is compared by {INFORMED} picks, as {SAMPLES} dropout samples tell few more
-apart. Its first picks are exact and the same; later ones rest on sampled outcomes, which the two draw differently
-(given the same draws they pick the same: tests/unit/aftertone_model/acquisition/test_batchbald.py). BADGE draws all
-picks but the first by chance; that the law is right is tested too. Neither peer has ClusterMargin, TCM
+scikit-activeml's TypiClust clusters the whole pool; ours fits its centres on at most 20,000 clips, from a start on
+5,000. Its ProbCover holds the distances of all pairs and covers every clip; ours covers 2,048 drawn by chance. It is
+told our radius, and so spared its own search for one. BatchBALD is compared by {INFORMED} picks, as {SAMPLES} dropout
+samples tell few more apart. Its first picks are exact and the same; later ones rest on sampled outcomes, which the two
+draw differently (given the same draws they pick the same: tests/unit/aftertone_model/acquisition/test_batchbald.py).
+BADGE draws all picks but the first by chance; that the law is right is tested too. Neither peer has ClusterMargin, TCM
 (`typiclust-margin`) or the others of the growth table that stand there without one.
 
 K-means runs on one thread, so that the same seed gives the same picks; the peers' on all.

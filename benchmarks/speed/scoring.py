@@ -67,9 +67,11 @@ class OursProbed(Work):
     corpus: Corpus
     model: str
     device: str
+    own: Path  # folder for a copy of the pool, in which nobody else removes layers
     first: bool = False
 
     def __post_init__(self) -> None:
+        self.corpus = replace(self.corpus, folder=shutil.copytree(self.corpus.folder, self.own))
         found = backbone(self.model)
         self.runtime = Runtime(pool=Pool(self.corpus.folder), device=torch.device(self.device))
         self.cache = LayerCache(self.corpus.folder, found)
@@ -146,9 +148,12 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
         Contender(name=f"{ours}, first time", prepare=partial(Ours, corpus, trained, device, first=True)),
         Contender(name=f"{ours}, again", prepare=partial(Ours, corpus, trained, device)),
         Contender(
-            name=f"{ours}, first time, probe (default)", prepare=partial(OursProbed, corpus, model, device, first=True)
+            name=f"{ours}, first time, probe (default)",
+            prepare=partial(OursProbed, corpus, model, device, folder / "first", first=True),
         ),
-        Contender(name=f"{ours}, again, probe (default)", prepare=partial(OursProbed, corpus, model, device)),
+        Contender(
+            name=f"{ours}, again, probe (default)", prepare=partial(OursProbed, corpus, model, device, folder / "again")
+        ),
         Contender(name="transformers", prepare=partial(Transformers, corpus, trained, device)),
     ]
     if narrow := bf16_is_faster(torch.device(device)):
