@@ -10,13 +10,15 @@ from torch import Tensor
 from aftertone_model.backbones.encoder import Encoder
 from aftertone_model.data.batches import length_batches, pad, scoring_seconds
 from aftertone_model.data.clips import Clip
+from aftertone_model.data.side_by_side import side_by_side
 from aftertone_model.runtime import Runtime
 
 
 def extract(encoder: Encoder, clips: Sequence[Clip], runtime: Runtime) -> str:
     """Compute the CNN frames of those clips that the pool has none of yet; returns their name in the pool."""
     name = encoder.fingerprint
-    runtime.pool.keep(name, partial(encoder.encode, cnn=encoder.cnn()), clips, runtime.progress)
+    with side_by_side(encoder.device) as apply:
+        runtime.pool.keep(name, partial(encoder.encode, cnn=encoder.cnn()), clips, runtime.progress, apply)
     return name
 
 

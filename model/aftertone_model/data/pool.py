@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,14 @@ from aftertone_model.data.files import set_aside, whole_file, whole_files, write
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from aftertone_model.data.side_by_side import Apply  # brings torch, which a pool doesn't need
+
 log = logging.getLogger(__name__)
 
 FULL_SCALE = 32_768  # of int16 PCM
 COMMIT_SECONDS = 5.0  # of work on features that a kill may cost
+AT_ONCE = 32.0  # seconds of audio, whose activations in a CNN are 0.6 GB in the shape of wav2vec2-base
 
 FETCHED_AGAIN = "The clip's audio is fetched and decoded again."
 UNREADABLE = (ValueError, EOFError, IsADirectoryError)  # by numpy
@@ -102,8 +106,12 @@ class Pool:
         encode: Callable[[NDArray[np.float32]], NDArray[Any]],
         clips: Sequence[Clip],
         progress: Progress = silent,
+        apply: "Apply" = map,
     ) -> None:
         """Compute and keep what `encode` makes of a waveform (S,), for files that have nothing under `name` yet.
+
+        Args:
+            apply: computes several waveforms at once, `AT_ONCE` seconds of audio at most or a single one.
 
         Raises:
             DamagedFileError: clips can't be read; the error names all of them, and the others' features are kept.
@@ -112,24 +120,44 @@ class Pool:
         present = set(_names(folder))
         missing = [file for file in dict.fromkeys(clip.file for clip in clips) if file not in present]
         damaged: list[DamagedFileError] = []
-        committed = time.monotonic()
+        committed, done = time.monotonic(), 0
+
+        def compute(file: str) -> NDArray[Any] | DamagedFileError:
+            try:
+                return encode(self.waveform(file))
+            except DamagedFileError as error:
+                return error
+
         with whole_files(self.folder) as batch:
-            for done, file in enumerate(missing):
-                progress("extract", done, len(missing))
-                try:
-                    waveform = self.waveform(file)
-                except DamagedFileError as error:
-                    damaged.append(error)
-                    continue
-                with batch.file(_fanned(folder, file)) as scratch, scratch.open("wb") as out:
-                    np.save(out, encode(waveform))
-                if time.monotonic() - committed > COMMIT_SECONDS:
-                    batch.commit()
-                    committed = time.monotonic()
+            for files in self._together(missing):
+                for file, found in zip(files, apply(compute, files), strict=True):
+                    progress("extract", done, len(missing))
+                    done += 1
+                    if isinstance(found, DamagedFileError):
+                        damaged.append(found)
+                        continue
+                    with batch.file(_fanned(folder, file)) as scratch, scratch.open("wb") as out:
+                        np.save(out, found)
+                    if time.monotonic() - committed > COMMIT_SECONDS:
+                        batch.commit()
+                        committed = time.monotonic()
         if damaged:
             lost = tuple(clip for error in damaged for clip in error.clips)
             raise DamagedFileError(damaged[0].path, FETCHED_AGAIN, clips=lost)
         progress("extract", len(missing), len(missing))
+
+    def _together(self, files: Sequence[str]) -> Iterator[list[str]]:
+        """Files in their order, as many at a time as memory has room for their activations."""
+        some: list[str] = []
+        samples = 0
+        for file in files:
+            samples += self._samples.get(file, 0)
+            if some and samples > AT_ONCE * SAMPLE_RATE:
+                yield some
+                some, samples = [], self._samples.get(file, 0)
+            some.append(file)
+        if some:
+            yield some
 
     def frames(self, name: str, clip: Clip) -> NDArray[Any]:
         """The frames (T, C) of a clip that `keep` kept under `name`, of a segment at least one; read-only.

@@ -181,6 +181,8 @@ def read(path: Path, channel: str = "mix") -> NDArray[np.float32]:
     try:
         with path.open("rb") as file:  # soundfile doesn't open names that are no UTF-8
             channels, rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except PermissionError:
+        raise ValueError("it can't be opened; check its permissions") from None
     except (soundfile.LibsndfileError, OSError, TypeError):  # TypeError: a name that ends in .raw
         raise ValueError("soundfile can't read it; convert it to WAV or FLAC") from None
     columns = {"left": 0, "right": min(1, channels.shape[1] - 1)}

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from transformers import Wav2Vec2Config
@@ -8,14 +10,16 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2FeatureEncode
 from aftertone_model.backbones.convolutions import Cnn
 from aftertone_model.backbones.mini import mini_config
 
-SMALL = {"conv_dim": (24, 16, 8), "conv_kernel": (10, 3, 2), "conv_stride": (5, 2, 2)}
+SMALL: dict[str, Any] = {"conv_dim": (24, 16, 8), "conv_kernel": (10, 3, 2), "conv_stride": (5, 2, 2)}
 CONFIGS = {
     "aftertone-mini": mini_config(),
     "group norm, as wav2vec2-base": Wav2Vec2Config(**SMALL),
     "layer norm, as wav2vec2-large": Wav2Vec2Config(**SMALL, feat_extract_norm="layer", conv_bias=True),
     "data2vec-audio": Data2VecAudioConfig(**SMALL),
-    "windows that leave samples out": Wav2Vec2Config(**SMALL | {"conv_kernel": (10, 2, 1), "conv_stride": (5, 3, 2)}),
-    "windows over three strides": Wav2Vec2Config(**SMALL | {"conv_kernel": (10, 5, 6), "conv_stride": (5, 2, 2)}),
+    "windows that leave samples out": Wav2Vec2Config(
+        conv_dim=(24, 16, 8), conv_kernel=(10, 2, 1), conv_stride=(5, 3, 2)
+    ),
+    "windows over three strides": Wav2Vec2Config(conv_dim=(24, 16, 8), conv_kernel=(10, 5, 6), conv_stride=(5, 2, 2)),
 }
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from aftertone_model.backbones.backbone import Backbone, load_backbone
 from aftertone_model.backbones.features import extract
 from aftertone_model.data.pool import Pool
+from aftertone_model.data.side_by_side import Apply, side_by_side
 from aftertone_model.errors import DamagedFileError
 from aftertone_model.runtime import Runtime
 
@@ -206,3 +208,22 @@ def test_features_get_their_names_only_once_the_disk_has_them(
     extract(tiny, clips, Runtime(pool=pool))
     assert named == [0, 1, 2]
     assert len(list((tmp_path / "features").rglob("*.npy"))) == 3
+
+
+def test_several_clips_at_once_give_the_same_features_and_errors(tmp_path: Path, tiny: Backbone) -> None:
+    def features(folder: Path, apply: Apply) -> dict[str, bytes]:
+        pool = Pool(folder)
+        clips = [pool.add(noise(seed)) for seed in range(20)]
+        damaged = clips[7]
+        next(folder.rglob(f"{damaged.id}.npy")).write_bytes(b"no clip")
+        with pytest.raises(DamagedFileError) as lost:
+            pool.keep("features", tiny.encode, clips, apply=apply)
+        assert lost.value.clips == (damaged.id,)
+        return {path.name: path.read_bytes() for path in (folder / "features").rglob("*.npy")}
+
+    before = torch.get_num_threads()
+    with side_by_side(torch.device("cpu")) as apply:
+        several = features(tmp_path / "several", apply)
+    assert torch.get_num_threads() == before
+    assert len(several) == 19
+    assert several == features(tmp_path / "single", map)
