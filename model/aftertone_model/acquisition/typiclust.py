@@ -71,10 +71,7 @@ def _mean_neighbour_distances(
     means = np.zeros(len(points))
     order = np.argsort(clustering.labels, kind="stable")
     clusters = np.split(order, np.cumsum(np.bincount(clustering.labels, minlength=clustering.count))[:-1])
-    references = [np.arange(len(members)) for members in clusters]
-    for cluster, rows in enumerate(references):
-        if len(rows) > REFERENCES:
-            references[cluster] = np.sort(rng.choice(len(rows), REFERENCES, replace=False))
+    references = [_references(len(members), rng) for members in clusters]
 
     def measure(members: NDArray[np.intp], references: NDArray[np.intp]) -> None:
         neighbours = min(NEIGHBOURS, len(members) // 2)
@@ -85,6 +82,13 @@ def _mean_neighbour_distances(
     with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as threads:
         list(threads.map(measure, clusters, references))
     return means
+
+
+def _references(size: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Ascending rows of a cluster among which neighbours are looked for."""
+    if size <= REFERENCES:
+        return np.arange(size)
+    return np.sort(rng.choice(size, REFERENCES, replace=False))
 
 
 def _mean_smallest(points: NDArray[np.floating], references: NDArray[np.intp], neighbours: int) -> NDArray[np.float64]:

@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar
 
 import torch
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Apply(Protocol):
