@@ -14,7 +14,7 @@ from aftertone_model.acquisition.uncertainty import answer_margin
 MOST_CLUSTERS = 500  # in the authors' code
 NEIGHBOURS = 20  # whose mean distance says how typical a clip is; same place
 SMALL_CLUSTER = 5  # clips; clusters no larger, which hold outliers, are passed over; same place
-REFERENCES = 2_000  # neighbours are looked for among at most this many clips of a cluster
+REFERENCES = 500  # neighbours are looked for among at most this many clips of a cluster
 BLOCK = 4_000_000  # distances held at once, in each thread
 FEW_LABELS = 20  # per class; with fewer on average a clip is chosen for being typical, then for its margin. Ours
 
