@@ -184,7 +184,7 @@ def _draw(measurements: Measurements, file: Path) -> None:
     for axes, title in ((left, "ours, and the peer's dashed"), (right, "without a peer, or compared at one size")):
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("clips")
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.15))
         axes.grid(alpha=0.3)
     left.set_ylabel("wall seconds")
     figure.savefig(file, metadata={"Date": None})
