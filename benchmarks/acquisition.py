@@ -4,8 +4,8 @@
 
 Writes acquisition.md, acquisition.json and acquisition-growth.svg. Every case runs in a process of its own
 (`benchmarks.acquisition_case`), so that its peak memory is its own, and is kept in a file as soon as it has run.
-Started again, the benchmark goes on from there. No network, no GPU. `--list` only says what would run, `--only coreset`
-runs the cases of one strategy and writes nothing.
+Started again, the benchmark goes on from there; once the page is written the file is renamed to `<name>.done`. No
+network, no GPU. `--list` only says what would run, `--only coreset` runs the cases of one strategy and writes nothing.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def everything(strategies: list[str]) -> list[Case]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks"), help="folder of what is written")
     parser.add_argument("--kept", type=Path, default=Path("build/acquisition.jsonl"), help="file of what was measured")
     parser.add_argument("--only", nargs="*", help="run the cases of these strategies and write nothing")
@@ -158,3 +158,4 @@ if __name__ == "__main__":
         from benchmarks.acquisition_report import write
 
         write(measurements, arguments.out, load)
+        arguments.kept.replace(arguments.kept.with_name(f"{arguments.kept.name}.done"))

@@ -162,7 +162,7 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
         title=f"Fine-tuning, {model}",
         about=f"{len(training.clips)} labelled clips ({training.seconds:.0f} s of audio) to train on, "
         f"{len(test.clips)} of other speakers to judge; {len(first.seconds)} seeds. Aftertone's CNN frames are cached, "
-        "as in a project from its import on; transformers computes them at each pass.",
+        "as in a project from its import on; transformers computes them at each pass. ± is the deviation over seeds.",
         columns=("s", "s per pass", "times Aftertone's time", "GB", "macro-F1", "UA"),
         rows={
             result.name: (

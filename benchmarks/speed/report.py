@@ -11,8 +11,14 @@ from benchmarks.speed.contest import Result
 
 HEAD = """# Speed beside stock transformers
 
-Written by `python -m benchmarks.speed`: the same weights, clips and machine; contenders run in turn, each in a process
-of its own; figures are medians. wav2vec2-base is its shape with random weights.
+Written by `python -m benchmarks.speed`: the same clips, machine and, of models, weights; contenders run in turn, each
+in a process of its own; figures are medians. wav2vec2-base is its shape with random weights. Titles name the processor
+and the widest instructions that it has for products, as one name stands for several processors. Load beyond 1 means
+that something else ran as well, which costs both sides time.
+
+Where the processor multiplies bfloat16, Aftertone trains and scores in it; transformers runs in float32, its default,
+but where a row says bfloat16. In TAPT both learn at the same rate; in fine-tuning Aftertone at its default and the
+Trainer at 1e-4.
 """
 
 

@@ -26,6 +26,11 @@ from benchmarks.speed.contest import Contender, Result, Work, compete
 from benchmarks.speed.corpus import Corpus, backbone, transformer_flops
 from benchmarks.speed.report import Table, ratio
 
+KINDS = (
+    "The first time a clip is heard its CNN frames are computed and kept; again, as after each round of fine-tuning, "
+    "they are read. A probe, the default, leaves the transformer as it is, so that from the second round on nothing "
+    "but its head is computed, from kept layers; there is no other answer to compare it with. "
+)
 IN_BFLOAT16 = "transformers in bfloat16 computes the CNN in it too; Aftertone's CNN runs in float32."
 IN_FLOAT32 = "This processor doesn't multiply bfloat16, so that everything runs in float32."
 BATCHES = (1, 4, 8, 16, 32)  # sizes that the peer may choose from
@@ -170,7 +175,8 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
     flops = transformer_flops(encoder.body, frames)
     return Table(
         title=f"Scoring, {model}",
-        about=f"{len(corpus.clips)} clips, {corpus.seconds:.0f} s of audio. GFLOP/s are the transformer's alone. "
+        about=f"{len(corpus.clips)} clips, {corpus.seconds:.0f} s of audio. {KINDS}"
+        "GFLOP/s are the transformer's alone. "
         f"Differences are from transformers, one clip at a time, in float32. {IN_BFLOAT16 if narrow else IN_FLOAT32}",
         columns=(
             "s",
@@ -183,7 +189,7 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
         ),
         rows={
             result.name: (
-                f"{result.median:.2f}",
+                f"{result.median:.3g}",
                 ratio(peer, result),
                 f"{corpus.seconds / result.median:.0f}",
                 "" if "probe" in result.name else f"{flops / result.median / 1e9:.0f}",

@@ -122,10 +122,11 @@ def _fit(
 
     def start(points: NDArray[np.floating], count: int, random_state: np.random.RandomState) -> NDArray[np.floating]:
         pull = np.ones(len(points)) if weights is None else weights
-        few = points[some]
-        return few[spread_out(few, count, pull[some].astype(points.dtype), random_state)]
+        rows, most = np.arange(len(points)), max(START_ROWS, 10 * count)
+        if len(points) > most:  # others for each start
+            rows = np.sort(random_state.choice(len(points), most, replace=False))
+        return points[rows[spread_out(points[rows], count, pull[rows].astype(points.dtype), random_state)]]
 
-    some = _subset(len(points), max(START_ROWS, 10 * count), rng)
     seed = int(rng.integers(2**31))
     estimator = KMeans(min(count, len(points)), init=start, n_init=restarts, random_state=seed)  # pyright: ignore
     # One thread: sums over several come out in any order, and then the same seed may give other picks.

@@ -122,7 +122,7 @@ STRATEGIES: dict[str, Strategy] = {
         cost="O((k + M) N D) with fewer than 20 C labels M, O(N C) with more; centres fitted on at most 20,000 clips",
         source="Doucet et al. 2024, TCM, arXiv 2403.03728; Hacohen et al. 2022, TypiClust, arXiv 2202.02794",
         departs="20 labels per class are our choice of when to change over. The vectors are the classifier's, not "
-        "those of the backbone alone; of clusters over 2,000 clips neighbours are looked for among 2,000.",
+        "those of the backbone alone; of clusters over 500 clips neighbours are looked for among 500.",
         function=rank_by_typiclust_then_margin,
     ),
     "coreset": Strategy(

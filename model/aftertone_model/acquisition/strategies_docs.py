@@ -56,8 +56,8 @@ what the transformer's layers give, averaged over the layers, every dimension st
   the curve's ends, and equal turns. Many clips of few clusters are alike: with aftertone-mini this was worse than
   random clips.
 - `typiclust`: TypiClust (arXiv 2202.02794 algorithm 1). As many clusters as there will be labels (at most 500), the
-  clip nearest to its neighbours (half of the cluster, at most 20). In clusters of more than 2,000 clips neighbours are
-  looked for among 2,000 of them.
+  clip nearest to its neighbours (half of the cluster, at most 20). In clusters of more than 500 clips neighbours are
+  looked for among 500 of them.
 """
 
 

@@ -18,7 +18,7 @@ class Cnn:
     def __init__(self, feature_extractor: Any) -> None:
         self._module = feature_extractor
         self._device = feature_extractor.conv_layers[0].conv.weight.device
-        self._layers = [] if self._device.type == "cuda" else [_Layer(one) for one in feature_extractor.conv_layers]
+        self._layers = [] if self._device.type != "cpu" else [_Layer(one) for one in feature_extractor.conv_layers]
 
     @torch.no_grad()
     def __call__(self, waveform: Tensor) -> Tensor:

@@ -198,9 +198,9 @@ def _train(
             _validate(run, trainer, torch.stack(losses).mean().item() if losses else None)
             losses.clear()
             run.seconds = time.monotonic() - started
-            if run.step == trainer.steps or _stop_reason(run, config) is not None:
-                break  # what comes of it is saved next
             _save(run, trainer, checkpoint, key)
+            if _stop_reason(run, config) is not None:
+                break
 
 
 def _validate(run: _Run, trainer: Pretrainer, training_loss: float | None) -> None:
