@@ -62,7 +62,7 @@ class _Layer:
 
 
 def _over_time(norm: nn.GroupNorm, hidden: Tensor) -> Tensor:
-    """(T, C) -> (T, C): group norm with a group for each channel, as all families have it."""
-    centred = hidden - hidden.mean(0)
+    """(T, C) -> (T, C), in place: group norm with a group for each channel, as all families have it."""
+    centred = hidden.sub_(hidden.mean(0))
     scale = (centred.square().mean(0) + norm.eps).rsqrt() * norm.weight
-    return torch.addcmul(norm.bias, centred, scale)
+    return torch.addcmul(norm.bias, centred, scale, out=centred)
