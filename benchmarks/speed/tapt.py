@@ -150,8 +150,7 @@ def run(model: str, corpus: Corpus, folder: Path, device: str, runs: int) -> Tab
         about=f"{len(training)} clips, {passes:.0f} passes, {heard:.0f} s of audio in all, from waveforms to the saved "
         f"backbone. The contrastive loss on {len(held_out)} held-out clips, negatives by the codes of the start, was "
         f"{losses['before']:.3f} nats before. GB for the work are those beyond the loaded libraries and waveforms. "
-        "So few passes teach neither "
-        "much: what is compared is the time for the same audio.",
+        "So few passes teach neither much: what is compared is the time for the same audio.",
         columns=("s", "times as fast", "audio s/s", "GB", "share", "GB for the work", "share of that", "loss after"),
         rows={
             result.name: (

@@ -1,6 +1,5 @@
 """TypiClust: the most typical clip of each cluster that holds no label; alone, and followed by margin (TCM)."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -66,7 +65,7 @@ def _mean_neighbour_distances(
     points: NDArray[np.floating], clustering: Clustering, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """(N,) mean distance of each point to its nearest neighbours in its own cluster; 0 for a cluster of one."""
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_info, threadpool_limits
 
     means = np.zeros(len(points))
     order = np.argsort(clustering.labels, kind="stable")
@@ -78,8 +77,9 @@ def _mean_neighbour_distances(
         if neighbours > 0:
             means[members] = _mean_smallest(points[members], references, neighbours)
 
-    # A cluster on each core: half of the time isn't in products, and theirs are small.
-    with threadpool_limits(limits=1), ThreadPoolExecutor(os.cpu_count()) as threads:
+    # As many clusters at once as BLAS has threads: half of the time isn't in products, and theirs are small.
+    count = max((library["num_threads"] for library in threadpool_info()), default=1)
+    with threadpool_limits(limits=1), ThreadPoolExecutor(count) as threads:
         list(threads.map(measure, clusters, references))
     return means
 

@@ -150,6 +150,7 @@ class Pool:
         """Files in their order, as many at a time as memory has room for their activations."""
         some: list[str] = []
         samples = 0
+        self._refresh()  # another process may have added them
         for file in files:
             samples += self._samples.get(file, 0)
             if some and samples > AT_ONCE * SAMPLE_RATE:

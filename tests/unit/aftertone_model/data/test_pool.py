@@ -1,5 +1,6 @@
 """The pool: one clip per content, frames computed once, and nothing lost to a kill."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -222,8 +223,14 @@ def test_several_clips_at_once_give_the_same_features_and_errors(tmp_path: Path,
         return {path.name: path.read_bytes() for path in (folder / "features").rglob("*.npy")}
 
     before = torch.get_num_threads()
-    with side_by_side(torch.device("cpu")) as apply:
-        several = features(tmp_path / "several", apply)
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(3)  # tests run with one, which needs no others
+    try:
+        with side_by_side(torch.device("cpu")) as apply:
+            used = set(apply(lambda _: threading.get_ident(), range(3)))
+            several = features(tmp_path / "several", apply)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert threading.get_ident() not in used
     assert len(several) == 19
     assert several == features(tmp_path / "single", map)

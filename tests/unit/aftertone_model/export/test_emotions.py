@@ -266,3 +266,12 @@ def test_a_clip_shorter_than_one_frame_of_the_cnn_is_judged_as_the_learner_does(
         layers = clip_features(model.classifier, *pad([learner.backbone.encode(samples)]))
     expected = model.head.describe(layers)
     torch.testing.assert_close(exported.features([samples]), expected, atol=1e-2, rtol=1e-2)
+
+
+def test_a_file_that_may_not_be_read_is_no_fault_of_its_format(monkeypatch, tmp_path):
+    def refuse(path: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ValueError, match="check its permissions"):
+        read(tmp_path / "clip.wav")
